@@ -1,0 +1,1 @@
+"""The kernel: what two or more EMCO services share, and nothing else. It imports no service."""

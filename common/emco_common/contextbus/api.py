@@ -1,0 +1,136 @@
+"""The door to the context bus, an ordered key-value space with revisions, watches and leases (etcd v3 semantics).
+
+Adapters: ``etcd`` and ``embedded``. Keys are text, values bytes; ranges come in ascending byte order of the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from emco_common.errors import Conflict, Unavailable
+
+MAX_TRANSACTION_OPERATIONS = 100
+"""Operations in one transaction at most (the etcd server's own limit is 128)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    key: str
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a range read saw, and the revision of the whole bus at which it saw it."""
+
+    entries: tuple[Entry, ...]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    key: str
+    value: bytes
+    lease: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete one key, or with ``prefix`` every key that starts with it."""
+
+    key: str
+    prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """True when the key was last written at ``mod_revision``; 0 means that it does not exist."""
+
+    key: str
+    mod_revision: int
+
+
+class EventType(Enum):
+    PUT = "put"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """``entry.value`` is empty for a deletion, whose revision is ``entry.mod_revision``."""
+
+    type: EventType
+    entry: Entry
+
+
+class BusUnavailable(Unavailable):
+    """The bus did not answer within the deadline."""
+
+
+class Compacted(Conflict):
+    """A watch asked for history that is gone. List again and watch from the revision of that range."""
+
+
+class LeaseLost(Conflict):
+    """The lease has expired or was revoked."""
+
+
+class Lease(Protocol):
+    """Kept alive in the background until ``revoke``; ``lost`` becomes true when it could not be."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def lost(self) -> bool: ...
+
+    async def wait_lost(self) -> None: ...
+
+    async def revoke(self) -> None: ...
+
+
+class ContextBus(Protocol):
+    """Every method has a deadline and raises ``BusUnavailable`` when it passes."""
+
+    async def get(self, key: str) -> Entry | None: ...
+
+    async def range(self, prefix: str, *, keys_only: bool = False, limit: int = 0) -> Range:
+        """All keys that start with ``prefix``; ``limit`` 0 means all; with ``keys_only`` values are empty."""
+        ...
+
+    async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
+        """Write one key and answer the revision."""
+        ...
+
+    async def delete(self, key: str, *, prefix: bool = False) -> int:
+        """How many keys were deleted."""
+        ...
+
+    async def transact(self, operations: Sequence[Put | Delete], *, when: Sequence[Compare] = ()) -> int | None:
+        """Do all operations (at most ``MAX_TRANSACTION_OPERATIONS``) if every comparison holds.
+
+        Answers the revision, or ``None`` when a comparison failed and nothing was done.
+        """
+        ...
+
+    def watch(self, prefix: str, *, start_revision: int = 0) -> AsyncIterator[Sequence[Event]]:
+        """Events below ``prefix`` in order, none lost and none twice, across restarts of the server.
+
+        From ``start_revision`` on, or from now on if 0. The first item is an empty sequence, sent once the watch
+        is in force. Raises ``Compacted``. Ends only when the iterator is closed.
+        """
+        ...
+
+    async def lease(self, ttl: float) -> Lease:
+        """A lease that lives ``ttl`` seconds (at least 1) past its last renewal."""
+        ...
+
+    async def ping(self) -> None: ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,133 @@
+"""The door to the document store: what a service may ask of it. Adapters: ``sqlite`` (embedded) and ``mongo``.
+
+A document is one resource. Its key is the set of path names that lead to it (spec orchestrator-api 7.1), e.g.
+``{"project": "p", "compositeApp": "a", "compositeAppVersion": "v1"}``; its kind is the sorted names of that set,
+written ``{compositeApp,compositeAppVersion,project}``. Two documents of different kind never match each other, even
+where the names of one contain those of the other. Bodies are kept in their API form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from emco_common.errors import Conflict, NotFound, PreconditionFailed, Unavailable
+
+Json = dict[str, Any]
+Key = Mapping[str, str]
+
+
+def kind_of(names: Iterable[str]) -> str:
+    """The kind (``keyId``) of a key: its element names in byte order, ``{a,b,c}``."""
+    return "{" + ",".join(sorted(names)) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One stored resource as it was read.
+
+    ``body`` is the API form; ``tags`` are parts that are not shown with it (``stateInfo``, ``content``, …).
+    ``alias`` are top-level names outside the key by which the document also counts as a child (``app`` of a profile).
+    ``revision`` grows with every write of the document, starting at 1.
+    """
+
+    key: Key
+    body: Json
+    tags: Json = field(default_factory=dict)
+    references: tuple[Key, ...] = ()
+    alias: Key = field(default_factory=dict)
+    revision: int = 0
+
+
+class AlreadyExists(Conflict):
+    """A document of this key is already there."""
+
+
+class ParentMissing(Conflict):
+    """The parent named at creation does not exist (W1)."""
+
+
+class ReferenceMissing(Conflict):
+    """A document named by a reference does not exist. ``reference`` is its key."""
+
+    def __init__(self, reference: Key) -> None:
+        super().__init__("Referenced resource not found: " + ", ".join(f"{k} {v}" for k, v in reference.items()))
+        self.reference = reference
+
+
+class DocumentMissing(NotFound):
+    """No document of this key (D1)."""
+
+
+class HasChildren(Conflict):
+    """Other documents stand below this one (D2)."""
+
+
+class IsReferenced(Conflict):
+    """Another document refers to this one (D3). ``by`` is the key of one such document."""
+
+    def __init__(self, message: str, *, by: Key) -> None:
+        super().__init__(message)
+        self.by = by
+
+
+class StaleRevision(PreconditionFailed):
+    """The document was written since the caller read it."""
+
+
+class StoreUnavailable(Unavailable):
+    """The store cannot be reached or cannot write."""
+
+
+class DocumentStore(Protocol):
+    """All methods are safe under any number of concurrent callers and processes; each write is atomic and durable.
+
+    Raises ``StoreUnavailable`` from any method when the store is away.
+    """
+
+    async def create(self, document: Document, *, parent: Key | None = None) -> Document:
+        """Store a new document; its ``revision`` is ignored and the stored one (1) comes back.
+
+        ``AlreadyExists``; ``ParentMissing`` if ``parent`` is given and absent; ``ReferenceMissing``.
+        Concurrent with the deletion of its parent or of what it refers to, exactly one of the two succeeds.
+        """
+        ...
+
+    async def get(self, key: Key) -> Document | None: ...
+
+    async def list(self, names: Iterable[str], within: Key) -> Sequence[Document]:
+        """All documents of the kind ``names`` whose key (or alias) agrees with ``within``, in creation order."""
+        ...
+
+    async def replace(self, document: Document, *, expected: int | None = None) -> Document:
+        """Write body, tags, references and alias of an existing document in one step.
+
+        ``DocumentMissing``; ``ReferenceMissing``; ``StaleRevision`` if ``expected`` is given and is not the present one.
+        """
+        ...
+
+    async def delete(self, key: Key, *, expected: int | None = None) -> None:
+        """``DocumentMissing``; then ``HasChildren``; then ``IsReferenced``; ``StaleRevision``. Deletes nothing else.
+
+        A child is any other document whose key and alias together contain every name and value of ``key``.
+        """
+        ...
+
+    async def put_blob(self, content: bytes) -> str:
+        """Keep bytes (at most 1 GiB) by content; answers their SHA-256 in hex. The same bytes are kept once."""
+        ...
+
+    async def get_blob(self, digest: str) -> bytes:
+        """``DocumentMissing`` if there is none."""
+        ...
+
+    async def delete_blob(self, digest: str) -> None:
+        """Forget a blob unless some document still names it in ``tags["content"]["digest"]``; absent is fine."""
+        ...
+
+    async def ping(self) -> None:
+        """Raises ``StoreUnavailable`` unless the store answers within two seconds."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,8 @@
+"""Fixtures every test may use. Each real server has a module of its own in ``tests/support``."""
+
+pytest_plugins = [
+    "tests.support.etcd",
+    "tests.support.mongodb",
+    "tests.support.controlplane",
+    "tests.support.simcluster",
+]

@@ -1,0 +1,1 @@
+"""Fixtures: controlplane (to be written by its owner)."""

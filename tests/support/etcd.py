@@ -1,0 +1,1 @@
+"""Fixtures: etcd (to be written by its owner)."""

@@ -1,0 +1,1 @@
+"""Fixtures: mongodb (to be written by its owner)."""

@@ -1,0 +1,1 @@
+"""Fixtures: simcluster (to be written by its owner)."""
