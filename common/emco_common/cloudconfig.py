@@ -1,0 +1,101 @@
+"""Access records: how a cluster is reached (spec clm 10, rsync 11.1). Written by clm and dcm, read by rsync and dcm.
+
+A record is found by cluster, level and namespace: level ``0``, namespace ``default`` is the access the cluster was
+registered with; level ``1`` is the identity of one logical cloud. The kubeconfig is sealed before it reaches the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from emco_common.errors import Conflict
+from emco_common.secrets import Sealer
+from emco_common.store.api import Document, DocumentMissing, DocumentStore, Key
+
+KEY_NAMES = ("cloudConfigClusterProvider", "cloudConfigCluster", "level", "namespace")
+ADMIN_LEVEL = "0"
+ADMIN_NAMESPACE = "default"
+
+
+class AccessMissing(Conflict):
+    """No access record for this cluster, level and namespace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One record. ``kubeconfig`` is empty for a GitOps cluster, whose ``gitops`` holds the registered GitOps spec."""
+
+    provider: str
+    cluster: str
+    level: str = ADMIN_LEVEL
+    namespace: str = ADMIN_NAMESPACE
+    kubeconfig: bytes = field(default=b"", repr=False)
+    gitops: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        values = (self.provider, self.cluster, self.level, self.namespace)
+        return dict(zip(KEY_NAMES, values, strict=True))
+
+
+class CloudConfigs:
+    """The access records in the store."""
+
+    def __init__(self, store: DocumentStore, sealer: Sealer) -> None:
+        self._store = store
+        self._sealer = sealer
+
+    async def create(self, access: Access) -> None:
+        """``AlreadyExists`` if the record is there."""
+        await self._store.create(self._encode(access))
+
+    async def put(self, access: Access) -> None:
+        """Write the record whether or not it exists."""
+        document = self._encode(access)
+        if await self._store.get(access.key) is None:
+            await self._store.create(document)
+        else:
+            await self._store.replace(document)
+
+    async def get(
+        self, provider: str, cluster: str, *, level: str = ADMIN_LEVEL, namespace: str = ADMIN_NAMESPACE
+    ) -> Access:
+        """``AccessMissing`` names the cluster; at level 0 any namespace will do, as only one record exists."""
+        within = Access(provider, cluster, level, namespace).key
+        if level == ADMIN_LEVEL:
+            within = {name: value for name, value in within.items() if name != "namespace"}
+        found = await self._store.list(KEY_NAMES, within)
+        if not found:
+            raise AccessMissing(
+                f"cluster {provider}+{cluster} has no access record for level {level}, namespace {namespace}"
+            )
+        return self._decode(found[0])
+
+    async def delete(self, access: Access) -> None:
+        """Absent is fine."""
+        try:
+            await self._store.delete(access.key)
+        except DocumentMissing:
+            return
+
+    def _encode(self, access: Access) -> Document:
+        sealed = self._sealer.seal(access.kubeconfig, record=_record(access.key)) if access.kubeconfig else ""
+        tags = {"config": {"config": sealed}, "meta": {"gitOps": dict(access.gitops)}}
+        return Document(key=access.key, body={}, tags=tags)
+
+    def _decode(self, document: Document) -> Access:
+        sealed = document.tags["config"]["config"]
+        provider, cluster, level, namespace = (document.key[name] for name in KEY_NAMES)
+        return Access(
+            provider,
+            cluster,
+            level,
+            namespace,
+            kubeconfig=self._sealer.open(sealed, record=_record(document.key)) if sealed else b"",
+            gitops=document.tags["meta"]["gitOps"],
+        )
+
+
+def _record(key: Key) -> str:
+    return "kubeconfig of " + "/".join(key[name] for name in KEY_NAMES)

@@ -1,0 +1,63 @@
+"""Structured logs: one JSON object a line, with the request id where there is one, and never a secret."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+_SECRET_WORDS = (
+    "password",
+    "token",
+    "secret",
+    "kubeconfig",
+    "private",
+    "credential",
+    "authorization",
+    "cookie",
+    "data_key",
+)
+_MASK = "***"
+
+
+def configure_logging(level: str = "info", *, stream: TextIO | None = None, human: bool = False) -> None:
+    """Set up logging for the process; ``level`` is one of EMCO's words (``panic`` … ``trace``)."""
+    logging.basicConfig(handlers=[logging.NullHandler()], force=True)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            mask_secrets,
+            structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_threshold(level)),
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask every fact whose name speaks of a secret, at any depth."""
+    for name, value in event.items():
+        event[name] = _masked(name, value)
+    return event
+
+
+def _masked(name: str, value: Any) -> Any:
+    if any(word in name.lower() for word in _SECRET_WORDS):
+        return _MASK
+    if isinstance(value, dict):
+        return {key: _masked(str(key), inner) for key, inner in value.items()}
+    return value
+
+
+def _threshold(level: str) -> int:
+    words = {"panic": 50, "fatal": 50, "error": 40, "warn": 30, "warning": 30, "info": 20, "debug": 10, "trace": 10}
+    if level.lower() not in words:
+        raise ValueError(f"log level {level!r} is none of {', '.join(words)}")
+    return words[level.lower()]

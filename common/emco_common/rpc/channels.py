@@ -1,0 +1,57 @@
+"""Reaching other services over gRPC: one lazy channel per address, closed together."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+from grpc import aio
+
+from emco_common.errors import Unavailable
+
+_OPTIONS = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+]
+
+
+class PeerUnreachable(Unavailable):
+    """Nothing answers at the address within the connection deadline."""
+
+
+class Channels:
+    """Channels by address. ``connect_timeout`` (seconds) is how long a peer may take to become ready."""
+
+    def __init__(self, *, connect_timeout: float) -> None:
+        self._connect_timeout = connect_timeout
+        self._channels: dict[str, aio.Channel] = {}
+
+    async def ready(self, host: str, port: int) -> aio.Channel:
+        """A connected channel. Raises ``PeerUnreachable`` with the address."""
+        address = f"{host}:{port}"
+        channel = self._channels.get(address)
+        if channel is None:
+            channel = self._channels[address] = aio.insecure_channel(address, options=_OPTIONS)
+        try:
+            await asyncio.wait_for(channel.channel_ready(), self._connect_timeout)
+        except TimeoutError as error:
+            raise PeerUnreachable(f"nothing answers at {address}") from error
+        return channel
+
+    async def close(self) -> None:
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            await channel.close(grace=None)
+
+
+def cause_of(error: grpc.RpcError) -> str:
+    """The text that the original's clients show for a failed call."""
+    code, details = error.code(), error.details()
+    name = "".join(part.capitalize() for part in code.name.split("_"))
+    return f"rpc error: code = {name} desc = {details}"
+
+
+__all__ = ["Channels", "PeerUnreachable", "cause_of"]

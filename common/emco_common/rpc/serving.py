@@ -1,0 +1,65 @@
+"""Serving gRPC: one server per process part, errors of the tree turned into status codes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from grpc import aio
+
+from emco_common.errors import EmcoError
+
+_log = structlog.get_logger()
+_UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+
+
+class GrpcServer:
+    """A gRPC server on one address; ``port`` is known after ``start`` also when it was chosen by the system."""
+
+    def __init__(self, host: str, port: int, register: Callable[[aio.Server], None]) -> None:
+        self._host = host
+        self.port = port
+        self._register = register
+        self._server: aio.Server | None = None
+
+    async def start(self) -> None:
+        """Raises ``OSError`` if the address is taken."""
+        self._server = aio.server(interceptors=[_ErrorInterceptor()], options=_UNLIMITED)
+        self._register(self._server)
+        try:
+            self.port = self._server.add_insecure_port(f"{self._host}:{self.port}")
+        except RuntimeError as error:
+            raise OSError(f"gRPC port {self._host}:{self.port} cannot be opened: {error}") from error
+        await self._server.start()
+
+    async def stop(self, grace: float = 2.0) -> None:
+        if self._server is not None:
+            await self._server.stop(grace)
+            self._server = None
+
+
+class _ErrorInterceptor(aio.ServerInterceptor):  # type: ignore[misc]  # grpc ships no types
+    """Unary methods end with status UNKNOWN and the text of the error, as the original's clients expect (rsync 2)."""
+
+    async def intercept_service(self, continuation: Callable[..., Awaitable[Any]], details: Any) -> Any:
+        handler = await continuation(details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+
+        async def call(request: Any, context: Any) -> Any:
+            try:
+                return await handler.unary_unary(request, context)
+            except EmcoError as error:
+                code = error.code if error.retriable else grpc.StatusCode.UNKNOWN
+                await context.abort(code, str(error))
+            except aio.AbortError:
+                raise
+            except Exception:
+                _log.exception("rpc_failed", method=details.method)
+                await context.abort(grpc.StatusCode.INTERNAL, "internal error; the log of the service tells more")
+
+        return grpc.unary_unary_rpc_method_handler(
+            call, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
+        )

@@ -1,0 +1,56 @@
+"""Running one application on one port inside a loop that may run others too."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+class _Quiet(uvicorn.Server):
+    """uvicorn without its own signal handlers: the process decides when all its servers stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """``port`` is known after ``start`` also when it was chosen by the system."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int, *, name: str) -> None:
+        self.host = host
+        self.port = port
+        self._name = name
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=3, server_header=False
+        )
+        self._server = _Quiet(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Returns when requests are served. Raises ``OSError`` if the address is taken."""
+        listening = socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((self.host, self.port))
+        except OSError as error:
+            listening.close()
+            raise OSError(f"{self._name}: port {self.host}:{self.port} cannot be opened: {error.strerror}") from error
+        self.port = listening.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve(sockets=[listening]), name=f"http {self._name}")
+        while not self._server.started:
+            if self._task.done():
+                await self._task
+                raise RuntimeError(f"{self._name} did not start; its log tells why")
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+            self._task = None
