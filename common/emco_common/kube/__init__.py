@@ -1,0 +1,23 @@
+"""The door to a Kubernetes cluster: ``kubeconfig`` reads how to reach it, ``client`` talks to it, ``errors`` says what
+went wrong. No module outside this package opens a connection to an API server."""
+
+from emco_common.kube.client import KubeClient, ObjectList, Ref, WatchEvent, kind_of, ref_of
+from emco_common.kube.discovery import Kind, Resource
+from emco_common.kube.errors import KubeError
+from emco_common.kube.kubeconfig import BadKubeconfig, Kubeconfig, Policy, parse_kubeconfig
+
+__all__ = [
+    "BadKubeconfig",
+    "Kind",
+    "KubeClient",
+    "KubeError",
+    "Kubeconfig",
+    "ObjectList",
+    "Policy",
+    "Ref",
+    "Resource",
+    "WatchEvent",
+    "kind_of",
+    "parse_kubeconfig",
+    "ref_of",
+]

@@ -1,0 +1,277 @@
+"""Asynchronous access to one cluster: raw JSON in, raw JSON out, errors from the tree in ``kube.errors``.
+
+Every call has a deadline and reads a bounded answer. A client may be shared by any number of tasks of one event loop.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from emco_common.kube.discovery import Discovery, Kind, Resource
+from emco_common.kube.errors import BadAnswer, Gone, Invalid, UnknownKind, error_from_event
+from emco_common.kube.kubeconfig import Kubeconfig
+from emco_common.kube.transport import Json, Transport
+
+PAGE = 500
+"""Objects per page of a list."""
+
+_METADATA = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1,application/json"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """The address of one object. ``namespace`` is ignored for cluster-scoped kinds."""
+
+    kind: Kind
+    name: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectList:
+    """All objects that matched, each with ``apiVersion`` and ``kind``, and the version to watch from."""
+
+    items: tuple[Json, ...]
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """``type`` is ADDED, MODIFIED, DELETED or BOOKMARK (whose object has only a resource version)."""
+
+    type: str
+    object: Json
+
+    @property
+    def resource_version(self) -> str:
+        return str(self.object.get("metadata", {}).get("resourceVersion", ""))
+
+
+def kind_of(obj: Mapping[str, Any]) -> Kind:
+    """``Invalid`` if the manifest does not say."""
+    api_version, kind = obj.get("apiVersion"), obj.get("kind")
+    if not isinstance(api_version, str) or not isinstance(kind, str) or not api_version or not kind:
+        raise Invalid("apiVersion and kind are missing or not strings")
+    return Kind(api_version, kind)
+
+
+def ref_of(obj: Mapping[str, Any], *, namespace: str = "") -> Ref:
+    """The address of a manifest; ``namespace`` where it names none itself. ``Invalid`` without a name."""
+    metadata = obj.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(name, str) or not name:
+        raise Invalid("metadata.name is missing or not a string")
+    own = metadata.get("namespace")
+    return Ref(kind_of(obj), name, own if isinstance(own, str) and own else namespace)
+
+
+class KubeClient:
+    """``timeout`` is the default deadline of a call in seconds."""
+
+    def __init__(
+        self, kubeconfig: Kubeconfig, *, connections: int = 8, watches: int = 64, timeout: float = 15.0
+    ) -> None:
+        self._transport = Transport(kubeconfig, connections=connections, watches=watches, timeout=timeout)
+        self._discovery = Discovery(self._fetch)
+        self.server = kubeconfig.server
+        self.namespace = kubeconfig.namespace or "default"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def version(self, *, timeout: float | None = None) -> Json:
+        """The server's ``/version``; the cheapest proof that it is there."""
+        return await self._transport.request("GET", "/version", timeout=timeout)
+
+    async def resource(self, kind: Kind) -> Resource:
+        """How the cluster serves ``kind``; ``UnknownKind``."""
+        return await self._discovery.resource(kind)
+
+    async def get(self, ref: Ref) -> Json:
+        return await self._call("GET", ref)
+
+    async def list(
+        self, kind: Kind, *, namespace: str = "", selector: str = "", metadata_only: bool = False
+    ) -> ObjectList:
+        """Every object of a kind, read page by page; all namespaces if none is named."""
+        try:
+            return await self._pages(
+                kind, namespace=namespace, selector=selector, page=PAGE, metadata_only=metadata_only
+            )
+        except Gone:  # the first page grew too old while the others were read
+            return await self._pages(kind, namespace=namespace, selector=selector, page=0, metadata_only=metadata_only)
+
+    async def create(self, obj: Mapping[str, Any], *, namespace: str = "") -> Json:
+        ref = ref_of(obj, namespace=namespace or self.namespace)
+        return await self._call("POST", ref, body=_encode(obj, ref), collection=True)
+
+    async def apply(
+        self,
+        obj: Mapping[str, Any],
+        *,
+        manager: str,
+        force: bool = False,
+        dry_run: bool = False,
+        namespace: str = "",
+    ) -> Json:
+        """Server-side apply: the object exists as ``obj`` says, or an error tells why not. Safe to repeat.
+
+        ``force`` takes fields over from other managers instead of raising ``FieldConflict``; ``namespace`` is for a
+        namespaced object that names none.
+        """
+        ref = ref_of(obj, namespace=namespace or self.namespace)
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
+        if dry_run:
+            query["dryRun"] = "All"
+        return await self._call(
+            "PATCH", ref, query=query, body=_encode(obj, ref), content_type="application/apply-patch+yaml"
+        )
+
+    async def patch(self, ref: Ref, change: Mapping[str, Any], *, subresource: str = "") -> Json:
+        """JSON merge patch."""
+        body = json.dumps(change, separators=(",", ":")).encode()
+        return await self._call(
+            "PATCH", ref, body=body, content_type="application/merge-patch+json", subresource=subresource
+        )
+
+    async def replace(self, obj: Mapping[str, Any], *, subresource: str = "") -> Json:
+        """PUT; ``Conflict`` if the object was written since its ``resourceVersion``."""
+        ref = ref_of(obj, namespace=self.namespace)
+        return await self._call("PUT", ref, body=_encode(obj, ref), subresource=subresource)
+
+    async def delete(self, ref: Ref, *, propagation: str = "Background", uid: str = "") -> Json:
+        """Ask for deletion; ``NotFound`` if it is gone already, ``Conflict`` if ``uid`` is not the present one.
+
+        The answer is the object on its way out, or a ``Status``. Gone it is only when a later read says so.
+        """
+        options: Json = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        return await self._call("DELETE", ref, body=json.dumps(options, separators=(",", ":")).encode())
+
+    async def watch(
+        self,
+        kind: Kind,
+        *,
+        resource_version: str,
+        selector: str = "",
+        namespace: str = "",
+        renew: int = 240,
+        silence: float = 100.0,
+    ) -> AsyncGenerator[WatchEvent, None]:
+        """Changes after ``resource_version`` (of a list), for ever, bookmarks included.
+
+        The server ends each stream after ``renew`` seconds and it is taken up where it stopped. A server sends
+        bookmarks about once a minute, so a stream without a byte for ``silence`` seconds is taken for dead:
+        ``Unreachable``. ``Gone``: the version is too old, list again. After any other error too the caller may go
+        on from the last event it saw.
+        """
+        resource = await self._discovery.resource(kind)
+        path = resource.path(namespace=namespace)
+        while True:
+            query = {
+                "watch": "true",
+                "allowWatchBookmarks": "true",
+                "resourceVersion": resource_version,
+                "timeoutSeconds": str(renew),
+            }
+            if selector:
+                query["labelSelector"] = selector
+            lines = self._transport.lines(
+                path, query=query, accept="application/json", silence=min(silence, renew + 10)
+            )
+            try:
+                async for line in lines:
+                    event = _event(line)
+                    resource_version = event.resource_version or resource_version
+                    yield event
+            except UnknownKind:
+                self._discovery.forget(kind)
+                raise
+            finally:
+                await lines.aclose()
+
+    async def _pages(self, kind: Kind, *, namespace: str, selector: str, page: int, metadata_only: bool) -> ObjectList:
+        resource = await self._discovery.resource(kind)
+        accept = _METADATA.format(list="List") if metadata_only else "application/json"
+        query = {"limit": str(page)} if page else {}
+        if selector:
+            query["labelSelector"] = selector
+        items: list[Json] = []
+        while True:
+            try:
+                answer = await self._transport.request(
+                    "GET", resource.path(namespace=namespace), query=query, accept=accept
+                )
+            except UnknownKind:
+                self._discovery.forget(kind)
+                raise
+            metadata = answer.get("metadata") or {}
+            items.extend(
+                {**item, "apiVersion": kind.api_version, "kind": kind.kind}
+                for item in answer.get("items") or []
+                if isinstance(item, dict)
+            )
+            following = metadata.get("continue")
+            if not following:
+                return ObjectList(tuple(items), str(metadata.get("resourceVersion", "")))
+            query["continue"] = str(following)
+
+    async def _call(
+        self,
+        method: str,
+        ref: Ref,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        subresource: str = "",
+        collection: bool = False,
+    ) -> Json:
+        resource = await self._discovery.resource(ref.kind)
+        path = resource.path(
+            namespace=ref.namespace or self.namespace, name="" if collection else ref.name, subresource=subresource
+        )
+        try:
+            return await self._transport.request(method, path, query=query, body=body, content_type=content_type)
+        except UnknownKind:
+            self._discovery.forget(ref.kind)
+            raise
+
+    async def _fetch(self, path: str, *, accept: str) -> Json:
+        return await self._transport.request("GET", path, accept=accept)
+
+
+def _encode(obj: Mapping[str, Any], ref: Ref) -> bytes:
+    try:
+        return json.dumps(obj, separators=(",", ":"), allow_nan=False).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Invalid(f"{ref}: cannot be written as JSON: {error}") from None
+
+
+def _event(line: bytes) -> WatchEvent:
+    try:
+        decoded = json.loads(line)
+        event = WatchEvent(str(decoded["type"]), decoded["object"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise BadAnswer("a watch event is not a JSON object with type and object") from None
+    if event.type == "ERROR":
+        raise error_from_event(event.object)
+    if not isinstance(event.object, dict):
+        raise BadAnswer("a watch event carries no object")
+    return event
