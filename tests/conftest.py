@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.support.etcd",
     "tests.support.mongodb",
+    "tests.support.stores",
     "tests.support.controlplane",
     "tests.support.simcluster",
 ]

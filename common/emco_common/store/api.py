@@ -80,6 +80,18 @@ class StoreUnavailable(Unavailable):
     """The store cannot be reached or cannot write."""
 
 
+class BlobMissing(Unavailable):
+    """The bytes a document names in ``tags["content"]["digest"]`` are not there.
+
+    They were forgotten between ``put_blob`` and the write, by the deletion of another document that named them: putting
+    both again heals it.
+    """
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"The content {digest[:12]}… was removed meanwhile; send it again")
+        self.digest = digest
+
+
 class DocumentStore(Protocol):
     """All methods are safe under any number of concurrent callers and processes; each write is atomic and durable.
 
@@ -89,7 +101,7 @@ class DocumentStore(Protocol):
     async def create(self, document: Document, *, parent: Key | None = None) -> Document:
         """Store a new document; its ``revision`` is ignored and the stored one (1) comes back.
 
-        ``AlreadyExists``; ``ParentMissing`` if ``parent`` is given and absent; ``ReferenceMissing``.
+        ``AlreadyExists``; ``ParentMissing`` if ``parent`` is given and absent; ``ReferenceMissing``; ``BlobMissing``.
         Concurrent with the deletion of its parent or of what it refers to, exactly one of the two succeeds.
         """
         ...
@@ -103,7 +115,8 @@ class DocumentStore(Protocol):
     async def replace(self, document: Document, *, expected: int | None = None) -> Document:
         """Write body, tags, references and alias of an existing document in one step.
 
-        ``DocumentMissing``; ``ReferenceMissing``; ``StaleRevision`` if ``expected`` is given and is not the present one.
+        ``DocumentMissing``; ``ReferenceMissing``; ``BlobMissing``; ``StaleRevision`` if ``expected`` is given and is
+        not the present one.
         """
         ...
 
