@@ -14,7 +14,6 @@ from typing import Any
 
 from emco_common.errors import Conflict, NotFound
 
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -1,0 +1,1 @@
+"""Resources by declaration: one table entry gives routes, validation, storage, integrity and OpenAPI."""

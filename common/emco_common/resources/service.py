@@ -1,0 +1,222 @@
+"""What happens to a resource: create, read, list, replace, delete, in the one order that all resources share.
+
+names agree → schema → ancestors exist → prepare → references exist → write → after-hooks. It knows no HTTP and no
+particular resource; what is special about one comes in as its ``Hooks``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from emco_common.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unprocessable
+from emco_common.resources.declaration import Body, Resource
+from emco_common.resources.model import EmptyBody, Undecodable, decode
+from emco_common.store.api import (
+    AlreadyExists,
+    Document,
+    DocumentMissing,
+    DocumentStore,
+    HasChildren,
+    IsReferenced,
+    Key,
+    ParentMissing,
+)
+
+PARENT_MISSING = "Cannot perform requested operation. Parent resource not found"
+HAS_CHILDREN = "Cannot delete parent without deleting child references first"
+IS_REFERENCED = "Cannot delete without deleting or updating referencing resources first"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A document about to be written. ``present`` is what it replaces, if anything; ``file`` the upload, if any."""
+
+    document: Document
+    file: bytes | None = None
+    present: Document | None = None
+
+
+class Hooks:
+    """What a resource does beyond its declaration. Every method is optional."""
+
+    async def prepare(self, draft: Draft) -> Draft:
+        """Refuse the write by raising, or answer the draft to write instead."""
+        return draft
+
+    async def written(self, draft: Draft, document: Document) -> None:
+        """After a successful write. Raising undoes a creation."""
+
+    async def deleting(self, document: Document) -> None:
+        """Refuse a deletion by raising; nothing may be changed here."""
+
+    async def deleted(self, document: Document) -> None:
+        """After a successful deletion; must succeed when run again."""
+
+    async def file(self, document: Document) -> bytes | None:
+        """The file that was uploaded with the document."""
+        return None
+
+    async def listing(self, documents: Sequence[Document], within: Key, query: Mapping[str, str]) -> Any:
+        """The answer of the collection: the bodies, unless a query asks for something else."""
+        return [document.body for document in documents]
+
+    async def single(self, document: Document, query: Mapping[str, str]) -> Any:
+        """The answer of one item: its body, unless a query asks for something else."""
+        return document.body
+
+
+class StoredFile(Hooks):
+    """Keeps the upload as a blob of the store, named by its digest in the tag ``content``."""
+
+    def __init__(self, store: DocumentStore) -> None:
+        self._store = store
+
+    async def prepare(self, draft: Draft) -> Draft:
+        if draft.file is None:
+            return draft
+        content = {"digest": await self._store.put_blob(draft.file), "size": len(draft.file)}
+        document = draft.document
+        return replace(draft, document=replace(document, tags={**document.tags, "content": content}))
+
+    async def written(self, draft: Draft, document: Document) -> None:
+        if draft.present is not None:
+            await self._forget(draft.present)
+
+    async def deleted(self, document: Document) -> None:
+        await self._forget(document)
+
+    async def file(self, document: Document) -> bytes | None:
+        return await self._store.get_blob(document.tags["content"]["digest"])
+
+    async def _forget(self, document: Document) -> None:
+        await self._store.delete_blob(document.tags["content"]["digest"])
+
+
+class ResourceService:
+    """The operations of one resource over one store."""
+
+    def __init__(self, resource: Resource, store: DocumentStore, hooks: Hooks) -> None:
+        self.resource = resource
+        self._store = store
+        self._hooks = hooks
+
+    async def create(self, path: Mapping[str, str], raw: bytes, file: bytes | None = None) -> Document:
+        """Raises ``Conflict`` if the name is taken or the parent missing, and what decoding and hooks raise."""
+        body = self._decode(raw)
+        self._check_file(body, file)
+        key = self._key_of(body, path)
+        await self._ancestors(path, self.resource.requires)
+        return await self._create(Draft(self._document(key, body), file))
+
+    async def put(
+        self, path: Mapping[str, str], raw: bytes, file: bytes | None = None, *, expected: int | None = None
+    ) -> tuple[Document, bool]:
+        """Replace or create; the flag says whether it was created."""
+        key = self.resource.key(path)
+        present = await self._store.get(key)
+        if present is None and self.resource.put == "replace":
+            raise NotFound(self.resource.not_found)
+        body = self._decode(raw)
+        if self._key_of(body, path) != key:
+            raise BadRequest(self.resource.texts.mismatch)
+        self._check_file(body, file)
+        await self._ancestors(path, self.resource.requires)
+        draft = Draft(self._document(key, body), file, present)
+        if present is None:
+            if expected is not None:
+                raise PreconditionFailed(f"{self.resource.not_found}, so If-Match cannot hold")
+            return await self._create(draft), True
+        draft = await self._hooks.prepare(replace(draft, document=replace(draft.document, tags=present.tags)))
+        document = await self._store.replace(draft.document, expected=expected)
+        await self._hooks.written(draft, document)
+        return document, False
+
+    async def get(self, path: Mapping[str, str]) -> Document:
+        document = await self._store.get(self.resource.key(path))
+        if document is None:
+            raise NotFound(self.resource.not_found)
+        return document
+
+    async def answer(self, document: Document, query: Mapping[str, str]) -> Any:
+        return await self._hooks.single(document, query)
+
+    async def file(self, document: Document) -> bytes | None:
+        return await self._hooks.file(document)
+
+    async def list(self, path: Mapping[str, str], query: Mapping[str, str]) -> Any:
+        await self._ancestors(path, (*self.resource.requires, *self.resource.list_requires))
+        within = self.resource.within(path)
+        documents = await self._store.list(self.resource.key_names, within)
+        return await self._hooks.listing(documents, within, query)
+
+    async def delete(self, path: Mapping[str, str], *, expected: int | None = None) -> None:
+        key = self.resource.key(path)
+        await self._ancestors(path, tuple(r for r in self.resource.requires if r is not self.resource))
+        document = await self._store.get(key)
+        if document is None:
+            raise NotFound(self.resource.texts.delete_not_found)
+        await self._hooks.deleting(document)
+        try:
+            await self._store.delete(key, expected=expected)
+        except DocumentMissing as error:
+            raise NotFound(self.resource.texts.delete_not_found) from error
+        except HasChildren as error:
+            raise Conflict(HAS_CHILDREN) from error
+        except IsReferenced as error:
+            raise Conflict(IS_REFERENCED) from error
+        await self._hooks.deleted(document)
+
+    async def _create(self, draft: Draft) -> Document:
+        if await self._store.get(draft.document.key) is not None:
+            raise Conflict(self.resource.exists)
+        prepared = await self._hooks.prepare(draft)
+        parent = self.resource.ancestor(prepared.document.key)
+        try:
+            document = await self._store.create(prepared.document, parent=parent)
+        except AlreadyExists as error:
+            raise Conflict(self.resource.exists) from error
+        except ParentMissing as error:
+            raise Conflict(PARENT_MISSING) from error
+        try:
+            await self._hooks.written(prepared, document)
+        except BaseException:
+            await self._store.delete(document.key)
+            await self._hooks.deleted(document)
+            raise
+        return document
+
+    def _decode(self, raw: bytes) -> Body:
+        texts = self.resource.texts
+        try:
+            return decode(self.resource.model, raw).as_body()
+        except EmptyBody as error:
+            raise EmptyBody(texts.empty) from error
+        except Undecodable as error:
+            raise Undecodable(texts.undecodable or str(error)) from error
+
+    def _check_file(self, body: Body, file: bytes | None) -> None:
+        upload = self.resource.upload
+        if upload is None or not upload.needed(body):
+            return
+        if file is None:
+            raise Unprocessable("Unable to process file")
+        upload.check(file)
+
+    def _key_of(self, body: Body, path: Mapping[str, str]) -> Key:
+        own = dict(zip(self.resource.elements, self.resource.names(body), strict=True))
+        return {
+            **{k: v for k, v in self.resource.within(path).items() if k not in self.resource.fixed},
+            **own,
+            **self.resource.fixed,
+        }
+
+    def _document(self, key: Key, body: Body) -> Document:
+        references = tuple(target for reference in self.resource.references for target in reference.pick(body, key))
+        return Document(key=key, body=dict(body), references=references, alias=self.resource.alias(body))
+
+    async def _ancestors(self, path: Mapping[str, str], required: Sequence[Resource]) -> None:
+        for ancestor in required:
+            if await self._store.get(ancestor.key(path)) is None:
+                raise NotFound(ancestor.not_found)

@@ -1,0 +1,127 @@
+"""What every service is made of and how it lives: its dependencies, its ports, its background work.
+
+A service's ``app`` module builds a ``Service`` from ``Settings`` and ``Deps``; ``emco serve`` runs one of them, ``emco up``
+all of them in one process over the same dependencies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+from fastapi import FastAPI
+
+from emco_common.contextbus.api import ContextBus
+from emco_common.rpc.channels import Channels
+from emco_common.rpc.serving import GrpcServer
+from emco_common.secrets import Sealer
+from emco_common.settings import BadSettings, Settings
+from emco_common.store.api import DocumentStore
+from emco_common.web.serving import HttpServer
+
+_log = structlog.get_logger()
+Clock = Callable[[], datetime]
+Background = Callable[[], Awaitable[None]]
+"""Runs until cancelled."""
+
+
+def wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What services share: the doors to the outside, the time and randomness."""
+
+    store: DocumentStore
+    bus: ContextBus
+    sealer: Sealer
+    channels: Channels
+    clock: Clock = wall_clock
+    randbelow: Callable[[int], int] = secrets.randbelow
+
+
+@asynccontextmanager
+async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
+    """Open store and bus by their URLs. Raises ``BadSettings`` or ``Unavailable``."""
+    from emco_common.contextbus.factory import open_bus
+    from emco_common.store.factory import open_store
+
+    data_key = settings.data_key.get_secret_value()
+    if not data_key:
+        raise BadSettings(
+            "setting data_key: EMCO_DATA_KEY is empty; kubeconfigs cannot be kept without a key to seal them"
+        )
+    sealer = Sealer(data_key, retired=tuple(key.get_secret_value() for key in settings.retired_data_keys))
+    store = await open_store(settings.database_url.get_secret_value())
+    try:
+        bus = await open_bus(
+            settings.bus_url.get_secret_value(),
+            ca_file=settings.bus_ca_file,
+            cert_file=settings.bus_cert_file,
+            key_file=settings.bus_key_file,
+        )
+        channels = Channels(connect_timeout=settings.grpc_connect_timeout)
+        try:
+            yield Deps(store, bus, sealer, channels)
+        finally:
+            await channels.close()
+            await bus.close()
+    finally:
+        await store.close()
+
+
+@dataclass(slots=True)
+class Service:
+    """One service with its ports. ``background`` work is supervised: its end, other than by ``stop``, is an error."""
+
+    name: str
+    app: FastAPI
+    host: str
+    http_port: int
+    grpc: GrpcServer | None = None
+    background: Sequence[Background] = ()
+    closing: Callable[[], Awaitable[None]] | None = None
+    _http: HttpServer | None = None
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Returns when every port is served. Raises ``OSError`` naming the port that is taken."""
+        http = HttpServer(self.app, self.host, self.http_port, name=self.name)
+        if self.grpc is not None:
+            await self.grpc.start()
+        await http.start()
+        self._http, self.http_port = http, http.port
+        self._tasks = [asyncio.create_task(self._run(work), name=f"{self.name} background") for work in self.background]
+        _log.info("service_started", service=self.name, http_port=self.http_port, grpc_port=self.grpc_port)
+
+    async def stop(self) -> None:
+        """Stop taking work, let what is in flight finish within its grace, then end."""
+        if self._http is not None:
+            await self._http.stop()
+            self._http = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        if self.grpc is not None:
+            await self.grpc.stop()
+        if self.closing is not None:
+            await self.closing()
+        _log.info("service_stopped", service=self.name)
+
+    @property
+    def grpc_port(self) -> int:
+        return self.grpc.port if self.grpc is not None else 0
+
+    async def _run(self, work: Background) -> None:
+        try:
+            await work()
+        except Exception:
+            _log.exception("background_work_failed", service=self.name)
+            raise
