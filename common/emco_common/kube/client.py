@@ -179,7 +179,7 @@ class KubeClient:
         The server ends each stream after ``renew`` seconds and it is taken up where it stopped. A server sends
         bookmarks about once a minute, so a stream without a byte for ``silence`` seconds is taken for dead:
         ``Unreachable``. ``Gone``: the version is too old, list again. After any other error too the caller may go
-        on from the last event it saw.
+        on from the last event it saw. Who stops early closes it (``contextlib.aclosing``).
         """
         resource = await self._discovery.resource(kind)
         path = resource.path(namespace=namespace)

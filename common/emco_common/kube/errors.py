@@ -39,7 +39,7 @@ MAX_MESSAGE = 1_000
 MAX_CAUSES = 20
 
 _UNPRINTABLE = re.compile(
-    r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+"
+    r"(?:\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff])+"
 )
 _MANAGER = re.compile(r'conflict with "([^"]+)"')
 
@@ -181,7 +181,10 @@ def error_from_answer(http_status: int, body: bytes, *, retry_after: str | None 
     details = _mapping(status.get("details"))
     reason = clean(_text(status.get("reason")), limit=100)
     causes = _causes(details)
-    kind = _class_of(http_status, reason=reason, causes=causes, is_status=status.get("kind") == "Status")
+    message = clean(_text(status.get("message")))
+    kind = _class_of(
+        http_status, reason=reason, causes=causes, is_status=status.get("kind") == "Status", message=message
+    )
     error = kind(
         clean(_text(status.get("message")))
         or clean(body[:MAX_MESSAGE].decode(errors="replace"))
@@ -203,7 +206,9 @@ def error_from_event(status: object) -> KubeError:
     return error_from_answer(code if isinstance(code, int) else 500, json.dumps(body).encode())
 
 
-def _class_of(http_status: int, *, reason: str, causes: tuple[Cause, ...], is_status: bool) -> type[KubeError]:
+def _class_of(
+    http_status: int, *, reason: str, causes: tuple[Cause, ...], is_status: bool, message: str
+) -> type[KubeError]:
     types = {cause.type for cause in causes}
     if http_status == 404 and not is_status:
         return UnknownKind  # a path nobody serves is answered in plain text
@@ -214,7 +219,8 @@ def _class_of(http_status: int, *, reason: str, causes: tuple[Cause, ...], is_st
     if http_status == 403 and "NamespaceTerminating" in types:
         return NamespaceTerminating
     if http_status >= 500:
-        return ServerError
+        # Server-side apply answers 500 when a manifest does not fit the schema of its kind.
+        return Invalid if message.startswith("failed to create typed patch object") else ServerError
     return _BY_STATUS.get(http_status, KubeError)
 
 
