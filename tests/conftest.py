@@ -1,6 +1,7 @@
 """Fixtures every test may use. Each real server has a module of its own in ``tests/support``."""
 
 pytest_plugins = [
+    "tests.support.realserver",
     "tests.support.etcd",
     "tests.support.mongodb",
     "tests.support.stores",
