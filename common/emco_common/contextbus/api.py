@@ -5,7 +5,7 @@ Adapters: ``etcd`` and ``embedded``. Keys are text, values bytes; ranges come in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -14,6 +14,9 @@ from emco_common.errors import Conflict, Unavailable
 
 MAX_TRANSACTION_OPERATIONS = 100
 """Operations in one transaction at most (the etcd server's own limit is 128)."""
+
+MAX_TRANSACTION_BYTES = 1_572_864
+"""Keys and values of one transaction together weigh at most this (what an etcd server accepts by default)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +122,12 @@ class ContextBus(Protocol):
         """
         ...
 
-    def watch(self, prefix: str, *, start_revision: int = 0) -> AsyncIterator[Sequence[Event]]:
+    def watch(self, prefix: str, *, start_revision: int = 0) -> AsyncGenerator[Sequence[Event], None]:
         """Events below ``prefix`` in order, none lost and none twice, across restarts of the server.
 
         From ``start_revision`` on, or from now on if 0. The first item is an empty sequence, sent once the watch
-        is in force. Raises ``Compacted``. Ends only when the iterator is closed.
+        is in force; later items hold whole revisions. Raises ``Compacted``, and ``BusUnavailable`` only while the
+        watch has not come into force. Ends only when it is closed (``contextlib.aclosing``) or the bus is.
         """
         ...
 
