@@ -1,0 +1,1 @@
+"""What a deployment looks like now: the status query that orchestrator, dcm and others answer alike."""
