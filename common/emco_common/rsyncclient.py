@@ -1,0 +1,105 @@
+"""Handing an AppContext to the resource synchronizer over gRPC (spec orchestrator-lifecycle 2.2 and 11, rsync 2).
+
+rsync answers as soon as the work is durably queued; what becomes of it is read from the context's status. Where rsync
+listens is what its controller record says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from emco_common.errors import Conflict, EmcoError, Unavailable
+from emco_common.rpc import installapp_pb2, installapp_pb2_grpc, updateapp_pb2, updateapp_pb2_grpc
+from emco_common.rpc.channels import Channels, PeerUnreachable, cause_of
+from emco_common.store.api import DocumentStore, Key
+
+CONTROLLER_KEY: Key = {"controller": "rsync", "controllerGroup": "orchestrator"}
+
+
+class RsyncNotRegistered(Conflict):
+    """No controller named rsync; nothing was asked of it."""
+
+
+class RsyncUnreachable(Unavailable):
+    """Nothing answers at the registered address; nothing was queued."""
+
+
+class RsyncSilent(Unavailable):
+    """rsync was called and did not answer: the work may or may not be queued. Asking again does no harm."""
+
+
+class RsyncRefused(Conflict):
+    """rsync says that it cannot do this; nothing was queued."""
+
+
+class RsyncClient:
+    """``timeout`` is how long rsync may take to queue the work, in seconds."""
+
+    def __init__(self, store: DocumentStore, channels: Channels, *, timeout: float) -> None:
+        self._store = store
+        self._channels = channels
+        self._timeout = timeout
+
+    async def install(self, context_id: str) -> None:
+        """Bring the context to the clusters. Raises one of the errors of this module."""
+        stub = installapp_pb2_grpc.installappStub(await self._channel("InstallApp"))  # type: ignore[no-untyped-call]
+        request = installapp_pb2.InstallAppRequest(app_context=context_id)
+        answer = await self._call(stub.InstallApp, request)
+        _accepted("InstallApp", answer.app_context_installed, answer.app_context_install_message)
+
+    async def uninstall(self, context_id: str) -> None:
+        """Remove what the context brought."""
+        stub = installapp_pb2_grpc.installappStub(await self._channel("UninstallApp"))  # type: ignore[no-untyped-call]
+        request = installapp_pb2.UninstallAppRequest(app_context=context_id)
+        answer = await self._call(stub.UninstallApp, request)
+        _accepted("UninstallApp", answer.app_context_uninstalled, answer.app_context_uninstall_message)
+
+    async def update(self, old: str, new: str) -> None:
+        """Replace what context ``old`` brought by what ``new`` holds."""
+        stub = updateapp_pb2_grpc.updateappStub(await self._channel("UpdateApp"))  # type: ignore[no-untyped-call]
+        request = updateapp_pb2.UpdateAppRequest(update_from_appContext=old, update_to_appContext=new)
+        answer = await self._call(stub.UpdateApp, request)
+        _accepted("UpdateApp", answer.app_context_updated, answer.app_context_update_message)
+
+    async def _channel(self, operation: str) -> aio.Channel:
+        record = await self._store.get(CONTROLLER_KEY)
+        if record is None:
+            raise RsyncNotRegistered(
+                "queryRsyncInfoInMCODB Failed - Could not get find rsync by name : rsync"
+                " (register it: POST /v2/controllers with metadata.name rsync, spec.host and spec.port)"
+            )
+        spec = record.body["spec"]
+        try:
+            return await self._channels.ready(str(spec["host"]), int(spec["port"]))
+        except PeerUnreachable as error:
+            raise RsyncUnreachable(f"{operation} Failed - Could not get InstallAppClient: rsync ({error})") from error
+
+    async def _call(self, method: Callable[..., Awaitable[Any]], request: Any) -> Any:
+        try:
+            return await method(request, timeout=self._timeout)
+        except grpc.RpcError as error:
+            if error.code() in _REFUSED:
+                raise RsyncRefused(cause_of(error)) from error
+            if error.code() in _SILENT:
+                raise RsyncSilent(cause_of(error)) from error
+            raise EmcoError(cause_of(error)) from error
+
+
+_REFUSED = frozenset(
+    {
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.FAILED_PRECONDITION,
+    }
+)
+_SILENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+
+
+def _accepted(operation: str, accepted: bool, message: str) -> None:
+    if not accepted:
+        raise RsyncRefused(f"{operation} Failed: {message}")

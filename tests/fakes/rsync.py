@@ -1,0 +1,91 @@
+"""A resource synchronizer that queues nothing: it notes what it is asked and answers as a test wants.
+
+Only for tests of how its callers behave; what rsync does is tested with rsync itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from emco_common.rpc import installapp_pb2, installapp_pb2_grpc, updateapp_pb2, updateapp_pb2_grpc
+from emco_common.rpc.serving import GrpcServer
+from emco_common.rsyncclient import CONTROLLER_KEY
+from emco_common.store.api import Document, DocumentStore
+
+
+async def _nothing(_operation: str, _context: str) -> None:
+    return None
+
+
+@dataclass
+class FakeRsync:
+    """``calls`` are operation and context; ``then`` runs inside a call, to set a status or to hold it up."""
+
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    accepts: bool = True
+    message: str = ""
+    aborts: grpc.StatusCode | None = None
+    then: Callable[[str, str], Awaitable[None]] = _nothing
+    port: int = 0
+
+    async def InstallApp(self, request: Any, context: Any) -> Any:
+        await self._take("install", request.app_context, context)
+        return installapp_pb2.InstallAppResponse(
+            app_context_installed=self.accepts, app_context_install_message=self.message
+        )
+
+    async def UninstallApp(self, request: Any, context: Any) -> Any:
+        await self._take("uninstall", request.app_context, context)
+        return installapp_pb2.UninstallAppResponse(
+            app_context_uninstalled=self.accepts, app_context_uninstall_message=self.message
+        )
+
+    async def ReadAppContext(self, request: Any, context: Any) -> Any:
+        await self._take("read", request.app_context, context)
+        return installapp_pb2.ReadAppContextResponse(app_context_read_successful=self.accepts)
+
+    async def UpdateApp(self, request: Any, context: Any) -> Any:
+        await self._take("update", f"{request.update_from_appContext}>{request.update_to_appContext}", context)
+        return updateapp_pb2.UpdateAppResponse(
+            app_context_updated=self.accepts, app_context_update_message=self.message
+        )
+
+    async def RollbackApp(self, request: Any, context: Any) -> Any:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "method RollbackApp not implemented")
+
+    async def register(self, store: DocumentStore) -> None:
+        """Make it known as the controller ``rsync``."""
+        body = {"metadata": {"name": "rsync"}, "spec": {"host": "127.0.0.1", "port": self.port}}
+        await store.create(Document(key=CONTROLLER_KEY, body=body))
+
+    async def _take(self, operation: str, context_id: str, context: Any) -> None:
+        self.calls.append((operation, context_id))
+        if self.aborts is not None:
+            await context.abort(self.aborts, self.message)
+        await self.then(operation, context_id)
+
+
+def _register(fake: FakeRsync) -> Callable[[aio.Server], None]:
+    def register(server: aio.Server) -> None:
+        installapp_pb2_grpc.add_installappServicer_to_server(fake, server)
+        updateapp_pb2_grpc.add_updateappServicer_to_server(fake, server)
+
+    return register
+
+
+@asynccontextmanager
+async def fake_rsync() -> AsyncIterator[FakeRsync]:
+    fake = FakeRsync()
+    server = GrpcServer("127.0.0.1", 0, _register(fake))
+    await server.start()
+    fake.port = server.port
+    try:
+        yield fake
+    finally:
+        await server.stop(grace=0)
