@@ -7,9 +7,9 @@ import hashlib
 from typing import Any
 
 import pytest
+
 from emco_common.store import api
 from emco_common.store.api import Document, DocumentStore, Key, kind_of
-
 from tests.support.stores import Backend
 
 PROVIDER = {"clusterProvider": "edge"}

@@ -12,7 +12,8 @@ from emco_common.store.api import DocumentStore
 async def open_store(url: str) -> DocumentStore:
     """``sqlite:///folder/file.db`` (absolute: the path begins at the third slash) or ``mongodb://host/database``.
 
-    Without a name the MongoDB database is ``emco``. The adapter, and with it its driver, is imported only when it is asked for. ``BadRequest`` for any other URL.
+    Without a name the MongoDB database is ``emco``. The adapter, and with it its driver, is imported only when it is
+    asked for. ``BadRequest`` for any other URL.
     """
     parts = urlsplit(url)
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:

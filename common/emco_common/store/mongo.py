@@ -1,0 +1,168 @@
+"""The document store on MongoDB, for several processes and machines: collection ``resources``, as the original has it.
+
+Works on a standalone server too; how integrity is kept without transactions is told in ``mongo_marks``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bson.errors import BSONError
+from pymongo import ASCENDING, AsyncMongoClient
+from pymongo.errors import DocumentTooLarge, PyMongoError, WriteError
+
+from emco_common.errors import BadRequest, EmcoError, TooLarge
+from emco_common.store.api import Document, Key, StoreUnavailable, kind_of
+from emco_common.store.encoding import path_of, tokens_of
+from emco_common.store.mongo_blobs import Blobs
+from emco_common.store.mongo_documents import OWN, decoded
+from emco_common.store.mongo_marks import Patience, pending
+from emco_common.store.mongo_writes import Writes
+
+VERSION = 1
+TIMEOUT = 10.0  # seconds for one operation with its retries; a reachable server takes milliseconds
+PING_TIMEOUT = 2.0
+LEASE = 3.0  # seconds after which an unchanged mark of another is taken for a dead one's; needs two round trips
+PATIENCE = 20.0  # seconds an operation waits for others' marks: longer than it takes to bury one dead owner or two
+OBJECT_TOO_LARGE = 10334
+
+
+class NewerDatabase(EmcoError):
+    """The database was written by a newer EMCO."""
+
+
+class MongoStore:
+    """A ``DocumentStore`` in a MongoDB database. Make it with ``connect``."""
+
+    def __init__(
+        self,
+        client: AsyncMongoClient[dict[str, Any]],
+        *,
+        database: str,
+        lease: float = LEASE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._database = client[database]
+        self._resources = self._database.resources
+        self._clock = clock
+        self._last_order = 0
+
+        def patience() -> Patience:
+            return Patience(lease=lease, timeout=PATIENCE)
+
+        self._writes = Writes(self._resources, self._database.blobs, patience, self._next_order)
+        self._blobs = Blobs(self._database, self._writes, patience, clock)
+
+    @classmethod
+    async def connect(
+        cls, uri: str, database: str = "emco", *, lease: float = LEASE, clock: Callable[[], float] = time.time
+    ) -> MongoStore:
+        """Reach the server and make the indexes.
+
+        ``StoreUnavailable``; ``NewerDatabase``; ``BadRequest`` for a URI that is none. Options in the URI win.
+        """
+        async with _explained():
+            client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+                uri, timeoutMS=int(TIMEOUT * 1000), w="majority", journal=True, appname="emco"
+            )
+            try:
+                store = cls(client, database=database, lease=lease, clock=clock)
+                await store._prepare()
+            except BaseException:
+                await client.close()
+                raise
+        return store
+
+    async def _prepare(self) -> None:
+        meta = await self._database.meta.find_one({"_id": "store"})
+        if meta is None:
+            version = {"$setOnInsert": {"version": VERSION}}
+            await self._database.meta.update_one({"_id": "store"}, version, upsert=True)
+        elif meta["version"] > VERSION:
+            raise NewerDatabase(
+                f"The database {self._database.name} was written by a newer EMCO (store version {meta['version']}, "
+                f"this one knows {VERSION}): start the newer EMCO or choose another database"
+            )
+        # sparse, not partial: documents of other writers have no path, and not every server uses a partial index
+        await self._resources.create_index([("emco.path", ASCENDING)], unique=True, sparse=True)
+        by_token = [("emco.tokens", ASCENDING), ("keyId", ASCENDING), ("emco.order", ASCENDING)]
+        await self._resources.create_index(by_token)
+        await self._resources.create_index([("keyId", ASCENDING), ("emco.order", ASCENDING)])
+        await self._resources.create_index([("emco.targets", ASCENDING)])
+        await self._resources.create_index([("emco.claims.targets", ASCENDING)], sparse=True)
+        await self._blobs.prepare()
+
+    async def create(self, document: Document, *, parent: Key | None = None) -> Document:
+        async with _explained():
+            return await self._writes.create(document, parent=None if parent is None else path_of(parent))
+
+    async def get(self, key: Key) -> Document | None:
+        async with _explained():
+            found = await self._resources.find_one({"emco.path": path_of(key)})
+            return None if found is None or pending(self._resources, found) is not None else decoded(found)
+
+    async def list(self, names: Iterable[str], within: Key) -> Sequence[Document]:
+        condition: dict[str, Any] = {"keyId": kind_of(names), "emco.order": {"$gt": 0}}
+        if within:
+            condition["emco.tokens"] = {"$all": tokens_of(within)}
+        async with _explained():
+            found = await self._resources.find(condition).sort([("emco.order", ASCENDING)]).to_list()
+        return [decoded(stored) for stored in found if "pending" not in stored[OWN]]
+
+    async def replace(self, document: Document, *, expected: int | None = None) -> Document:
+        async with _explained():
+            return await self._writes.replace(document, expected=expected)
+
+    async def delete(self, key: Key, *, expected: int | None = None) -> None:
+        async with _explained():
+            await self._writes.delete(key, expected=expected)
+
+    async def put_blob(self, content: bytes) -> str:
+        async with _explained():
+            return await self._blobs.put(content)
+
+    async def get_blob(self, digest: str) -> bytes:
+        async with _explained():
+            return await self._blobs.get(digest)
+
+    async def delete_blob(self, digest: str) -> None:
+        async with _explained():
+            await self._blobs.delete(digest)
+
+    async def ping(self) -> None:
+        async with _explained():
+            try:
+                async with asyncio.timeout(PING_TIMEOUT):
+                    await self._database.command("ping")
+            except TimeoutError:
+                raise StoreUnavailable(f"The document store did not answer within {PING_TIMEOUT:g} s") from None
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _next_order(self) -> int:
+        """Microseconds since 1970, and never twice or backwards in one process."""
+        self._last_order = max(self._last_order + 1, int(self._clock() * 1e6))
+        return self._last_order
+
+
+@asynccontextmanager
+async def _explained() -> AsyncIterator[None]:
+    """Turn what the driver raises into errors of ours; a document MongoDB cannot hold is the caller's mistake."""
+    try:
+        yield
+    except (BSONError, OverflowError, UnicodeEncodeError) as error:
+        raise BadRequest(f"The document store cannot hold this: {error}") from error
+    except DocumentTooLarge as error:
+        raise TooLarge("The resource is larger than the 16 MB a document may have") from error
+    except WriteError as error:
+        if error.code == OBJECT_TOO_LARGE:
+            raise TooLarge("The resource is larger than the 16 MB a document may have") from error
+        raise StoreUnavailable(f"The document store refused a write: {error.code}") from error
+    except PyMongoError as error:
+        raise StoreUnavailable(f"The document store cannot be used: {str(error)[:200]}") from error

@@ -1,0 +1,103 @@
+"""How a document looks in MongoDB (spec orchestrator-api 7.1), both ways. Pure.
+
+Top level: key fields, ``keyId``, ``data`` (the body), ``references``, one field per tag, one per alias name. All that
+is ours alone is in one sub-document ``emco``: ``path`` (identity, uniquely indexed), ``tokens`` and ``targets`` (what
+it answers to and what it needs, indexed), ``alias`` (which of the fields are alias), ``order`` (of creation),
+``revision``, and the marks of ``mongo_marks``. Documents of other writers have no ``emco``; they are children and
+referrers like any other, but are not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson import Int64
+
+from emco_common.store.api import Document, Json, Key, kind_of
+from emco_common.store.encoding import path_of, targets_of, tokens_of
+
+Stored = Mapping[str, Any]
+OWN = "emco"
+FIXED_FIELDS = frozenset({"_id", "keyId", "data", "references", OWN})
+ESCAPE = "\\"
+
+
+def fields_of(document: Document) -> Json:
+    """Every top-level field except ``_id`` and ``emco``."""
+    tags = {name: escaped(value) for name, value in document.tags.items()}
+    references = [{"key": dict(reference), "keyid": kind_of(reference)} for reference in document.references]
+    fields = {
+        **document.alias,
+        **document.key,
+        "keyId": kind_of(document.key),
+        "data": escaped(document.body),
+        "references": references,
+    }
+    taken = FIXED_FIELDS.intersection({*document.key, *document.alias, *tags}) | fields.keys() & tags.keys()
+    if taken:
+        raise ValueError(f"names used twice in one document: {', '.join(sorted(taken))}")
+    return {**fields, **tags}
+
+
+def own_fields_of(document: Document) -> Json:
+    """The parts of ``emco`` that follow from the document alone."""
+    return {
+        "path": path_of(document.key),
+        "tokens": tokens_of(document.key, alias=document.alias),
+        "targets": list(targets_of(document)),
+        "alias": sorted(document.alias),
+    }
+
+
+def decoded(stored: Stored) -> Document:
+    own = stored[OWN]
+    key_names = [name for name in stored["keyId"].strip("{}").split(",") if name]
+    known = FIXED_FIELDS.union(key_names, own["alias"])
+    return Document(
+        key={name: stored[name] for name in key_names},
+        body=unescaped(stored["data"]),
+        tags={name: unescaped(value) for name, value in stored.items() if name not in known},
+        references=tuple(dict(reference["key"]) for reference in stored["references"]),
+        alias={name: stored[name] for name in own["alias"]},
+        revision=int(own["revision"]),
+    )
+
+
+def key_of(stored: Stored) -> Key:
+    """The key of a document of any writer."""
+    return {name: stored.get(name, "") for name in stored.get("keyId", "").strip("{}").split(",") if name}
+
+
+def escaped(value: Any) -> Any:
+    """``value`` with field names that MongoDB cannot keep written differently.
+
+    Names beginning with ``$`` are refused or taken for operators, NUL ends a name in BSON. Dots stay as they are: other
+    readers expect them (spec orchestrator-api 7.3).
+    """
+    if isinstance(value, Mapping):
+        return {_escaped_name(name): escaped(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [escaped(inner) for inner in value]
+    return value
+
+
+def unescaped(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_unescaped_name(name): unescaped(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [unescaped(inner) for inner in value]
+    return int(value) if isinstance(value, Int64) else value
+
+
+def _escaped_name(name: str) -> str:
+    if name.startswith(("$", ESCAPE)) or "\x00" in name:
+        return ESCAPE + name.replace(ESCAPE, ESCAPE * 2).replace("\x00", ESCAPE + "0")
+    return name
+
+
+def _unescaped_name(name: str) -> str:
+    if not name.startswith(ESCAPE):
+        return name
+    # pieces between doubled escapes hold single ones only before a 0
+    return ESCAPE.join(piece.replace(ESCAPE + "0", "\x00") for piece in name[1:].split(ESCAPE * 2))

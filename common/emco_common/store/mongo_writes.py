@@ -1,0 +1,265 @@
+"""Create, replace and delete in MongoDB, under the protocol of ``mongo_marks``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from emco_common.errors import EmcoError
+from emco_common.store import api
+from emco_common.store import mongo_marks as marks
+from emco_common.store.api import Document, Key, kind_of
+from emco_common.store.encoding import path_of, targets_of, tokens_of
+from emco_common.store.mongo_documents import OWN, Stored, fields_of, key_of, own_fields_of
+from emco_common.store.mongo_marks import Collection, Mark, Patience
+
+WHO = {"keyId": 1, OWN: 1}  # enough to tell what a document is and which marks are on it
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """The writing half of the store. ``patience`` makes the waiting of one operation; ``order`` numbers creations."""
+
+    resources: Collection
+    blobs: Collection
+    patience: Callable[[], Patience]
+    order: Callable[[], int]
+
+    async def create(self, document: Document, *, parent: str | None) -> Document:
+        fields, own, targets = fields_of(document), own_fields_of(document), targets_of(document)
+        own |= {"order": self.order(), "revision": 1}
+        patience = self.patience()
+        alone = parent is None and not targets
+        while True:
+            token = ObjectId()
+            new = {"_id": token, **fields, OWN: own if alone else {**own, "pending": token}}
+            try:
+                await self.resources.insert_one(new)
+            except DuplicateKeyError:
+                await self._wait_for_namesake(own["path"], patience)
+                continue
+            if alone or await self._confirmed(token, parent, targets, patience):
+                return changed(document, revision=1)
+            patience.check()
+
+    async def _wait_for_namesake(self, path: str, patience: Patience) -> None:
+        found = await self.resources.find_one({"emco.path": path}, WHO)
+        if found is None:
+            return
+        mark = marks.pending(self.resources, found)
+        if mark is None:
+            raise api.AlreadyExists("The resource already exists")
+        await patience.wait([mark])
+
+    async def _confirmed(
+        self, token: ObjectId, parent: str | None, targets: dict[str, Key | None], patience: Patience
+    ) -> bool:
+        own = {"_id": token, "emco.pending": token}
+        try:
+            await self._require(parent, targets, patience)
+        except EmcoError:
+            await self.resources.delete_one(own)
+            raise
+        confirmed = await self.resources.update_one(own, {"$unset": {"emco.pending": ""}})
+        return confirmed.matched_count == 1
+
+    async def _require(self, parent: str | None, targets: dict[str, Key | None], patience: Patience) -> None:
+        """Return once parent and targets are there and nobody deletes them; raise for the first that is missing."""
+        while True:
+            present, busy = await self._present([*([parent] if parent is not None else []), *targets])
+            if not busy:
+                break
+            await patience.wait(busy)
+        if parent is not None and parent not in present:
+            raise api.ParentMissing("Cannot perform requested operation. Parent resource not found")
+        for target, reference in targets.items():
+            if target not in present:
+                raise (
+                    api.BlobMissing(target.removeprefix("blob:"))
+                    if reference is None
+                    else api.ReferenceMissing(reference)
+                )
+
+    async def _present(self, paths: Sequence[str]) -> tuple[set[str], list[Mark]]:
+        """Which of ``paths`` exist, and the deletions under way among them."""
+        blobs = [path for path in paths if path.startswith("blob:")]
+        present: set[str] = set()
+        busy: list[Mark] = []
+        for collection, wanted in ((self.resources, [p for p in paths if p not in blobs]), (self.blobs, blobs)):
+            if not wanted:
+                continue
+            async for found in collection.find({"emco.path": {"$in": wanted}}, WHO):
+                if marks.pending(collection, found) is None:
+                    present.add(found[OWN]["path"])
+                mark = marks.deleting(collection, found)
+                busy += [mark] if mark is not None else []
+        return present, busy
+
+    async def replace(self, document: Document, *, expected: int | None) -> Document:
+        fields, own, targets = fields_of(document), own_fields_of(document), targets_of(document)
+        patience = self.patience()
+        while True:
+            patience.check()
+            present = await self._existing(own["path"], projection=None)
+            added = {target: key for target, key in targets.items() if target not in present[OWN]["targets"]}
+            token = ObjectId()
+            if added:
+                await marks.claim(self.resources, present["_id"], token=token, targets=list(added))
+            try:
+                if added:
+                    await self._require(None, added, patience)
+                _require_revision(present, expected)
+                written = await self._write_over(present, fields, own, token=token if added else None)
+            except EmcoError:
+                if added:
+                    await marks.unclaim(self.resources, present["_id"], token=token)
+                raise
+            if written is not None:
+                return changed(document, revision=written[OWN]["revision"])
+            if added:
+                await marks.unclaim(self.resources, present["_id"], token=token)
+
+    async def _existing(self, path: str, *, projection: Any = WHO) -> dict[str, Any]:
+        found = await self.resources.find_one({"emco.path": path}, projection)
+        if found is None or marks.pending(self.resources, found) is not None:
+            raise api.DocumentMissing("The requested resource not found")
+        return found
+
+    async def _write_over(
+        self, present: Stored, fields: Stored, own: Stored, *, token: ObjectId | None
+    ) -> Stored | None:
+        """Write if nobody wrote since ``present`` was read and, with ``token``, the claim is still there; else None."""
+        condition = {"_id": present["_id"], "emco.revision": present[OWN]["revision"]}
+        update: dict[str, Any] = {
+            "$set": {**fields, **{f"emco.{name}": value for name, value in own.items()}},
+            "$inc": {"emco.revision": 1},
+        }
+        gone = present.keys() - fields.keys() - {"_id", OWN}
+        if gone:
+            update["$unset"] = dict.fromkeys(gone, "")
+        if token is not None:
+            condition["emco.claims.token"] = token
+            update["$pull"] = {"emco.claims": {"token": token}}
+        return await self.resources.find_one_and_update(
+            condition, update, projection={OWN: 1}, return_document=ReturnDocument.AFTER
+        )
+
+    async def delete(self, key: Key, *, expected: int | None) -> None:
+        path, patience = path_of(key), self.patience()
+        while True:
+            patience.check()
+            present = await self._existing(path)
+            token = await self._marked(self.resources, present, patience)
+            if token is None:
+                continue
+            try:
+                busy = await self._in_the_way(key, path, own=present["_id"])
+                if not busy:
+                    _require_revision(present, expected)
+            except EmcoError:
+                await marks.unmark(self.resources, present["_id"], token=token)
+                raise
+            if busy:
+                await marks.unmark(self.resources, present["_id"], token=token)
+                while busy:  # looking without a mark lets the others finish
+                    await patience.wait(busy)
+                    busy = await self._in_the_way(key, path, own=present["_id"])
+                continue
+            condition = {"_id": present["_id"], "emco.deleting": token}
+            if expected is not None:
+                condition["emco.revision"] = expected
+            if (await self.resources.delete_one(condition)).deleted_count == 1:
+                return
+            await marks.unmark(self.resources, present["_id"], token=token)
+
+    async def delete_blob(self, digest: str, *, before: Callable[[Stored], Any]) -> Stored | None:
+        """Remove the blob's header unless a document names it; answers the header, after ``before`` was awaited."""
+        target, patience = f"blob:{digest}", self.patience()
+        while True:
+            patience.check()
+            present = await self.blobs.find_one({"_id": digest})
+            if present is None:
+                return None
+            token = await self._marked(self.blobs, present, patience)
+            if token is None:
+                continue
+            referrer, busy = await self._referrer(target, own=None, key=None)
+            if referrer is None and not busy:
+                await before(present)
+                if (await self.blobs.delete_one({"_id": digest, "emco.deleting": token})).deleted_count == 1:
+                    return present
+            await marks.unmark(self.blobs, digest, token=token)
+            if referrer is not None:
+                return None
+            while busy:
+                await patience.wait(busy)
+                _, busy = await self._referrer(target, own=None, key=None)
+
+    async def _marked(self, collection: Collection, present: Stored, patience: Patience) -> ObjectId | None:
+        """Mark as being deleted; None, after a pause, if another deletes it."""
+        other = marks.deleting(collection, present)
+        if other is not None:
+            await patience.wait([other])
+            return None
+        token = ObjectId()
+        condition = {"_id": present["_id"], "emco.deleting": None}
+        marked = await collection.update_one(condition, {"$set": {"emco.deleting": token}})
+        return token if marked.matched_count == 1 else None
+
+    async def _in_the_way(self, key: Key, path: str, *, own: Any) -> list[Mark]:
+        """Raises for a child or a referrer; answers the unfinished writes that might become one."""
+        child, busy = await self._child(key, own=own)
+        if child is not None:
+            raise api.HasChildren("Cannot delete parent without deleting child references first")
+        referrer, more = await self._referrer(path, own=own, key=key)
+        if referrer is not None and not busy:
+            message = "Cannot delete without deleting or updating referencing resources first"
+            raise api.IsReferenced(message, by=key_of(referrer))
+        return [*busy, *more]
+
+    async def _child(self, key: Key, *, own: Any) -> tuple[Stored | None, list[Mark]]:
+        ours = {"emco.tokens": {"$all": tokens_of(key)}, "_id": {"$ne": own}}
+        foreign = {"emco.tokens": None, **key, "_id": {"$ne": own}}
+        busy: list[Mark] = []
+        for condition in (ours, foreign):
+            async for found in self.resources.find(condition, WHO):
+                mark = marks.pending(self.resources, found) if OWN in found else None
+                if mark is None:
+                    return found, busy
+                busy.append(mark)
+        return None, busy
+
+    async def _referrer(self, target: str, *, own: Any, key: Key | None) -> tuple[Stored | None, list[Mark]]:
+        conditions: list[dict[str, Any]] = [{"emco.targets": target}, {"emco.claims.targets": target}]
+        if key is not None:
+            named = {"keyid": kind_of(key), **{f"key.{name}": value for name, value in key.items()}}
+            conditions.append({"emco.tokens": None, "references": {"$elemMatch": named}})
+        busy: list[Mark] = []
+        for condition in conditions:
+            async for found in self.resources.find({**condition, "_id": {"$ne": own}}, {"data": 0}):
+                unfinished = self._unfinished(found, target) if OWN in found else []
+                if not unfinished:
+                    return found, busy
+                busy += unfinished
+        return None, busy
+
+    def _unfinished(self, found: Stored, target: str) -> list[Mark]:
+        """The marks by which ``found`` refers to ``target`` only perhaps; none if it surely does."""
+        pending = marks.pending(self.resources, found)
+        if pending is not None:
+            return [pending]
+        if target in found[OWN]["targets"]:
+            return []
+        return marks.claims(self.resources, found, target=target)
+
+
+def _require_revision(present: Stored, expected: int | None) -> None:
+    revision = present[OWN]["revision"]
+    if expected is not None and expected != revision:
+        raise api.StaleRevision(f"The resource was changed: revision is {revision}, expected {expected}")
