@@ -1,0 +1,54 @@
+"""What can go wrong on the way from a command line to its last answer, and the exit code each kind ends with.
+
+::
+
+    CtlError
+    ├── UsageError       1   the command line asks for something that does not exist
+    ├── NoInput          1   a command without file and without anchor
+    ├── ConfigError      1   the configuration cannot be read, or leads nowhere
+    ├── InputError       2   a file, a template, a document or an anchor is wrong; nothing was sent for it
+    │   └── YamlError    2   the text is not YAML, or not of the shape of a resource
+    └── TransportError   4   a server could not be reached, or broke off
+
+An answer outside 200-299 is not an exception: it is reported and ends the run with 3. ``compat_code`` is the code the
+original client ends with, used under ``--compat`` (emcoctl 8.3).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+OK = 0
+API_FAILED = 3
+INTERRUPTED = 130
+
+
+class CtlError(Exception):
+    """Base of everything emcoctl reports. ``str(error)`` is one sentence for the user."""
+
+    exit_code: ClassVar[int] = 1
+    compat_code: ClassVar[int] = 0
+
+
+class UsageError(CtlError):
+    compat_code = 1
+
+
+class NoInput(CtlError):
+    pass
+
+
+class ConfigError(CtlError):
+    pass
+
+
+class InputError(CtlError):
+    exit_code = 2
+
+
+class YamlError(InputError):
+    compat_code = 1
+
+
+class TransportError(CtlError):
+    exit_code = 4

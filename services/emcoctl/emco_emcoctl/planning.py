@@ -1,0 +1,118 @@
+"""Documents to calls: what each command sends for each document, in which order. Pure (emcoctl 6.1 to 6.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from emco_emcoctl import routing
+from emco_emcoctl.errors import InputError
+from emco_emcoctl.resources import Resource
+from emco_emcoctl.routing import Address
+
+_ACTIONS = frozenset(
+    {"instantiate", "apply", "approve", "terminate", "migrate", "update", "rollback", "stop", "start", "cancel"}
+)
+_UNDONE_BY_TERMINATE = frozenset({"instantiate", "apply"})
+_METHODS = {"apply": "POST", "update": "PUT", "get": "GET", "delete": "DELETE"}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Files to send beside the metadata: parts named ``part``, all with ``filename`` or each with its own name."""
+
+    part: str
+    paths: tuple[str, ...]
+    filename: str | None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request. ``body`` is JSON text, or ``None`` for no body; ``empty_body`` sends one of no bytes."""
+
+    method: str
+    address: Address
+    where: str
+    body: str | None = None
+    upload: Upload | None = None
+    empty_body: bool = False
+    source: str = ""
+
+    @property
+    def accepts_json(self) -> bool:
+        if self.method == "GET":
+            return self.address.wants_metadata_only
+        return self.empty_body or (self.body is not None and self.upload is None)
+
+
+Planned = Call | InputError
+
+
+def plan(command: str, documents: Iterable[Resource]) -> list[Planned]:
+    """A call or the reason against it for each document that ``command`` has something to do for, in sending order."""
+    ordered = list(documents)
+    if command == "delete":
+        ordered.reverse()
+    planned: list[Planned] = []
+    for document in ordered:
+        try:
+            call = _call(command, document)
+        except (InputError, routing.RouteError) as error:
+            planned.append(InputError(f"{document.where}: {error}"))
+        else:
+            planned += [call] if call else []
+    return planned
+
+
+def plan_anchor(command: str, anchor: str) -> Call:
+    """The call for an anchor named on the command line, verbatim; raises ``InputError``."""
+    try:
+        where = routing.address(anchor)
+    except routing.RouteError as error:
+        raise InputError(str(error)) from error
+    return Call(_METHODS[command], where, anchor, empty_body=command == "apply")
+
+
+def _call(command: str, document: Resource) -> Call | None:
+    if not document.anchor:
+        raise InputError("the document has no resourceContext.anchor")
+    stem, _, last = document.anchor.rpartition("/")
+    if command == "delete" and last in _UNDONE_BY_TERMINATE:
+        return Call("POST", routing.address(f"{stem}/terminate"), document.where, empty_body=True)
+    if command != "apply" and (last in _ACTIONS or (last == "status" and command != "get")):
+        return None
+    _check_version(document, last=last)
+    where = routing.address(document.anchor, names=() if command == "apply" else _names(document, last=last))
+    if command in ("get", "delete"):
+        return Call(_METHODS[command], where, document.where)
+    return Call(_METHODS[command], where, document.where, document.body(), _upload(document), source=document.source)
+
+
+def _names(document: Resource, *, last: str) -> tuple[str, ...]:
+    name = document.name or document.cluster_label
+    if not name or routing.names_itself(document.anchor):
+        return ()
+    return (name, str(_version(document))) if last == "composite-apps" else (name,)
+
+
+def _version(document: Resource) -> object:
+    spec = document.spec
+    if "CompositeAppVersion" in spec:
+        return spec["CompositeAppVersion"]
+    return next((spec[key] for key in sorted(spec) if key.lower() == "compositeappversion"), None)
+
+
+def _check_version(document: Resource, *, last: str) -> None:
+    if last != "composite-apps" or not (document.name or document.cluster_label):
+        return
+    version = _version(document)
+    if isinstance(version, str) and version:
+        return
+    wrong = "is missing" if version in (None, "") else f"is {version}, which YAML does not read as a text"
+    raise InputError(f'spec.compositeAppVersion {wrong}; write it with quotation marks, as in "v1"')
+
+
+def _upload(document: Resource) -> Upload | None:
+    if document.file:
+        return Upload("file", (document.file,), "filename")
+    return Upload("files", document.files, None) if document.files else None

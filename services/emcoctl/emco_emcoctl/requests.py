@@ -1,0 +1,183 @@
+"""The door to the services: sends one call after the other over HTTP and tells what came back (emcoctl 6)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from emco_emcoctl import uploads
+from emco_emcoctl.errors import TransportError
+from emco_emcoctl.planning import Call
+
+if TYPE_CHECKING:
+    import httpx
+
+CONNECT_SECONDS = 30.0
+MAX_REQUESTS = 10
+"""Requests one call may take, redirects included."""
+
+_KEEPING_THE_METHOD = frozenset({307, 308})
+_REDIRECTS = frozenset({301, 302, 303}) | _KEEPING_THE_METHOD
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``body`` is without surrounding white space; ``has_body`` tells a blank body from none."""
+
+    status: int
+    body: str
+    has_body: bool
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class Sender:
+    """Sends calls; cookies live as long as the sender. ``timeout`` is in seconds, for each answer."""
+
+    def __init__(self, *, token: str, timeout: float, environ: Mapping[str, str], cwd: Path) -> None:
+        self._token = token
+        self._timeout = timeout
+        self._environ = environ
+        self._cwd = cwd
+        self._clients: dict[str, httpx.Client] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients.values():
+            client.close()
+
+    def send(self, call: Call, *, base_url: str) -> Answer:
+        """Raises ``TransportError`` if no whole answer came, ``InputError`` if an upload cannot be read."""
+        import httpx
+
+        headers, content = self._content(call)
+        shown = f"{call.method} {base_url}{call.address.path}"
+        target = call.address.target
+        url = first = httpx.URL(base_url).copy_with(raw_path=target.encode())
+        try:
+            for _ in range(MAX_REQUESTS):
+                own = url.netloc == first.netloc
+                response = self._once(call.method, url, target, headers if own else _public(headers), content)
+                if response.status_code not in _REDIRECTS or "location" not in response.headers:
+                    return _answer(response.status_code, response.content)
+                url = _redirected(call.method, url, response)
+                target = url.raw_path.decode()
+        except (httpx.RequestError, httpx.InvalidURL, _RedirectRefusedError) as error:
+            raise TransportError(f"{shown}: {_reason(error)}") from error
+        raise TransportError(f"{shown}: stopped after {MAX_REQUESTS} redirects")
+
+    def _once(
+        self, method: str, url: httpx.URL, target: str, headers: Mapping[str, str], content: Any
+    ) -> httpx.Response:
+        proxy = _proxy(url, self._environ)
+        client = self._client(proxy)
+        wire = f"{url.scheme}://{url.netloc.decode()}{target}" if proxy else target
+        request = client.build_request(
+            method, url, headers=headers, content=content, extensions={"target": wire.encode(), **self._limits()}
+        )
+        return client.send(request)
+
+    def _limits(self) -> dict[str, Any]:
+        seconds = self._timeout
+        return {
+            "timeout": {"connect": min(CONNECT_SECONDS, seconds), "read": seconds, "write": seconds, "pool": seconds}
+        }
+
+    def _client(self, proxy: str) -> httpx.Client:
+        import httpx
+
+        if proxy not in self._clients:
+            client = httpx.Client(proxy=proxy or None, trust_env=False, follow_redirects=False)
+            client.headers.clear()
+            client.headers.update({"User-Agent": "emcoctl", "Accept-Encoding": "gzip"})
+            self._clients[proxy] = client
+        return self._clients[proxy]
+
+    def _content(self, call: Call) -> tuple[dict[str, str], Any]:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        if call.accepts_json:
+            headers["Accept"] = "application/json"
+        if call.body is None and not call.empty_body:
+            return headers, None
+        if call.body is not None and call.upload:
+            headers["Content-Type"], content = uploads.multipart(
+                call.body, call.upload, source=call.source, cwd=self._cwd
+            )
+            return headers, content
+        headers["Content-Type"] = "application/json"
+        if call.empty_body:
+            headers["Transfer-Encoding"] = "chunked"
+            return headers, b""
+        return headers, (call.body or "").encode()
+
+
+class _RedirectRefusedError(Exception):
+    pass
+
+
+def _redirected(method: str, url: httpx.URL, response: httpx.Response) -> httpx.URL:
+    """Where to go on. A POST, PUT or DELETE that would turn into a GET is refused instead."""
+    location = response.headers["location"]
+    if method != "GET" and response.status_code not in _KEEPING_THE_METHOD:
+        raise _RedirectRefusedError(
+            f"the server redirects with {response.status_code} to {location}, where a {method} is not repeated"
+        )
+    return url.join(location)
+
+
+def _answer(status: int, body: bytes) -> Answer:
+    return Answer(status, body.decode("utf-8", "replace").strip(), bool(body))
+
+
+def _public(headers: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in headers.items() if key != "Authorization"}
+
+
+def _proxy(url: httpx.URL, environ: Mapping[str, str]) -> str:
+    """The proxy for ``url``, if any: never for this machine itself."""
+    proxy = environ.get("http_proxy") or environ.get("HTTP_PROXY") or ""
+    exempt = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if not proxy or _is_loopback(url.host) or any(_matches(url, entry.strip()) for entry in exempt.split(",")):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _matches(url: httpx.URL, entry: str) -> bool:
+    """Whether an entry of ``NO_PROXY`` means ``url``: ``*``, a network, a domain with or without port."""
+    if entry == "*":
+        return True
+    try:
+        return ipaddress.ip_address(url.host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        name, _, port = entry.partition(":")
+    domain = name.lstrip(".").lower()
+    same_host = url.host == domain or url.host.endswith(f".{domain}")
+    return bool(domain) and same_host and port in ("", str(url.port))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _reason(error: Exception) -> str:
+    import httpx
+
+    if isinstance(error, httpx.TimeoutException):
+        what = "connection" if isinstance(error, httpx.ConnectTimeout) else "answer"
+        return f"no {what} in time"
+    if isinstance(error, httpx.RemoteProtocolError):
+        return f"the answer broke off ({error})"
+    return str(error) or type(error).__name__
