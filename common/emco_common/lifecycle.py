@@ -28,21 +28,6 @@ class State(StrEnum):
     UPDATED = "Updated"
 
 
-class ContextState(StrEnum):
-    """Status of an AppContext (spec appcontext 10.1); the spelling of the last one is the original's."""
-
-    CREATED = "Created"
-    INSTANTIATING = "Instantiating"
-    INSTANTIATED = "Instantiated"
-    INSTANTIATE_FAILED = "InstantiateFailed"
-    TERMINATING = "Terminating"
-    TERMINATED = "Terminated"
-    TERMINATE_FAILED = "TerminateFailed"
-    UPDATING = "Updating"
-    UPDATED = "Updated"
-    UPDATE_FAILED = "UpdatedFailed"
-
-
 class WrongState(Conflict):
     """The operation is not allowed in the present state."""
 

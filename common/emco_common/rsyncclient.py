@@ -46,21 +46,21 @@ class RsyncClient:
 
     async def install(self, context_id: str) -> None:
         """Bring the context to the clusters. Raises one of the errors of this module."""
-        stub = installapp_pb2_grpc.installappStub(await self._channel("InstallApp"))  # type: ignore[no-untyped-call]
+        stub = installapp_pb2_grpc.installappStub(await self._channel("InstallApp"))
         request = installapp_pb2.InstallAppRequest(app_context=context_id)
         answer = await self._call(stub.InstallApp, request)
         _accepted("InstallApp", answer.app_context_installed, answer.app_context_install_message)
 
     async def uninstall(self, context_id: str) -> None:
         """Remove what the context brought."""
-        stub = installapp_pb2_grpc.installappStub(await self._channel("UninstallApp"))  # type: ignore[no-untyped-call]
+        stub = installapp_pb2_grpc.installappStub(await self._channel("UninstallApp"))
         request = installapp_pb2.UninstallAppRequest(app_context=context_id)
         answer = await self._call(stub.UninstallApp, request)
         _accepted("UninstallApp", answer.app_context_uninstalled, answer.app_context_uninstall_message)
 
     async def update(self, old: str, new: str) -> None:
         """Replace what context ``old`` brought by what ``new`` holds."""
-        stub = updateapp_pb2_grpc.updateappStub(await self._channel("UpdateApp"))  # type: ignore[no-untyped-call]
+        stub = updateapp_pb2_grpc.updateappStub(await self._channel("UpdateApp"))
         request = updateapp_pb2.UpdateAppRequest(update_from_appContext=old, update_to_appContext=new)
         answer = await self._call(stub.UpdateApp, request)
         _accepted("UpdateApp", answer.app_context_updated, answer.app_context_update_message)

@@ -34,10 +34,15 @@ class RenderRequest:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One rendered object: ``name`` is the AppContext's ``<metadata.name>+<kind>``, ``text`` the YAML as rendered."""
+    """One rendered object: ``name`` is the AppContext's ``<metadata.name>+<kind>``, ``text`` the YAML as rendered.
+
+    ``api_group`` is empty for the core group, ``namespace`` where the manifest names none.
+    """
 
     name: str
     text: str
+    api_group: str = ""
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,10 @@ class RenderedApp:
 class Renderer(Protocol):
     async def render(self, request: RenderRequest) -> RenderedApp:
         """``RenderError`` for everything that is wrong with the input; a limit passed names the limit."""
+        ...
+
+    async def warm(self) -> None:
+        """Do at once what the first rendering would have to wait for."""
         ...
 
     async def close(self) -> None: ...

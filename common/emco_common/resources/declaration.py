@@ -32,7 +32,7 @@ class Upload:
     which the file goes out again, empty for none. With ``json_allowed`` a plain JSON body may come without a file.
     """
 
-    check: Callable[[bytes], None]
+    check: Callable[[bytes], object]
     needed: Callable[[Body], bool] = lambda _body: True
     filename: str = ""
     json_allowed: bool = False

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from emco_common.errors import BadRequest, Unprocessable
+from emco_common.errors import BadRequest, EmcoError, Unprocessable
 
 NAME_PATTERN = "^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$"
 MAX_DEPTH = 64
@@ -62,6 +62,11 @@ class Wire(BaseModel):
                 found[folded[key.lower()]] = value
         found.update({key: value for key, value in raw.items() if key in known and value is not None})
         return found
+
+    @classmethod
+    def refused(cls, violations: tuple[tuple[str, str], ...]) -> EmcoError:
+        """The error for a body that breaks its schema; a resource whose clients match on other words overrides it."""
+        return InvalidInput(violations)
 
     def as_body(self) -> dict[str, Any]:
         """The API form: what is stored and answered."""
@@ -124,7 +129,7 @@ def check(model: type[M], value: Any) -> M:
         field = ".".join(str(part) for part in mistyped["loc"]) or "body"
         given, wanted = _json_type(mistyped["input"]), _JSON_TYPES[mistyped["type"]]
         raise Undecodable(f"json: cannot unmarshal {given} into field {field} of type {wanted}")
-    raise InvalidInput(
+    raise model.refused(
         tuple((".".join(str(part) for part in problem["loc"]), _schema_text(dict(problem))) for problem in problems)
     )
 

@@ -6,6 +6,7 @@ particular resource; what is special about one comes in as its ``Hooks``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -105,7 +106,7 @@ class ResourceService:
     async def create(self, path: Mapping[str, str], raw: bytes, file: bytes | None = None) -> Document:
         """Raises ``Conflict`` if the name is taken or the parent missing, and what decoding and hooks raise."""
         body = self._decode(raw)
-        self._check_file(body, file)
+        await self._check_file(body, file)
         key = self._key_of(body, path)
         await self._ancestors(path, self.resource.requires)
         return await self._create(Draft(self._document(key, body), file))
@@ -121,7 +122,7 @@ class ResourceService:
         body = self._decode(raw)
         if self._key_of(body, path) != key:
             raise BadRequest(self.resource.texts.mismatch)
-        self._check_file(body, file)
+        await self._check_file(body, file)
         await self._ancestors(path, self.resource.requires)
         draft = Draft(self._document(key, body), file, present)
         if present is None:
@@ -196,13 +197,13 @@ class ResourceService:
         except Undecodable as error:
             raise Undecodable(texts.undecodable or str(error)) from error
 
-    def _check_file(self, body: Body, file: bytes | None) -> None:
+    async def _check_file(self, body: Body, file: bytes | None) -> None:
         upload = self.resource.upload
         if upload is None or not upload.needed(body):
             return
         if file is None:
             raise Unprocessable("Unable to process file")
-        upload.check(file)
+        await asyncio.to_thread(upload.check, file)
 
     def _key_of(self, body: Body, path: Mapping[str, str]) -> Key:
         own = dict(zip(self.resource.elements, self.resource.names(body), strict=True))

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The distributed application scheduler: projects, composite applications, intents, placement and lifecycle."""

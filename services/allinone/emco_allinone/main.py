@@ -1,0 +1,122 @@
+"""``emco``: run the suite or one service of it, or see it at work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from emco_common import __version__
+from emco_common.errors import EmcoError
+from emco_common.log import configure_logging
+from emco_common.settings import BadSettings
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="emco")
+def cli() -> None:
+    """The Edge Multi-Cluster Orchestrator."""
+
+
+@cli.command()
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path("data"), show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--ingress-port", type=int, default=9000, show_default=True, help="One port in front of all services.")
+@click.option("--log-level", default="info", show_default=True)
+def up(data: Path, host: str, ingress_port: int, log_level: str) -> None:
+    """Run every service in this process, on the embedded store and bus below DATA."""
+    configure_logging(log_level)
+    _run(_up(data, host, ingress_port))
+
+
+@cli.command()
+@click.argument("service")
+@click.option("--config", type=click.Path(path_type=Path), default=Path("config.json"), help="EMCO's config.json.")
+def serve(service: str, config: Path) -> None:
+    """Run one SERVICE alone on MongoDB and etcd; settings come from the environment and CONFIG."""
+    _run(_serve(service, config))
+
+
+@cli.command()
+@click.option("--edge", type=click.Path(exists=True, path_type=Path), help="Kubeconfig of a real edge cluster.")
+@click.option("--cloud", type=click.Path(exists=True, path_type=Path), help="Kubeconfig of a real cloud cluster.")
+@click.option("--keep", is_flag=True, help="Leave everything running and print the addresses.")
+@click.option("--log-level", default="error", show_default=True)
+def demo(edge: Path | None, cloud: Path | None, keep: bool, log_level: str) -> None:
+    """SmartCity from nothing to running on two clusters, simulated ones unless both kubeconfigs are given."""
+    from emco_allinone.demo import run_demo
+
+    if (edge is None) != (cloud is None):
+        raise click.UsageError("give both --edge and --cloud, or neither for two simulated clusters")
+    configure_logging(log_level)
+    _run(run_demo(edge, cloud, keep=keep, stopped=stop_event()))
+
+
+def stop_event() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM; call inside a running loop only when awaited there."""
+    return asyncio.Event()
+
+
+def _run(work: Coroutine[Any, Any, int | None]) -> None:
+    try:
+        code = asyncio.run(work)
+    except (BadSettings, EmcoError, OSError) as error:
+        click.echo(f"emco: {error}", err=True)
+        sys.exit(1)
+    sys.exit(code or 0)
+
+
+async def _up(data: Path, host: str, ingress_port: int) -> None:
+    from emco_allinone.suite import running
+
+    stopped = asyncio.Event()
+    async with running(data, os.environ, ingress_port=ingress_port, host=host) as suite:
+        for service in suite.services.values():
+            ports = f"REST {service.http_port}" + (f", gRPC {service.grpc_port}" if service.grpc_port else "")
+            click.echo(f"  {service.name:<14}{ports}")
+        click.echo(f"EMCO is up: http://{host}:{suite.ingress_port}/v2/projects (data in {data}; stop with Ctrl-C)")
+        watch_signals(stopped)
+        await stopped.wait()
+        click.echo("stopping")
+
+
+async def _serve(name: str, config: Path) -> None:
+    from emco_allinone.catalogue import CATALOGUE
+    from emco_common.runtime import open_deps
+
+    entry = next((entry for entry in CATALOGUE if entry.name == name), None)
+    if entry is None:
+        raise BadSettings(f"there is no service {name!r}; choose one of {', '.join(e.name for e in CATALOGUE)}")
+    settings = entry.settings.load(name, os.environ, config=config)
+    configure_logging(settings.log_level)
+    stopped = asyncio.Event()
+    async with open_deps(settings) as deps:
+        service = entry.create(settings, deps)
+        await service.start()
+        try:
+            click.echo(f"{name} is up: REST {settings.host}:{service.http_port}, gRPC {service.grpc_port or 'none'}")
+            watch_signals(stopped)
+            await stopped.wait()
+        finally:
+            await service.stop()
+
+
+def watch_signals(stopped: asyncio.Event) -> None:
+    """SIGINT and SIGTERM end the wait for ``stopped``; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if stopped.is_set():
+            os._exit(130)
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+
+

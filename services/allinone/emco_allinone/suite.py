@@ -1,0 +1,71 @@
+"""Every service in one process over one set of dependencies, started and stopped together."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emco_allinone.catalogue import CATALOGUE
+from emco_allinone.ingress import Ingress
+from emco_common.runtime import Deps, Service, open_deps
+from emco_common.settings import Settings
+from emco_common.web.serving import HttpServer
+
+DEFAULT_INGRESS_PORT = 9000
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A running suite. ``ingress_port`` is the one port in front of all."""
+
+    services: Mapping[str, Service]
+    deps: Deps
+    ingress_port: int
+
+
+@asynccontextmanager
+async def running(
+    data: Path, environment: Mapping[str, str], *, ingress_port: int = DEFAULT_INGRESS_PORT, **defaults: Any
+) -> AsyncIterator[Suite]:
+    """Start everything on the embedded store and bus below ``data``; stop it at the end, callers first.
+
+    Raises ``BadSettings``, ``OSError`` naming a port that is taken, or ``Unavailable``.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    embedded = {
+        "database_url": f"sqlite:///{data / 'store.db'}",
+        "bus_url": f"embedded:///{data / 'bus.db'}",
+        "data_key": environment.get("EMCO_DATA_KEY") or data_key(data / "data.key"),
+    } | defaults
+    base = Settings.load("emco", environment, **embedded)
+    async with open_deps(base) as deps:
+        services: dict[str, Service] = {}
+        try:
+            for entry in CATALOGUE:
+                settings = entry.settings.load(entry.name, environment, **embedded)
+                services[entry.name] = entry.create(settings, deps)
+                await services[entry.name].start()
+            routes = [(entry.owns, services[entry.name].app) for entry in CATALOGUE]
+            front = HttpServer(Ingress(routes), base.host, ingress_port, name="ingress")
+            await front.start()
+            try:
+                yield Suite(services, deps, front.port)
+            finally:
+                await front.stop()
+        finally:
+            for service in reversed(services.values()):
+                await service.stop()
+
+
+def data_key(path: Path) -> str:
+    """The key that seals this data folder's secrets, made at first use and readable by its owner only."""
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+    return path.read_text().strip()

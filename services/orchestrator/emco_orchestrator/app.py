@@ -1,0 +1,68 @@
+"""Wiring of the orchestrator."""
+
+from __future__ import annotations
+
+from emco_common import __version__
+from emco_common.appcontext.io import AppContextStore
+from emco_common.helm.api import Renderer
+from emco_common.helm.factory import make_renderer
+from emco_common.resources.router import build_router
+from emco_common.resources.service import Hooks, StoredFile
+from emco_common.rsyncclient import RsyncClient
+from emco_common.runtime import Deps, Service
+from emco_common.web.app import create_app
+from emco_orchestrator import hooks, resources
+from emco_orchestrator.controllers import ControllerClient
+from emco_orchestrator.deployment import Deployments
+from emco_orchestrator.groups import Groups
+from emco_orchestrator.inputs import InputReader
+from emco_orchestrator.rendering import Renderings
+from emco_orchestrator.routes import lifecycle_router
+from emco_orchestrator.settings import OrchestratorSettings
+from emco_orchestrator.status import GroupStatus
+
+NAME = "orchestrator"
+
+
+def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Renderer | None = None) -> Service:
+    """The orchestrator over its dependencies; ``renderer`` replaces the one that the settings ask for."""
+    renderer = renderer or make_renderer(engine=settings.helm)
+    contexts = AppContextStore(deps.bus)
+    groups = Groups(deps.store, deps.clock, owner=settings.replica)
+    inputs = InputReader(deps.store, contexts)
+    deployments = Deployments(
+        groups,
+        inputs,
+        Renderings(deps.store, renderer),
+        contexts,
+        ControllerClient(deps.channels, timeout=settings.grpc_call_timeout),
+        RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout),
+        clock=deps.clock,
+        randbelow=deps.randbelow,
+    )
+    routers = [
+        build_router(resource, deps.store, hook)
+        for resource, hook in zip(resources.RESOURCES, _hooks(deps, contexts), strict=True)
+    ]
+    app = create_app(
+        NAME,
+        [*routers, lifecycle_router(deployments, GroupStatus(groups, contexts))],
+        version=__version__,
+        max_body=settings.max_body,
+        max_upload=settings.max_upload,
+        ready={"store": deps.store.ping, "bus": deps.bus.ping},
+    )
+    return Service(
+        NAME, app, settings.host, settings.http_port, background=(deployments.resume, renderer.warm), closing=renderer.close
+    )
+
+
+def _hooks(deps: Deps, contexts: AppContextStore) -> list[Hooks]:
+    special: dict[str, Hooks] = {
+        resources.APP.kind: StoredFile(deps.store),
+        resources.APP_PROFILE.kind: hooks.AppProfileHooks(deps.store),
+        resources.GROUP.kind: hooks.GroupHooks(contexts, deps.clock),
+        resources.GROUP_INTENT.kind: hooks.GroupIntentHooks(),
+        resources.APP_PLACEMENT.kind: hooks.AppPlacementHooks(),
+    }
+    return [special.get(resource.kind, Hooks()) for resource in resources.RESOURCES]

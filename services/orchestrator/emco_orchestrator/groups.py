@@ -1,0 +1,226 @@
+"""A deployment intent group in the store: its history and the one operation that may be under way on it.
+
+The operation is recorded before anything is done, so that a crash leaves its trace and a second one is refused. All
+writes are compare-and-swap on the document (spec orchestrator-lifecycle 1 and its defects 1, 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from emco_common.errors import Conflict, NotFound
+from emco_common.lifecycle import Action, Lifecycle, Refusal, State, StateInfo
+from emco_common.runtime import Clock
+from emco_common.store.api import Document, DocumentStore, Key, StaleRevision
+from emco_orchestrator.resources import GROUP
+
+STATE_TAG = "stateInfo"
+OPERATION_TAG = "operation"
+_ATTEMPTS = 5
+
+
+class Verb(StrEnum):
+    APPROVE = "approve"
+    INSTANTIATE = "instantiate"
+    TERMINATE = "terminate"
+
+
+class Phase(StrEnum):
+    """``BUILDING``: nothing outside knows of the context; ``HANDOVER``: rsync may have been told."""
+
+    BUILDING = "building"
+    HANDOVER = "handover"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is being done, to which context, by which process since when (RFC 3339)."""
+
+    verb: Verb
+    phase: Phase
+    instance: str
+    owner: str
+    since: str
+
+    def as_json(self) -> dict[str, str]:
+        return {
+            "verb": self.verb,
+            "phase": self.phase,
+            "instance": self.instance,
+            "owner": self.owner,
+            "since": self.since,
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, str]) -> Operation:
+        return cls(Verb(raw["verb"]), Phase(raw["phase"]), raw["instance"], raw["owner"], raw["since"])
+
+
+_UNKNOWN = Refusal("DeploymentIntentGroup is in an unknown state: {state}")
+_NOT_RUNNING = Refusal("DeploymentIntentGroup is not instantiated :{name}")
+_RUNNING = Refusal("DeploymentIntentGroup has already been instantiated{name}")
+
+LIFECYCLE = Lifecycle(
+    {
+        Verb.APPROVE: {
+            State.CREATED: State.APPROVED,
+            State.APPROVED: None,
+            State.INSTANTIATED: _RUNNING,
+            State.INSTANTIATE_STOPPED: _UNKNOWN,
+            State.TERMINATED: State.APPROVED,
+            State.TERMINATE_STOPPED: _UNKNOWN,
+            State.UPDATED: State.APPROVED,
+        },
+        Verb.INSTANTIATE: {
+            State.CREATED: Refusal("DeploymentIntentGroup must be Approved before instantiating{name}"),
+            State.APPROVED: State.INSTANTIATED,
+            State.INSTANTIATED: _RUNNING,
+            State.INSTANTIATE_STOPPED: Refusal("DeploymentIntentGroup has already been instantiated and stopped{name}"),
+            State.TERMINATED: State.INSTANTIATED,
+            State.TERMINATE_STOPPED: State.INSTANTIATED,
+            State.UPDATED: _UNKNOWN,
+        },
+        Verb.TERMINATE: {
+            State.CREATED: _NOT_RUNNING,
+            State.APPROVED: _NOT_RUNNING,
+            State.INSTANTIATED: State.TERMINATED,
+            State.INSTANTIATE_STOPPED: State.TERMINATED,
+            State.TERMINATED: _NOT_RUNNING,
+            State.TERMINATE_STOPPED: _NOT_RUNNING,
+            State.UPDATED: _NOT_RUNNING,
+        },
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One deployment intent group as read."""
+
+    document: Document
+
+    @property
+    def name(self) -> str:
+        return self.document.key["deploymentIntentGroup"]
+
+    @property
+    def key(self) -> Key:
+        return self.document.key
+
+    @property
+    def composite(self) -> Key:
+        return {name: self.key[name] for name in ("project", "compositeApp", "compositeAppVersion")}
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        spec: Mapping[str, Any] = self.document.body["spec"]
+        return spec
+
+    @property
+    def state(self) -> StateInfo:
+        return StateInfo.from_json(self.document.tags[STATE_TAG])
+
+    @property
+    def operation(self) -> Operation | None:
+        raw = self.document.tags.get(OPERATION_TAG)
+        return Operation.from_json(raw) if raw else None
+
+    def with_tags(self, *, state: StateInfo | None = None, operation: Operation | None) -> Group:
+        tags = {name: value for name, value in self.document.tags.items() if name != OPERATION_TAG}
+        if state is not None:
+            tags[STATE_TAG] = state.as_json()
+        if operation is not None:
+            tags[OPERATION_TAG] = operation.as_json()
+        return Group(replace(self.document, tags=tags))
+
+
+def initial_state(now: Any) -> StateInfo:
+    return StateInfo("", (Action(State.CREATED, time=now),))
+
+
+class Groups:
+    """Reads and changes groups; ``owner`` names this process among those that serve the same store."""
+
+    def __init__(self, store: DocumentStore, clock: Clock, *, owner: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._owner = owner
+
+    async def read(self, key: Key) -> Group:
+        document = await self._store.get(key)
+        if document is None:
+            raise NotFound(GROUP.not_found)
+        return Group(document)
+
+    async def mine_in_progress(self) -> list[Group]:
+        """Groups with an operation that an earlier life of this process left behind."""
+        groups = map(Group, await self._store.list(GROUP.key_names, {}))
+        return [group for group in groups if group.operation and group.operation.owner == self._owner]
+
+    async def approve(self, key: Key) -> None:
+        def approved(group: Group) -> Group | None:
+            self._refuse_if_busy(group)
+            state = LIFECYCLE.next(Verb.APPROVE, group.state.state, name=group.name)
+            if state is None:
+                return None
+            action = Action(state, time=self._clock())
+            return group.with_tags(state=group.state.then(action), operation=None)
+
+        await self.change(key, approved)
+
+    async def begin(self, key: Key, verb: Verb, instance: str | None = None) -> Group:
+        """Record the start of an operation; exactly one of several callers succeeds, the others get a ``Conflict``."""
+
+        def begun(group: Group) -> Group:
+            self._refuse_if_busy(group)
+            LIFECYCLE.next(verb, group.state.state, name=group.name)
+            operation = Operation(
+                verb,
+                Phase.BUILDING if verb is Verb.INSTANTIATE else Phase.HANDOVER,
+                instance or group.state.instance,
+                self._owner,
+                self._clock().isoformat(timespec="milliseconds"),
+            )
+            return group.with_tags(operation=operation)
+
+        return await self.change(key, begun)
+
+    async def hand_over(self, key: Key) -> None:
+        """From here on rsync may know of the context."""
+
+        def handed(group: Group) -> Group | None:
+            if group.operation is None:
+                return None
+            return group.with_tags(operation=replace(group.operation, phase=Phase.HANDOVER))
+
+        await self.change(key, handed)
+
+    async def finish(self, key: Key, action: Action | None, *, status_context: str | None = None) -> None:
+        """End the operation, with what it achieved or, without an action, as if it had never been."""
+
+        def finished(group: Group) -> Group:
+            state = group.state.then(action, status_context=status_context) if action else None
+            return group.with_tags(state=state, operation=None)
+
+        await self.change(key, finished)
+
+    async def change(self, key: Key, decide: Callable[[Group], Group | None]) -> Group:
+        """Read, decide, write; again when somebody else wrote in between. ``None`` from ``decide`` writes nothing."""
+        for _ in range(_ATTEMPTS):
+            group = await self.read(key)
+            changed = decide(group)
+            if changed is None:
+                return group
+            try:
+                return Group(await self._store.replace(changed.document, expected=group.document.revision))
+            except StaleRevision:
+                continue
+        raise Conflict(f"DeploymentIntentGroup {key['deploymentIntentGroup']} is being changed by others; try again")
+
+    def _refuse_if_busy(self, group: Group) -> None:
+        if group.operation is not None:
+            under_way = f"{group.operation.verb} is under way since {group.operation.since}"
+            raise Conflict(f"DeploymentIntentGroup {group.name} is busy: {under_way}; try again when it has ended")

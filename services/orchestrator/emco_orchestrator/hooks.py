@@ -1,0 +1,108 @@
+"""What the orchestrator's resources do beyond their declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from emco_common.appcontext.io import AppContextStore, ContextNotFound
+from emco_common.appcontext.states import ContextState
+from emco_common.errors import BadRequest, Conflict, NotFound
+from emco_common.lifecycle import State
+from emco_common.resources.service import Draft, Hooks, StoredFile
+from emco_common.runtime import Clock
+from emco_common.store.api import Document, DocumentStore, Key
+from emco_orchestrator.groups import OPERATION_TAG, STATE_TAG, Group, initial_state
+from emco_orchestrator.resources import APP_PROFILE, GROUP_INTENT
+
+
+class AppProfileHooks(StoredFile):
+    """One profile per app; read by app as well as by name (spec orchestrator-api 5.6)."""
+
+    def __init__(self, store: DocumentStore) -> None:
+        super().__init__(store)
+        self._profiles = store
+
+    async def prepare(self, draft: Draft) -> Draft:
+        app = draft.document.body["spec"]["app"]
+        within = {name: value for name, value in draft.document.key.items() if name != "appProfile"}
+        for other in await self._profiles.list(APP_PROFILE.key_names, within):
+            if app and other.key != draft.document.key and other.body["spec"]["app"] == app:
+                raise Conflict("App already has an AppProfile")
+        return await super().prepare(draft)
+
+    async def listing(self, documents: Sequence[Document], within: Key, query: Mapping[str, str]) -> Any:
+        app = query.get("app")
+        if not app:
+            return await super().listing(documents, within, query)
+        for document in documents:
+            if document.body["spec"]["app"] == app:
+                return document
+        raise NotFound(APP_PROFILE.not_found)
+
+    async def single(self, document: Document, query: Mapping[str, str]) -> Any:
+        if query.get("app"):
+            raise BadRequest("Invalid query - contains both appProfile and app")
+        return document.body
+
+
+class GroupIntentHooks(Hooks):
+    """The collection answers the maps of all intents, without names (spec orchestrator-api 5.8)."""
+
+    async def listing(self, documents: Sequence[Document], within: Key, query: Mapping[str, str]) -> Any:
+        if "intent" not in query:
+            return {"intent": [document.body["spec"]["intent"] for document in documents]}
+        if not query["intent"]:
+            raise BadRequest("Missing appName in GET request")
+        for document in documents:
+            if document.key["groupIntent"] == query["intent"]:
+                return document.body["spec"]
+        raise NotFound(GROUP_INTENT.not_found)
+
+
+class AppPlacementHooks(Hooks):
+    """The collection answers the placement of one app on request (spec orchestrator-api 5.10)."""
+
+    async def listing(self, documents: Sequence[Document], within: Key, query: Mapping[str, str]) -> Any:
+        if "app" not in query and "app-name" not in query:
+            return await super().listing(documents, within, query)
+        app = query.get("app-name") or query.get("app")
+        if not app:
+            raise BadRequest("Missing appName in GET request")
+        for document in documents:
+            if document.body["spec"]["app"] == app:
+                return document.body["spec"]
+        return {"intent": {}}
+
+
+class GroupHooks(Hooks):
+    """A group starts with a history, changes only before it is approved, and leaves no context behind."""
+
+    def __init__(self, contexts: AppContextStore, clock: Clock) -> None:
+        self._contexts = contexts
+        self._clock = clock
+
+    async def prepare(self, draft: Draft) -> Draft:
+        if draft.present is None:
+            tags = {STATE_TAG: initial_state(self._clock()).as_json()}
+            return replace(draft, document=replace(draft.document, tags=tags))
+        if Group(draft.present).state.state is not State.CREATED or OPERATION_TAG in draft.present.tags:
+            raise Conflict("The specified DeploymentIntentGroup is not in Created status")
+        return draft
+
+    async def deleting(self, document: Document) -> None:
+        group = Group(document)
+        state = group.state
+        if group.operation is not None or state.state in (State.INSTANTIATED, State.INSTANTIATE_STOPPED):
+            raise Conflict(f"DeploymentIntentGroup must be terminated before it can be deleted {group.name}")
+        if state.state in (State.TERMINATED, State.TERMINATE_STOPPED) and state.instance:
+            with suppress(ContextNotFound):
+                status = await self._contexts.get_status(state.instance)
+                if status not in (None, ContextState.TERMINATED, ContextState.TERMINATE_FAILED):
+                    raise Conflict(f"DeploymentIntentGroup has not completed terminating: {group.name}")
+
+    async def deleted(self, document: Document) -> None:
+        for instance in Group(document).state.instances:
+            await self._contexts.delete(instance)

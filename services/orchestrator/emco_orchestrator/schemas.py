@@ -1,0 +1,196 @@
+"""Bodies of the orchestrator's resources (spec orchestrator-api 5)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_serializer, model_validator
+from pydantic_core import PydanticCustomError
+
+from emco_common.errors import BadRequest, EmcoError
+from emco_common.resources.model import (
+    InvalidInput,
+    Metadata,
+    Name,
+    Named,
+    Text128,
+    Wire,
+    given_object,
+    section,
+)
+
+_ONE_OF = "Must validate one and only one schema (oneOf)"
+GivenMap = Annotated[dict[str, Text128], BeforeValidator(given_object)]
+
+
+class CompositeAppSpec(Wire):
+    composite_app_version: Name = ""
+
+
+class CompositeApp(Named):
+    spec: CompositeAppSpec = section()
+
+
+class AppDependencySpec(Wire):
+    app: Name = ""
+    op_status: Annotated[str, Field(pattern="^([Rr][Ee][Aa][Dd][Yy]|[Dd][Ee][Pp][Ll][Oo][Yy][Ee][Dd])$")]
+    wait: Annotated[int, Field(ge=0, le=4096)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _app_given(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and not any(key.lower() == "app" and value for key, value in raw.items()):
+            raise PydanticCustomError("schema", "app is required")
+        return raw
+
+    @model_serializer(mode="wrap")
+    def _without_zero_wait(self, handler: Any) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key != "wait" or value}
+
+
+class AppDependency(Named):
+    spec: AppDependencySpec = section()
+
+
+class AppProfileSpec(Wire):
+    app: Text128 = ""
+
+
+class AppProfile(Named):
+    spec: AppProfileSpec = section()
+
+
+class OverrideValues(Wire):
+    app: str = ""
+    values: GivenMap = Field(default=None, validate_default=True)
+
+
+class DeploymentIntentGroupSpec(Wire):
+    composite_profile: Name = ""
+    version: Name = ""
+    override_values: list[OverrideValues] = Field(default_factory=list)
+    logical_cloud: Name = ""
+
+
+class DeploymentIntentGroup(Named):
+    spec: DeploymentIntentGroupSpec = section()
+
+
+class GroupIntentSpec(Wire):
+    intent: GivenMap = Field(default=None, validate_default=True)
+
+
+class GroupIntent(Named):
+    spec: GroupIntentSpec = section()
+
+
+class ClusterChoice(Wire):
+    """One cluster by name, or all of a provider that carry a label."""
+
+    cluster_provider: Text128 = ""
+    cluster: Text128 = ""
+    cluster_label: Text128 = ""
+
+    @model_validator(mode="after")
+    def _one_form(self) -> ClusterChoice:
+        self._check_choice()
+        return self
+
+    def _check_choice(self) -> None:
+        if self.cluster and self.cluster_label:
+            raise PydanticCustomError("schema", "Must not validate the schema (not)")
+        if not self.cluster_provider:
+            raise PydanticCustomError("schema", "clusterProvider is required")
+        if not (self.cluster or self.cluster_label):
+            raise PydanticCustomError("schema", "cluster is required")
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: Any) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if value}
+
+
+class Requirement(ClusterChoice):
+    """One entry of ``allOf``: a choice that is mandatory, or a group of which one is needed."""
+
+    any_of: list[ClusterChoice] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Requirement:
+        named = bool(self.cluster_provider or self.cluster or self.cluster_label)
+        if not named and not self.any_of:
+            raise PydanticCustomError("schema", f"{_ONE_OF}\nanyOf is required")
+        if named and self.any_of:
+            raise PydanticCustomError("schema", _ONE_OF)
+        if named:
+            self._check_choice()
+        return self
+
+
+class PlacementRule(Wire):
+    all_of: list[Requirement] = Field(default_factory=list)
+    any_of: list[ClusterChoice] = Field(default_factory=list)
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: Any) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if value}
+
+
+class AppPlacementSpec(Wire):
+    app: Text128 = ""
+    intent: PlacementRule = section()
+
+    @model_validator(mode="after")
+    def _app_given(self) -> AppPlacementSpec:
+        if not self.app:
+            raise PydanticCustomError("schema", "app is required")
+        return self
+
+
+class PlacementMetadata(Metadata):
+    """Metadata of which empty members are left out in answers."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_given(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and not any(key.lower() == "name" and value for key, value in raw.items()):
+            raise PydanticCustomError("schema", "name is required")
+        return raw
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: Any) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if value}
+
+
+_PLACEMENT_TEXTS = {
+    "clusterProvider is required": "Missing clusterProvider in an intent",
+    "cluster is required": "Missing cluster or clusterLabel",
+    "Must not validate the schema (not)": "Only one of cluster name or cluster label allowed",
+    "app is required": "Missing app for the intent",
+    "name is required": "Missing name for the intent",
+}
+
+
+class AppPlacementIntent(Wire):
+    """Where one app goes (spec orchestrator-api 5.10)."""
+
+    metadata: PlacementMetadata = section()
+    spec: AppPlacementSpec = section()
+
+    @classmethod
+    def refused(cls, violations: tuple[tuple[str, str], ...]) -> EmcoError:
+        given = {text for _, text in violations}
+        for raw, shown in _PLACEMENT_TEXTS.items():
+            if raw in given:
+                return BadRequest(shown)
+        return InvalidInput(violations)
+
+
+class ControllerSpec(Wire):
+    host: Text128 = ""
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    type: Annotated[str, Field(max_length=48)] = ""
+    priority: Annotated[int, Field(ge=0, le=100)] = 0
+
+
+class Controller(Named):
+    spec: ControllerSpec = section()
