@@ -26,6 +26,9 @@ from typing import NoReturn
 
 SOURCES = Path(__file__).resolve().parent
 PROGRESS_SECONDS = 15
+FLAGS = ("-v", "-trimpath", "-buildvcs=false")
+SETTINGS = {"CGO_ENABLED": "0", "GOWORK": "off"}
+"""Without cgo no C compiler is needed, and the result runs on any Linux of the same architecture."""
 KUBERNETES_MINOR = 36
 """Minor version of the server; a kubectl more than one away from it is not linked (Kubernetes' version skew policy)."""
 
@@ -45,8 +48,8 @@ class Part:
     @property
     def folder(self) -> str:
         """Name of the part's folder in the cache, with the hash of everything it is made from."""
-        digest = hashlib.sha256(repr((self.version, self.command, self.programs, self.output)).encode())
-        digest.update(f"{sys.platform} {platform.machine()}".encode())
+        inputs = (self.version, self.command, self.programs, self.output, FLAGS, SETTINGS)
+        digest = hashlib.sha256(repr((inputs, sys.platform, platform.machine())).encode())
         for source in self.sources:
             digest.update((SOURCES / source).read_bytes())
         return f"{self.name}-{self.version}-{digest.hexdigest()[:12]}"
@@ -140,10 +143,9 @@ def build(part: Part, root: Path) -> None:
     if target.exists():
         return
     with staged(target) as staging:
-        flags = ["-v", "-trimpath", "-buildvcs=false"] + (["-o", str(staging / part.output)] if part.output else [])
-        command = [*part.command[:2], *flags, *part.command[2:]]
-        # Without cgo no C compiler is needed, and the result runs on any Linux of the same architecture.
-        environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(staging), "GOWORK": "off"}
+        output = ["-o", str(staging / part.output)] if part.output else []
+        command = [*part.command[:2], *FLAGS, *output, *part.command[2:]]
+        environment = {**os.environ, **SETTINGS, "GOBIN": str(staging)}
         run(command, environment=environment, label=f"{part.name} {part.version}")
         for program, file in part.programs.items():
             if program != file:
