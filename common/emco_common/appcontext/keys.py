@@ -1,0 +1,255 @@
+"""The key layout of the context bus (appcontext.md 1, 3, 4), and nothing about values. Pure.
+
+A context ``H`` holds apps, an app holds clusters, a cluster holds resources; every key ends with ``/``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+CONTEXTS = "/context/"
+"""Every context lies below this prefix."""
+
+ACTIVE = "/activecontext/"
+"""Contexts with work in progress, for the resource synchronizer after a restart (rsync.md 6)."""
+
+APP_ORDER = "app/instruction/order/"
+APP_DEPENDENCY = "app/instruction/dependency/"
+META = "meta/"
+STOP_FLAG = "stopflag/"
+STATUS_CONTEXT = "statusappctxid/"
+STATUS = "status/"
+CURRENT_STATE = "rsync/state/CurrentState/"
+DESIRED_STATE = "rsync/state/DesiredState/"
+PENDING_TERMINATE = "rsync/state/PendingTerminateFlag/"
+QUEUE = "rsync/AppContextEventQueue/"
+START_DEPENDENCY = "instruction/dependency/"
+GROUP = "!@#metaGrp/"
+RESOURCE_ORDER = "resource/instruction/order/"
+RESOURCE_DEPENDENCY = "resource/instruction/dependency/"
+CONNECTIVITY = "readystatus/"
+READY = "resourcesready/"
+REFERENCE = "reference/"
+APPROVAL = "subresource/approval/"
+SUBRESOURCE_ORDER = "subresource/instruction/order/"
+RESOURCE_READY = "resready/"
+RESOURCE_SUCCESS = "ressuccess/"
+DEFINITION = "definition/"
+
+INSTRUCTION = "instruction"
+"""No app and no resource may have this name: it would collide with the instruction keys."""
+
+_LABEL_LENGTH = 63
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+
+
+# Of a whole context
+
+
+def root(context: str) -> str:
+    """``H``: its existence is the existence of the context."""
+    return f"{CONTEXTS}{context}/"
+
+
+def meta(context: str) -> str:
+    return root(context) + META
+
+
+def app_order(context: str) -> str:
+    return root(context) + APP_ORDER
+
+
+def app_dependency(context: str) -> str:
+    """What nobody reads, but every creator writes; see ``start_dependency`` for what is used."""
+    return root(context) + APP_DEPENDENCY
+
+
+def stop_flag(context: str) -> str:
+    return root(context) + STOP_FLAG
+
+
+def status_context(context: str) -> str:
+    """Where it is said in which context the status of this one is collected (section 7)."""
+    return root(context) + STATUS_CONTEXT
+
+
+def status(context: str) -> str:
+    return root(context) + STATUS
+
+
+def current_state(context: str) -> str:
+    return root(context) + CURRENT_STATE
+
+
+def desired_state(context: str) -> str:
+    return root(context) + DESIRED_STATE
+
+
+def pending_terminate(context: str) -> str:
+    return root(context) + PENDING_TERMINATE
+
+
+def queue(context: str) -> str:
+    return root(context) + QUEUE
+
+
+def active(context: str) -> str:
+    return f"{ACTIVE}{context}/"
+
+
+# Of an app
+
+
+def app(context: str, app: str) -> str:
+    return f"{root(context)}app/{app}/"
+
+
+def start_dependency(context: str, app_name: str) -> str:
+    """What must be there before the app starts (section 6.2, the array form)."""
+    return app(context, app_name) + START_DEPENDENCY
+
+
+# Of an app's cluster
+
+
+def cluster(context: str, app_name: str, cluster: str) -> str:
+    return f"{app(context, app_name)}cluster/{cluster}/"
+
+
+def cluster_group(context: str, app_name: str, cluster_name: str) -> str:
+    return cluster(context, app_name, cluster_name) + GROUP
+
+
+def resource_order(context: str, app_name: str, cluster_name: str) -> str:
+    return cluster(context, app_name, cluster_name) + RESOURCE_ORDER
+
+
+def resource_dependency(context: str, app_name: str, cluster_name: str) -> str:
+    """Where hooks and CRDs are listed (section 6.3)."""
+    return cluster(context, app_name, cluster_name) + RESOURCE_DEPENDENCY
+
+
+def cluster_connectivity(context: str, app_name: str, cluster_name: str) -> str:
+    return cluster(context, app_name, cluster_name) + CONNECTIVITY
+
+
+def cluster_status(context: str, app_name: str, cluster_name: str) -> str:
+    return cluster(context, app_name, cluster_name) + STATUS
+
+
+def cluster_ready(context: str, app_name: str, cluster_name: str) -> str:
+    return cluster(context, app_name, cluster_name) + READY
+
+
+def cluster_reference(context: str, app_name: str, cluster_name: str) -> str:
+    return cluster(context, app_name, cluster_name) + REFERENCE
+
+
+# Of a resource
+
+
+def resource(context: str, app_name: str, cluster_name: str, resource: str) -> str:
+    return f"{cluster(context, app_name, cluster_name)}resource/{resource}/"
+
+
+def approval(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
+    return resource(context, app_name, cluster_name, resource_name) + APPROVAL
+
+
+def subresource_order(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
+    return resource(context, app_name, cluster_name, resource_name) + SUBRESOURCE_ORDER
+
+
+def resource_status(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
+    return resource(context, app_name, cluster_name, resource_name) + STATUS
+
+
+def resource_reference(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
+    return resource(context, app_name, cluster_name, resource_name) + REFERENCE
+
+
+def resource_ready(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
+    return resource(context, app_name, cluster_name, resource_name) + RESOURCE_READY
+
+
+def resource_success(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
+    return resource(context, app_name, cluster_name, resource_name) + RESOURCE_SUCCESS
+
+
+def resource_definition(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
+    return resource(context, app_name, cluster_name, resource_name) + DEFINITION
+
+
+# Back from a key, and names
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a key lies. ``leaf`` is what remains below the deepest of context, app, cluster and resource."""
+
+    context: str
+    app: str = ""
+    cluster: str = ""
+    resource: str = ""
+    leaf: str = ""
+
+
+def parse(key: str) -> Place | None:
+    """The place of a key below ``/context/``, or ``None`` for a key that lies elsewhere."""
+    if not key.startswith(CONTEXTS):
+        return None
+    context, _, leaf = key.removeprefix(CONTEXTS).partition("/")
+    app_name, leaf = _descend(leaf, "app/")
+    cluster_name, leaf = _descend(leaf, "cluster/") if app_name else ("", leaf)
+    resource_name, leaf = _descend(leaf, "resource/") if cluster_name else ("", leaf)
+    return Place(context, app_name, cluster_name, resource_name, leaf)
+
+
+def _descend(leaf: str, level: str) -> tuple[str, str]:
+    if not leaf.startswith(level) or leaf.startswith(f"{level}{INSTRUCTION}/"):
+        return "", leaf
+    name, _, rest = leaf.removeprefix(level).partition("/")
+    return (name, rest) if name else ("", leaf)
+
+
+def order_of(name: str) -> bytes:
+    """Sorts names as the bus lists their keys: ``a+b-1`` before ``a+b``."""
+    return f"{name}/".encode()
+
+
+def cluster_name(provider: str, cluster: str) -> str:
+    return f"{provider}+{cluster}"
+
+
+def split_cluster_name(name: str) -> tuple[str, str]:
+    """Provider and cluster; ``ValueError`` unless there is exactly one ``+`` with text on both sides."""
+    provider, _, cluster = name.partition("+")
+    if not provider or not cluster or "+" in cluster:
+        raise ValueError(f"{name!r} is not a cluster name of the form provider+cluster")
+    return provider, cluster
+
+
+def resource_name(name: str, kind: str) -> str:
+    return f"{name}+{kind}"
+
+
+def deployment_label(status_context: str, app_name: str) -> str:
+    """The value of the label ``emco/deployment-id``, also the name of the object that collects status (section 3).
+
+    Where ``<id>-<app>`` is not a valid label value and object name (D12) the app is replaced by a digest of it. Who
+    has a label and looks for the app compares with the labels of the context's apps.
+    """
+    plain = f"{status_context}-{app_name}"
+    if len(plain) <= _LABEL_LENGTH and _LABEL.fullmatch(plain):
+        return plain
+    return f"{status_context}-{hashlib.sha256(app_name.encode()).hexdigest()[:24]}"
+
+
+def split_deployment_label(label: str) -> tuple[str, str]:
+    """Id of the status context, and app or digest, divided by the first ``-``; ``ValueError`` if one is missing."""
+    context, _, rest = label.partition("-")
+    if not context or not rest:
+        raise ValueError(f"{label!r} is not a deployment label of the form context-app")
+    return context, rest
