@@ -60,7 +60,7 @@ def write_until_killed(file: Path, count: int) -> int:
         assert process.stdout is not None
         acknowledged = next(int(line) for line in process.stdout if int(line) >= count)
         process.kill()
-        return int((process.stdout.read().split() or [acknowledged])[-1])
+        return int((process.stdout.read().split() or [str(acknowledged)])[-1])
 
 
 async def test_what_was_acknowledged_survives_a_kill_and_leases_do_not(tmp_path: Path) -> None:
