@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ GOLDEN = SHARED / "emco" / "golden" / "appcontext-hooks.json"
 CONTEXT_ID = "7043"
 
 TIME = "2024-03-01T08:00:00Z"
+MASK = re.compile("<[a-z]+>")
 """The recording masks ids and times with ``<…>``; what the original wrote had none of these characters."""
 
 BY_RSYNC = (
@@ -28,7 +30,7 @@ def recorded() -> dict[str, bytes]:
         pytest.skip(f"{GOLDEN.name} of the published EMCO data is not there; remedy: set EMCO_SHARED to its folder")
     ((masked, values),) = json.loads(GOLDEN.read_text())["contexts"].items()
     return {
-        key.replace(masked, CONTEXT_ID): value.replace(masked, CONTEXT_ID).replace("<time>", TIME).encode()
+        key.replace(masked, CONTEXT_ID): MASK.sub(TIME, value.replace(masked, CONTEXT_ID)).encode()
         for key, value in values.items()
     }
 
