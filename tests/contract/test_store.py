@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
+from emco_common.errors import BadRequest
 from emco_common.store import api
 from emco_common.store.api import Document, DocumentStore, Key, kind_of
+from emco_common.store.factory import open_store
 from tests.support.stores import Backend
 
 PROVIDER = {"clusterProvider": "edge"}
@@ -372,3 +376,16 @@ class TestLife:
             await store.create(document(PROVIDER))
         with pytest.raises(api.StoreUnavailable):
             await store.get(PROVIDER)
+
+
+class TestUrls:
+    @pytest.mark.parametrize(
+        "url", ["", "sqlite:", "sqlite:///", "sqlite://host/x", "mongodb:///x", "mysql://h/x", "//["]
+    )
+    async def test_a_url_that_names_no_store_is_refused(self, url: str) -> None:
+        with pytest.raises(BadRequest):
+            await open_store(url)
+
+    def test_the_driver_of_mongodb_is_loaded_only_when_asked_for(self) -> None:
+        probe = "import sys, emco_common.store.api, emco_common.store.factory; sys.exit('pymongo' in sys.modules)"
+        subprocess.run([sys.executable, "-c", probe], check=True, timeout=30)

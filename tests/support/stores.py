@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from emco_common.store.api import DocumentStore
-from emco_common.store.sqlite import SqliteStore
+from emco_common.store.factory import open_store
 
 
 @dataclass
@@ -16,21 +17,25 @@ class Backend:
     """Data at rest and the way to open it. Every store opened here is closed at the end of the test."""
 
     name: str
-    connect: Callable[[], Awaitable[DocumentStore]]
+    url: str
     opened: list[DocumentStore] = field(default_factory=list)
 
     async def open(self) -> DocumentStore:
-        store = await self.connect()
+        store = await open_store(self.url)
         self.opened.append(store)
         return store
 
+    async def close(self) -> None:
+        for store in self.opened:
+            await store.close()
 
-@pytest.fixture(params=["sqlite"])
+
+@pytest.fixture(params=["sqlite", "mongodb"])
 async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
-    made = Backend("sqlite", lambda: SqliteStore.open(tmp_path / "emco.db"))
+    url = f"sqlite://{tmp_path}/emco.db" if request.param == "sqlite" else request.getfixturevalue("mongodb_url")
+    made = Backend(request.param, url)
     yield made
-    for store in made.opened:
-        await store.close()
+    await made.close()
 
 
 @pytest.fixture

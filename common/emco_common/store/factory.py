@@ -15,7 +15,10 @@ async def open_store(url: str) -> DocumentStore:
     Without a name the MongoDB database is ``emco``. The adapter, and with it its driver, is imported only when it is
     asked for. ``BadRequest`` for any other URL.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise BadRequest(f"The URL of the document store is wrong: {error}") from error
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
         from emco_common.store.sqlite import SqliteStore
 

@@ -10,10 +10,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from bson.errors import BSONError
 from pymongo import ASCENDING, AsyncMongoClient
-from pymongo.errors import DocumentTooLarge, PyMongoError, WriteError
+from pymongo.errors import ConfigurationError, DocumentTooLarge, PyMongoError, WriteError
 
 from emco_common.errors import BadRequest, EmcoError, TooLarge
 from emco_common.store.api import Document, Key, StoreUnavailable, kind_of
@@ -67,9 +68,7 @@ class MongoStore:
         ``StoreUnavailable``; ``NewerDatabase``; ``BadRequest`` for a URI that is none. Options in the URI win.
         """
         async with _explained():
-            client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-                uri, timeoutMS=int(TIMEOUT * 1000), w="majority", journal=True, appname="emco"
-            )
+            client = _client(uri)
             try:
                 store = cls(client, database=database, lease=lease, clock=clock)
                 await store._prepare()
@@ -151,15 +150,24 @@ class MongoStore:
         return self._last_order
 
 
+def _client(uri: str) -> AsyncMongoClient[dict[str, Any]]:
+    options: dict[str, Any] = {"timeoutMS": int(TIMEOUT * 1000), "w": "majority", "journal": True, "appname": "emco"}
+    try:
+        named = {name.lower() for name, _ in parse_qsl(urlsplit(uri).query, keep_blank_values=True)}
+        return AsyncMongoClient(uri, **{name: value for name, value in options.items() if name.lower() not in named})
+    except (ValueError, ConfigurationError) as error:  # the text names the part that is wrong, never the password
+        raise BadRequest(f"The URI of the document store is wrong: {error}") from error
+
+
 @asynccontextmanager
 async def _explained() -> AsyncIterator[None]:
     """Turn what the driver raises into errors of ours; a document MongoDB cannot hold is the caller's mistake."""
     try:
         yield
-    except (BSONError, OverflowError, UnicodeEncodeError) as error:
-        raise BadRequest(f"The document store cannot hold this: {error}") from error
     except DocumentTooLarge as error:
         raise TooLarge("The resource is larger than the 16 MB a document may have") from error
+    except (BSONError, OverflowError, UnicodeEncodeError) as error:
+        raise BadRequest(f"The document store cannot hold this: {error}") from error
     except WriteError as error:
         if error.code == OBJECT_TOO_LARGE:
             raise TooLarge("The resource is larger than the 16 MB a document may have") from error

@@ -236,7 +236,8 @@ class Writes:
         return None, busy
 
     async def _referrer(self, target: str, *, own: Any, key: Key | None) -> tuple[Stored | None, list[Mark]]:
-        conditions: list[dict[str, Any]] = [{"emco.targets": target}, {"emco.claims.targets": target}]
+        # claims first: one that becomes a reference between the two looks is then seen by the second
+        conditions: list[dict[str, Any]] = [{"emco.claims.targets": target}, {"emco.targets": target}]
         if key is not None:
             named = {"keyid": kind_of(key), **{f"key.{name}": value for name, value in key.items()}}
             conditions.append({"emco.tokens": None, "references": {"$elemMatch": named}})

@@ -1,0 +1,214 @@
+"""What the MongoDB adapter promises beyond the common contract: its layout, dead owners of marks, other writers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+
+from emco_common.errors import BadRequest, TooLarge
+from emco_common.store import api
+from emco_common.store.api import Document
+from emco_common.store.mongo import MongoStore, NewerDatabase
+from emco_common.store.mongo_documents import escaped, unescaped
+from tests.contract.test_store_races import outcomes
+
+DIG = {"project": "retail", "compositeApp": "pos", "compositeAppVersion": "v1", "deploymentIntentGroup": "pos-east"}
+PARENT, CHILD = {"a": "1"}, {"a": "1", "b": "1"}
+SHORT = 0.02  # seconds
+
+
+@pytest.fixture
+async def raw(mongodb_url: str) -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
+    async with AsyncMongoClient[dict[str, Any]](mongodb_url, timeoutMS=10_000) as client:
+        yield client.get_default_database()
+
+
+async def opened(url: str, *, lease: float = SHORT) -> MongoStore:
+    return await MongoStore.connect(url, url.rsplit("/", 1)[1], lease=lease)
+
+
+@pytest.fixture
+async def store(mongodb_url: str) -> AsyncIterator[MongoStore]:
+    made = await opened(mongodb_url)
+    yield made
+    await made.close()
+
+
+async def test_a_document_lies_in_the_database_as_the_specification_says(
+    store: MongoStore, raw: AsyncDatabase[dict[str, Any]]
+) -> None:
+    """orchestrator-api 7.1, 8.5; bodies in their API form."""
+    cloud = {"project": "retail", "logicalCloud": "lc"}
+    await store.create(Document(cloud, {}))
+    body = {"metadata": {"name": "pos-east"}, "spec": {"kv": {"limits.cpu": 4}}}
+    await store.create(
+        Document(DIG, body, tags={"stateInfo": {"actions": []}}, references=(cloud,), alias={"app": "x"})
+    )
+    found = await raw.resources.find_one({"deploymentIntentGroup": "pos-east"})
+    assert found is not None
+    assert isinstance(found.pop("_id"), ObjectId)
+    assert found.pop("emco")["revision"] == 1
+    assert found == {
+        **DIG,
+        "app": "x",
+        "keyId": "{compositeApp,compositeAppVersion,deploymentIntentGroup,project}",
+        "data": body,
+        "references": [{"key": cloud, "keyid": "{logicalCloud,project}"}],
+        "stateInfo": {"actions": []},
+    }
+
+
+class TestDeadOwners:
+    """A process died in the middle of a write; the next one who is hindered clears up behind it."""
+
+    async def test_an_unconfirmed_creation_is_unseen_and_holds_nobody_for_long(
+        self, store: MongoStore, raw: AsyncDatabase[dict[str, Any]]
+    ) -> None:
+        await store.create(Document(PARENT, {}))
+        for hindered in (lambda: store.delete(PARENT), lambda: store.create(Document(CHILD, {"new": True}))):
+            await store.create(Document(CHILD, {}))
+            await raw.resources.update_one(CHILD, {"$set": {"emco.pending": ObjectId()}})
+            assert await store.get(CHILD) is None
+            assert await store.list(("a", "b"), {}) == []
+            with pytest.raises(api.DocumentMissing):
+                await store.replace(Document(CHILD, {}))
+            with pytest.raises(api.DocumentMissing):
+                await store.delete(CHILD)
+            await hindered()
+        read = await store.get(CHILD)
+        assert read is not None
+        assert read.body == {"new": True}
+
+    async def test_the_mark_of_a_dead_deletion_is_taken_off(
+        self, store: MongoStore, raw: AsyncDatabase[dict[str, Any]]
+    ) -> None:
+        await store.create(Document(PARENT, {}))
+        await raw.resources.update_one(PARENT, {"$set": {"emco.deleting": ObjectId()}})
+        assert await store.get(PARENT) is not None
+        await store.create(Document(CHILD, {}), parent=PARENT)
+        await raw.resources.update_one(CHILD, {"$set": {"emco.deleting": ObjectId()}})
+        await store.delete(CHILD)
+        await store.delete(PARENT)
+
+    async def test_a_dead_claim_does_not_hold_its_target_for_long(
+        self, store: MongoStore, raw: AsyncDatabase[dict[str, Any]]
+    ) -> None:
+        await store.create(Document(PARENT, {}))
+        await store.create(Document({"r": "1"}, {}))
+        claim = {"token": ObjectId(), "targets": ['[["a","1"]]']}
+        await raw.resources.update_one({"r": "1"}, {"$push": {"emco.claims": claim}})
+        await store.delete(PARENT)
+        read = await store.get({"r": "1"})
+        assert read is not None
+        assert (read.references, read.revision) == ((), 1)
+
+    async def test_a_dead_deletion_of_bytes_lets_them_be_put_again(
+        self, store: MongoStore, raw: AsyncDatabase[dict[str, Any]]
+    ) -> None:
+        digest = await store.put_blob(b"chart")
+        await raw.blobs.update_one({"_id": digest}, {"$set": {"emco.deleting": ObjectId()}})
+        assert await store.put_blob(b"chart") == digest
+        await store.create(Document(PARENT, {}, tags={"content": {"digest": digest}}))
+        assert await store.get_blob(digest) == b"chart"
+
+    async def test_owners_that_are_only_slow_break_nothing_when_they_are_taken_for_dead(self, mongodb_url: str) -> None:
+        """With a lease of nothing every mark that is seen twice is removed under its living owner."""
+        one, two = await opened(mongodb_url, lease=0), await opened(mongodb_url, lease=0)
+        for n in range(10):
+            parent, child, referrer = {"a": f"{n}"}, {"a": f"{n}", "b": "1"}, {"r": f"{n}"}
+            await one.create(Document(parent, {}))
+            await one.create(Document(referrer, {}))
+            created, referred, deleted = await outcomes(
+                one.create(Document(child, {}), parent=parent),
+                one.replace(Document(referrer, {}, references=(parent,))),
+                two.delete(parent),
+            )
+            assert (created is None, referred is None) == ((deleted is not None),) * 2
+            assert (await one.get(child) is None) == (await one.get(parent) is None) == (deleted is None)
+        await asyncio.gather(one.close(), two.close())
+
+
+class TestOtherWriters:
+    """orchestrator-api 8.4, note 2: documents of programs that know nothing of our fields count as well."""
+
+    async def test_their_document_counts_as_a_child(
+        self, store: MongoStore, raw: AsyncDatabase[dict[str, Any]]
+    ) -> None:
+        await store.create(Document(PARENT, {}))
+        foreign = {**PARENT, "external": "x", "keyId": "{a,external}", "data": {}, "references": []}
+        await raw.resources.insert_many([dict(foreign), {**foreign, "external": "y"}])
+        with pytest.raises(api.HasChildren):
+            await store.delete(PARENT)
+        assert await store.list(("a", "external"), {}) == []
+        await raw.resources.delete_many({"external": {"$in": ["x", "y"]}})
+        await store.delete(PARENT)
+
+    async def test_their_reference_holds_its_target(
+        self, store: MongoStore, raw: AsyncDatabase[dict[str, Any]]
+    ) -> None:
+        await store.create(Document(CHILD, {}))
+        reference = {"key": {"b": "1", "a": "1"}, "keyid": "{a,b}"}
+        await raw.resources.insert_one({"external": "x", "keyId": "{external}", "data": {}, "references": [reference]})
+        with pytest.raises(api.IsReferenced) as caught:
+            await store.delete(CHILD)
+        assert caught.value.by == {"external": "x"}
+
+
+class TestRefusals:
+    async def test_what_mongodb_cannot_hold_is_the_caller_s_mistake(self, store: MongoStore) -> None:
+        with pytest.raises(TooLarge):
+            await store.create(Document(PARENT, {"text": "x" * 17_000_000}))
+        with pytest.raises(BadRequest):
+            await store.create(Document(PARENT, {"n": 2**64}))
+        with pytest.raises(BadRequest):
+            await store.create(Document(PARENT, {"text": "\ud800"}))
+        assert await store.get(PARENT) is None
+
+    async def test_a_tag_cannot_hide_a_field_of_the_key(self, store: MongoStore) -> None:
+        with pytest.raises(ValueError, match="namespace"):
+            await store.create(Document({"namespace": "x"}, {}, tags={"namespace": "y"}))
+
+    async def test_a_database_of_a_newer_program_is_refused(
+        self, mongodb_url: str, raw: AsyncDatabase[dict[str, Any]]
+    ) -> None:
+        await raw.meta.insert_one({"_id": "store", "version": 99})  # type: ignore[dict-item]
+        with pytest.raises(NewerDatabase, match="newer EMCO"):
+            await opened(mongodb_url)
+
+    async def test_a_server_that_is_not_there_is_unavailable(self) -> None:
+        with pytest.raises(api.StoreUnavailable):
+            await MongoStore.connect("mongodb://127.0.0.1:1/?timeoutMS=300")
+
+    @pytest.mark.parametrize("uri", ["mongodb://u:canary@host:port/", "mongodb://u:canary@[::1/", "m://"])
+    async def test_a_uri_that_is_none_is_refused_without_showing_its_password(self, uri: str) -> None:
+        with pytest.raises(BadRequest) as caught:
+            await MongoStore.connect(uri)
+        assert "canary" not in str(caught.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.sampled_from("$\\\x000.a")), inner),
+    max_leaves=10,
+)
+
+
+@given(JSON)
+def test_every_field_name_survives_the_escape_and_none_is_left_that_mongodb_refuses(value: Any) -> None:
+    stored = escaped(value)
+    assert unescaped(stored) == value
+    assert not any(name.startswith("$") or "\x00" in name for name in names_in(stored))
+
+
+def names_in(value: Any) -> list[str]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    own = list(value) if isinstance(value, dict) else []
+    return own + [name for part in inner for name in names_in(part)]
