@@ -118,5 +118,3 @@ def watch_signals(stopped: asyncio.Event) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -36,12 +37,7 @@ async def running(
 
     Raises ``BadSettings``, ``OSError`` naming a port that is taken, or ``Unavailable``.
     """
-    data.mkdir(parents=True, exist_ok=True)
-    embedded = {
-        "database_url": f"sqlite:///{data / 'store.db'}",
-        "bus_url": f"embedded:///{data / 'bus.db'}",
-        "data_key": environment.get("EMCO_DATA_KEY") or data_key(data / "data.key"),
-    } | defaults
+    embedded = await asyncio.to_thread(_embedded, data, environment) | defaults
     base = Settings.load("emco", environment, **embedded)
     async with open_deps(base) as deps:
         services: dict[str, Service] = {}
@@ -62,7 +58,16 @@ async def running(
                 await service.stop()
 
 
-def data_key(path: Path) -> str:
+def _embedded(data: Path, environment: Mapping[str, str]) -> dict[str, Any]:
+    data.mkdir(parents=True, exist_ok=True)
+    return {
+        "database_url": f"sqlite:///{data.absolute() / 'store.db'}",
+        "bus_url": f"embedded:///{data.absolute() / 'bus.db'}",
+        "data_key": environment.get("EMCO_DATA_KEY") or _own_data_key(data / "data.key"),
+    }
+
+
+def _own_data_key(path: Path) -> str:
     """The key that seals this data folder's secrets, made at first use and readable by its owner only."""
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,0 +1,44 @@
+# Two commands matter: `make demo` and `make test`. Everything sets itself up in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+.PHONY: demo up test check testbed bench proto clean
+
+demo: $(VENV)/.runs ## SmartCity on two clusters; EDGE= and CLOUD= name kubeconfigs of real ones, KEEP=1 leaves it running
+	@$(BIN)/emco demo $(if $(EDGE),--edge $(EDGE)) $(if $(CLOUD),--cloud $(CLOUD)) $(if $(KEEP),--keep)
+
+up: $(VENV)/.runs ## every service in one process, data in ./data
+	$(BIN)/emco up
+
+test: $(VENV)/.tests check ## all checks and tests; suites on real servers run where `make testbed` has built them
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
+
+check: $(VENV)/.tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check -q .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+testbed: $(VENV)/.tests ## builds a real Kubernetes control plane, KWOK and Helm once (minutes), cached outside this folder
+	$(BIN)/python tests/testbed/build.py $(if $(CI),--require)
+
+bench: $(VENV)/.tests
+	$(BIN)/python -m bench.demo_timeline
+
+proto: $(VENV)/.tests ## stubs of the gRPC contracts
+	cd common && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. emco_common/rpc/*.proto
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "EMCO needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 …")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runs: pyproject.toml | $(VENV)/bin/python
+	@echo "setting up (once): EMCO and what it needs" && $(BIN)/pip install -q --disable-pip-version-check -e . && touch $@
+
+$(VENV)/.tests: pyproject.toml | $(VENV)/bin/python
+	@echo "setting up (once): EMCO, its checks and test servers" && $(BIN)/pip install -q --disable-pip-version-check -e '.[test,check]' && touch $@ $(VENV)/.runs
