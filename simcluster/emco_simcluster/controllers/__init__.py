@@ -1,0 +1,1 @@
+"""What makes a simulated cluster move: workloads become ready, namespaces empty, requests are signed."""

@@ -1,0 +1,290 @@
+"""HTTP: who asks, what goes wrong on purpose, and how answers and watches go over the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from emco_simcluster import discovery, errors
+from emco_simcluster.errors import ApiError
+from emco_simcluster.faults import Faults, Outage, Rule
+from emco_simcluster.kinds import KindTable
+from emco_simcluster.reads import Watch
+from emco_simcluster.routes import Target, find, parts_of, verb_of
+from emco_simcluster.storage import Store, encode
+from emco_simcluster.tls import User, user_of
+from emco_simcluster.verbs import Call, Reply, Verbs
+from emco_simcluster.writes import APPLY_PATCH
+
+log = structlog.get_logger()
+
+BODY_LIMIT = 3 * 1024 * 1024
+"""Bytes a request may have, as on a real server."""
+
+_OPEN = frozenset({"healthz", "livez", "readyz", "version"})
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+
+
+@dataclass(slots=True, kw_only=True)
+class ApiServer:
+    """Answers the requests of one cluster."""
+
+    name: str
+    store: Store
+    kinds: KindTable
+    verbs: Verbs
+    faults: Faults
+    tokens: Mapping[str, User]
+    revoked: set[str]
+    bookmark_every: float
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def protocol_factory(self) -> web.Server:
+        """What makes a connection of it."""
+
+        def request(
+            message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
+        ) -> web.BaseRequest:
+            loop = asyncio.get_running_loop()
+            return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_LIMIT)
+
+        return web.Server(
+            self.handle, request_factory=request, access_log=None, handler_cancellation=True, keepalive_timeout=90.0
+        )
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; whatever goes wrong becomes a Status."""
+        try:
+            return await self._answer(request)
+        except ApiError as error:
+            return self._refusal(error)
+        except web.HTTPRequestEntityTooLarge:
+            return self._refusal(errors.too_large(BODY_LIMIT))
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            log.exception("simulated server failed", cluster=self.name, path=request.path)
+            return self._refusal(errors.internal("the simulated server failed; see its log"))
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self.faults.outage is Outage.HANG:
+            await self.faults.resumed.wait()
+            raise ConnectionResetError
+        parts = parts_of(request.rel_url.raw_path)
+        if request.method not in _METHODS:
+            raise errors.method_not_allowed()
+        if parts and parts[0] in _OPEN:
+            return await self._send(request, self._open(parts), self._outage_rules())
+        user = self._user(request)
+        if parts[:1] == ["simulated"]:
+            return self._response(await self._control(request, parts[1:]))
+        target = find(self.kinds, parts)
+        if target is None:
+            described = self._described(request, parts)
+            if described is None:
+                return self._response(Reply(404, b"404 page not found\n", "text/plain; charset=utf-8"))
+            return await self._send(request, described, self._outage_rules())
+        return await self._resource(request, target, user)
+
+    def _outage_rules(self) -> list[Rule]:
+        return [Rule(cut=True)] if self.faults.outage is Outage.CUT else []
+
+    def _user(self, request: web.BaseRequest) -> User:
+        """Who asks: by bearer token or client certificate; nobody is refused."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        user = self.tokens.get(token.strip()) if scheme.lower() == "bearer" else None
+        if not scheme:
+            user = user_of(request.get_extra_info("peercert"))
+        if user is None or user.name in self.revoked:
+            raise errors.unauthorized()
+        return User(user.name, (*user.groups, "system:authenticated"))
+
+    async def _resource(self, request: web.BaseRequest, target: Target, user: User) -> web.StreamResponse:
+        query = request.query
+        media = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        watching = query.get("watch", "") in ("true", "1")
+        verb = verb_of(request.method, target, watch=watching, apply=media == APPLY_PATCH)
+        self.counts[verb, target.resource] += 1
+        rules = self._outage_rules() + self.faults.hit(
+            verb=verb, resource=target.resource, namespace=target.space, name=target.name
+        )
+        await self._suffer(rules)
+        if verb == "watch":
+            return await self._watch(request, target, query, rules)
+        call = Call(
+            verb=verb,
+            target=target,
+            query=query,
+            user=user,
+            agent=request.headers.get("User-Agent", ""),
+            media=media,
+            body=await request.read() if request.body_exists else b"",
+        )
+        reply = self.verbs.answer(call)
+        for rule in rules:
+            if rule.status and rule.after_write:
+                raise rule.error()
+        return await self._send(request, reply, rules)
+
+    async def _suffer(self, rules: list[Rule]) -> None:
+        for rule in rules:
+            seconds = self.faults.delay(rule)
+            if seconds:
+                await asyncio.sleep(seconds)
+            if rule.hang:
+                await asyncio.Event().wait()
+            if rule.status and not rule.after_write:
+                raise rule.error()
+
+    async def _watch(
+        self, request: web.BaseRequest, target: Target, query: Mapping[str, str], rules: list[Rule]
+    ) -> web.StreamResponse:
+        watch = Watch.read(self.store, target.kind, target.namespace, _with_name(query, target))
+        response = web.StreamResponse(
+            headers={**self._headers("application/json"), "Cache-Control": "no-cache, private"}
+        )
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        cut = any(rule.cut for rule in rules)
+        async for frame in watch.frames(self.store, bookmark_every=self.bookmark_every):
+            if cut:
+                await response.write(frame[: len(frame) // 2])
+                _abort(request)
+                break
+            await response.write(frame)
+        return response
+
+    async def _send(self, request: web.BaseRequest, reply: Reply, rules: list[Rule]) -> web.StreamResponse:
+        speed = min((r.bytes_per_second for r in rules if r.bytes_per_second), default=0)
+        cut = any(rule.cut for rule in rules)
+        if not speed and not cut:
+            return self._response(reply)
+        response = web.StreamResponse(status=reply.status, headers=self._headers(reply.media))
+        response.content_length = len(reply.body)
+        await response.prepare(request)
+        step = max(1, speed // 20) if speed else len(reply.body) // 2 + 1
+        for start in range(0, len(reply.body), step):
+            await response.write(reply.body[start : start + step])
+            if cut:
+                _abort(request)
+                break
+            await asyncio.sleep(0.05)
+        return response
+
+    def _headers(self, media: str) -> dict[str, str]:
+        return {"Content-Type": media, "Server": "emco-simulated-kube-apiserver", "Emco-Simulated": self.name}
+
+    def _response(self, reply: Reply) -> web.Response:
+        return web.Response(status=reply.status, body=reply.body, headers=self._headers(reply.media))
+
+    def _refusal(self, error: ApiError) -> web.Response:
+        response = self._response(Reply(error.code, encode(error.body())))
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = str(error.retry_after)
+        return response
+
+    def _open(self, parts: list[str]) -> Reply:
+        if parts == ["version"]:
+            return Reply(200, encode(discovery.version()))
+        return Reply(200, b"ok", "text/plain; charset=utf-8")
+
+    def _described(self, request: web.BaseRequest, parts: list[str]) -> Reply | None:
+        """Discovery and OpenAPI; None for a path that does not exist."""
+        accept = request.headers.get("Accept", "")
+        if parts in (["api"], ["apis"]) and "as=APIGroupDiscoveryList" in accept and "v=v2" in accept:
+            body = discovery.aggregated(self.kinds, core=parts == ["api"])
+            return Reply(200, encode(body), discovery.AGGREGATED)
+        if parts == ["openapi", "v2"] and "protobuf" in accept:
+            return Reply(200, discovery.openapi_v2_protobuf(), discovery.PROTOBUF_SCHEMA)
+        body_of = self._document(parts)
+        return None if body_of is None else Reply(200, encode(body_of))
+
+    def _document(self, parts: list[str]) -> dict[str, Any] | None:
+        groups = self.kinds.groups()
+        match parts:
+            case []:
+                return {
+                    "paths": [
+                        "/api",
+                        "/apis",
+                        "/healthz",
+                        "/livez",
+                        "/openapi/v2",
+                        "/openapi/v3",
+                        "/readyz",
+                        "/version",
+                    ]
+                }
+            case ["api"]:
+                return discovery.core_versions()
+            case ["apis"]:
+                return discovery.group_list(self.kinds)
+            case ["api", version] if version in groups[""]:
+                return discovery.resource_list(self.kinds, version)
+            case ["apis", group] if group in groups:
+                return {"kind": "APIGroup", "apiVersion": "v1", **discovery.group(group, groups[group])}
+            case ["apis", group, version] if version in groups.get(group, ()):
+                return discovery.resource_list(self.kinds, f"{group}/{version}")
+            case ["openapi", "v2"]:
+                return discovery.openapi_v2()
+            case ["openapi", "v3"]:
+                return discovery.openapi_v3_index(self.kinds)
+            case ["openapi", "v3", "api", version] if version in groups[""]:
+                return discovery.openapi_v3(self.kinds, version)
+            case ["openapi", "v3", "apis", group, version] if version in groups.get(group, ()):
+                return discovery.openapi_v3(self.kinds, f"{group}/{version}")
+        return None
+
+    async def _control(self, request: web.BaseRequest, parts: list[str]) -> Reply:
+        """``/simulated/faults`` and ``/simulated/restart``: faults from outside the process."""
+        try:
+            if parts == ["restart"] and request.method == "POST":
+                body = json.loads(await request.read() or b"{}")
+                self._soon(
+                    lambda: self.faults.restart(
+                        seconds=float(body.get("seconds", 0)),
+                        lose_history=bool(body.get("loseHistory")),
+                        lose_state=bool(body.get("loseState")),
+                    )
+                )
+            elif parts == ["faults"] and request.method == "PUT":
+                self._set_faults(json.loads(await request.read()))
+            elif parts == ["faults"] and request.method == "DELETE":
+                self.faults.clear()
+            elif parts != ["faults"] or request.method != "GET":
+                raise errors.no_such_path()
+        except (ValueError, AttributeError, TypeError) as error:
+            raise errors.bad_request(str(error)) from error
+        return Reply(200, encode(self.faults.state()))
+
+    def _set_faults(self, body: Any) -> None:
+        rules = [Rule.read(r) for r in body.get("rules") or ()]
+        outage = Outage(body["outage"]) if body.get("outage") else None
+        seconds = body.get("seconds")
+        if outage in (Outage.REFUSE, Outage.HANG) and not seconds:
+            raise ValueError("this outage could not be ended from outside: name its seconds")
+        self.faults.clear()
+        for rule in rules:
+            self.faults.add(rule)
+        if outage is not None:
+            self._soon(lambda: self.faults.begin_outage(outage, seconds=float(seconds) if seconds else None))
+
+    def _soon(self, work: Callable[[], None]) -> None:
+        """After the answer is out."""
+        asyncio.get_running_loop().call_later(0.05, work)
+
+
+def _with_name(query: Mapping[str, str], target: Target) -> Mapping[str, str]:
+    return {**query, "fieldSelector": f"metadata.name={target.name}"} if target.name else query
+
+
+def _abort(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.abort()
