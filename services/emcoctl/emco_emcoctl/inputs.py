@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -44,7 +44,6 @@ def read(
     values: Iterable[str],
     source: Source,
     missing_as_text: bool = False,
-    warn: Callable[[str], None] = lambda message: None,
 ) -> list[Resource]:
     """The documents of all files in order; with values files, the inputs are templates.
 
@@ -55,7 +54,7 @@ def read(
     for path in paths:
         text = source.text(path)
         if layers:
-            text = _expanded(text, _merged(layers), name=path, missing_as_text=missing_as_text, warn=warn)
+            text = _expanded(text, _merged(layers), name=path, missing_as_text=missing_as_text)
         found += resources(text, name=path)
     return found
 
@@ -83,10 +82,10 @@ def _merge(below: Any, above: Any) -> Any:
     return above
 
 
-def _expanded(text: str, values: Any, *, name: str, missing_as_text: bool, warn: Callable[[str], None]) -> str:
+def _expanded(text: str, values: Any, *, name: str, missing_as_text: bool) -> str:
     from emco_emcoctl import gotemplate
 
     try:
-        return gotemplate.render(text, values, name=name, missing_as_text=missing_as_text, warn=warn)
+        return gotemplate.render(text, values, name=name, missing_as_text=missing_as_text)
     except gotemplate.TemplateError as error:
         raise InputError(str(error)) from error

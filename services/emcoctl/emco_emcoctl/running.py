@@ -84,7 +84,6 @@ def _planned(order: Order, *, report: Reporter, world: World) -> list[Planned]:
             values=order.values,
             source=source,
             missing_as_text=order.missing_as_text,
-            warn=report.warning,
         )
         for sentence in unknown_fields(documents):
             if order.strict:
