@@ -1,1 +1,22 @@
-"""What a deployment looks like now: the status query that orchestrator, dcm and others answer alike."""
+"""What a deployment looks like now: the status query that orchestrator, dcm and others answer alike.
+
+``parse_query`` checks what is asked, ``read_contexts`` reads what it needs, ``status_answer`` makes the body of it.
+"""
+
+from emco_common.status.contexts import ContextGone, Contexts, Seen, read_contexts
+from emco_common.status.query import DEPLOYMENT_INTENT_GROUP, LOGICAL_CLOUD, Dialect, StatusQuery, parse_query
+from emco_common.status.render import head_of, status_answer
+
+__all__ = [
+    "DEPLOYMENT_INTENT_GROUP",
+    "LOGICAL_CLOUD",
+    "ContextGone",
+    "Contexts",
+    "Dialect",
+    "Seen",
+    "StatusQuery",
+    "head_of",
+    "parse_query",
+    "read_contexts",
+    "status_answer",
+]

@@ -1,0 +1,62 @@
+"""What is answered: rows of resources by app and cluster with their counts, before it becomes JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Readiness(StrEnum):
+    READY = "Ready"
+    NOT_READY = "NotReady"
+    NOT_PRESENT = "NotPresent"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupVersionKind:
+    group: str
+    version: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One object. ``state`` is empty where it has none; ``reason`` says why a state is not the good one.
+
+    ``events`` are the hook events of a hook that is not due in the present phase, so that it is reported apart.
+    """
+
+    gvk: GroupVersionKind
+    name: str
+    state: str = ""
+    detail: Mapping[str, Any] | None = None
+    reason: str = ""
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRows:
+    provider: str
+    cluster: str
+    connectivity: str
+    resources: tuple[Row, ...] = ()
+    hooks: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppRows:
+    name: str
+    clusters: tuple[ClusterRows, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusAnswer:
+    """``counts`` are of the states of all ``resources`` rows, so hooks that are not due are not in them."""
+
+    context_status: str
+    ready: bool
+    counts: Mapping[str, int] = field(default_factory=dict)
+    apps: tuple[AppRows, ...] = ()
+    child_contexts: tuple[str, ...] = ()
