@@ -77,11 +77,11 @@ class _Routes:
         return _shown(await self._service.create(path, raw, file), 201)
 
     async def _list(self, request: Request, path: Mapping[str, str]) -> Response:
-        query = request.query_params
+        query = _query(request)
         if self._resource.upload is not None and query:
             accepted(request.headers.get("accept", ""))
         answer = await self._service.list(path, query)
-        return await self._item(request, answer) if isinstance(answer, Document) else encoded(answer)
+        return await self._item(request, answer, {}) if isinstance(answer, Document) else encoded(answer)
 
     async def _put(self, request: Request, path: Mapping[str, str]) -> Response:
         expected = _if_match(request)
@@ -92,7 +92,7 @@ class _Routes:
     async def _get(self, request: Request, path: Mapping[str, str]) -> Response:
         if self._resource.upload is not None:
             accepted(request.headers.get("accept", ""))
-        return await self._item(request, await self._service.get(path))
+        return await self._item(request, await self._service.get(path), _query(request))
 
     async def _delete(self, request: Request, path: Mapping[str, str]) -> Response:
         await self._service.delete(path, expected=_if_match(request))
@@ -104,18 +104,23 @@ class _Routes:
         form = await read_form(request, json_allowed=self._resource.upload.json_allowed)
         return form.metadata, form.file
 
-    async def _item(self, request: Request, document: Document) -> Response:
+    async def _item(self, request: Request, document: Document, query: Mapping[str, str]) -> Response:
         if self._resource.upload is None:
-            return encoded(await self._service.answer(document, request.query_params), headers=_etag(document))
+            return encoded(await self._service.answer(document, query), headers=_etag(document))
         wanted = accepted(request.headers.get("accept", ""))
         file = None if wanted is Form.JSON else await self._service.file(document)
         if wanted is Form.JSON or file is None:
-            return encoded(await self._service.answer(document, request.query_params), headers=_etag(document))
+            return encoded(await self._service.answer(document, query), headers=_etag(document))
         if wanted is None:
             raise choices()
         if wanted is Form.FILE:
             return Response(file, media_type=Form.FILE, headers=_etag(document))
         return multipart(document.body, file, self._resource.upload.filename)
+
+
+def _query(request: Request) -> Mapping[str, str]:
+    """The query parameters; of one given several times the first counts, as in the original."""
+    return dict(reversed(request.query_params.multi_items()))
 
 
 def _typed(

@@ -46,14 +46,19 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     ]
     app = create_app(
         NAME,
-        [*routers, lifecycle_router(deployments, GroupStatus(groups, contexts))],
+        [*routers, lifecycle_router(deployments, GroupStatus(groups, deps.bus))],
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
     )
     return Service(
-        NAME, app, settings.host, settings.http_port, background=(deployments.resume, renderer.warm), closing=renderer.close
+        NAME,
+        app,
+        settings.host,
+        settings.http_port,
+        background=(deployments.resume, renderer.warm),
+        closing=renderer.close,
     )
 
 

@@ -78,7 +78,9 @@ class ControllerClient:
             if not answer.app_context_terminated:
                 raise ControllerFailed(f"Error in callTerminateScheduler: {answer.app_context_terminated_message}")
 
-    async def post_event(self, controllers: Sequence[ControllerInput], instance: str, event: contextupdate_pb2.EventType) -> None:
+    async def post_event(
+        self, controllers: Sequence[ControllerInput], instance: str, event: contextupdate_pb2.EventType
+    ) -> None:
         """Tell all; a failure is logged and hinders neither the others nor the operation, which is over."""
         for controller in controllers:
             try:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from emco_common.appcontext.io import AppContextStore, ContextNotFound
-from emco_common.appcontext.keys import cluster_name
 from emco_common.appcontext.states import ContextState
 from emco_common.errors import BadRequest, Conflict, NotFound
 from emco_common.lifecycle import StateInfo

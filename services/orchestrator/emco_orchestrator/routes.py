@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
-from emco_common.errors import NotFound
+from emco_common.status import DEPLOYMENT_INTENT_GROUP
 from emco_common.store.api import Key
 from emco_common.web.answers import empty, encoded
 from emco_orchestrator.deployment import Deployments
@@ -35,6 +35,7 @@ GroupKey = Annotated[Key, Depends(_group_key)]
 def lifecycle_router(deployments: Deployments, status: GroupStatus) -> APIRouter:
     router = APIRouter(prefix=GROUP.item_path, tags=["DeploymentIntentGroup lifecycle"])
     refused: dict[int | str, dict[str, Any]] = {
+        400: {"description": "Invalid query, or the logical cloud cannot take the group"},
         404: {"description": GROUP.not_found},
         409: {"description": "Not possible in the present state"},
         503: {"description": "rsync, a controller, the store or the bus is away"},
@@ -55,17 +56,10 @@ def lifecycle_router(deployments: Deployments, status: GroupStatus) -> APIRouter
         await deployments.terminate(key)
         return empty(202)
 
-    @router.get("/status", summary="Where the deployment stands", responses={400: {"description": "Invalid query"}})
+    parameters = {"parameters": DEPLOYMENT_INTENT_GROUP.openapi()}
+
+    @router.get("/status", summary="Where the deployment stands", responses=refused, openapi_extra=parameters)
     async def read_status(key: GroupKey, request: Request) -> Response:
-        try:
-            return encoded(await status.answer(key, request.query_params))
-        except NotFound as error:
-            raise StatusNotFound(f"{error}: {error}") from error
+        return encoded(await status.answer(key, request.query_params.multi_items()))
 
     return router
-
-
-class StatusNotFound(NotFound):
-    """The original answers a missing group here with 400 (spec orchestrator-lifecycle 12.1)."""
-
-    status = 400
