@@ -108,8 +108,13 @@ def _help_flag(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+_PATH = click.Path(readable=False)
 _CONFIG = click.option(
-    "--config", default="", metavar="FILE", help="Configuration file; by default the first $HOME/.emco.<type>."
+    "--config",
+    default="",
+    type=_PATH,
+    metavar="FILE",
+    help="Configuration file; by default the first $HOME/.emco.<type>.",
 )
 _COMPAT = click.option("--compat", is_flag=True, help="End with the exit codes of the original client.")
 _STOP = click.option("-s", "--stop", is_flag=True, help="Stop at the first answer that is not 2xx.")
@@ -128,11 +133,17 @@ _FILES = (
         "--filename",
         "files",
         multiple=True,
+        type=_PATH,
         metavar="FILE",
         help="Resource file, - for standard input; repeatable.",
     ),
     click.option(
-        "-v", "--values", multiple=True, metavar="FILE", help="Values: the resource files are Go templates; repeatable."
+        "-v",
+        "--values",
+        multiple=True,
+        type=_PATH,
+        metavar="FILE",
+        help="Values: the resource files are Go templates; repeatable.",
     ),
     click.option(
         "--allow-missing", "missing_as_text", is_flag=True, help="Print a missing value as <no value>, as the original."
@@ -141,7 +152,7 @@ _FILES = (
 )
 _CALLS = (
     click.option("-t", "--token", multiple=True, help=f"Bearer token; better put it into ${TOKEN_VARIABLE}."),
-    click.option("--token-file", default="", metavar="FILE", help="File that holds the bearer token."),
+    click.option("--token-file", default="", type=_PATH, metavar="FILE", help="File that holds the bearer token."),
     click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
@@ -207,6 +218,35 @@ def delete(state: _Run, /, **given: Any) -> None:
     _operate("delete", state=state, **given)
 
 
+@root.command(add_help_option=False)
+@_with(*_FILES[:2], *_CALLS, _CONFIG, _COMPAT)
+@click.argument("anchor", required=False)
+@click.argument("filters", nargs=-1, metavar="[NAME=VALUE]...")
+@click.pass_obj
+def watch(state: _Run, /, **given: Any) -> None:
+    """Follow the status of ANCHOR, one line of JSON per change.
+
+    Ends when interrupted. Filters are format=summary|all, status=ready|deployed, and app=, cluster=PROVIDER+CLUSTER,
+    resource=, each repeatable. -f and -v are accepted and ignored.
+    """
+    _watch(state, **given)
+
+
+@root.command(add_help_option=False)
+@_with(_CONFIG)
+@click.argument("shell", required=False)
+@click.pass_context
+def completion(context: click.Context, shell: str | None, config: str) -> None:
+    """Print the completion script for SHELL.
+
+    Shells are bash, fish, powershell and zsh. For bash: source <(emcoctl completion bash)
+    """
+    from emco_emcoctl.completion import script
+
+    text = script(shell, command=root, program=PROGRAM) if shell else None
+    print(text or context.get_help(), file=context.find_object(_Run).stdout)  # type: ignore[union-attr]
+
+
 @root.command("help", add_help_option=False)
 @_with(_CONFIG)
 @click.argument("topic", nargs=-1)
@@ -251,6 +291,43 @@ def _operate(
     world = running.World(state.cwd, state.environ, state.stdin, state.sleep)
     failures = running.execute(order, config=settings, report=report, world=world)
     state.code = running.exit_code(failures, compat=state.compat)
+
+
+def _watch(
+    state: _Run,
+    *,
+    config: str,
+    anchor: str | None,
+    filters: tuple[str, ...],
+    token: tuple[str, ...],
+    token_file: str,
+    timeout: float,
+    **_: Any,
+) -> None:
+    from emco_emcoctl.registration import registration
+
+    if not anchor:
+        raise NoInput("name the status to watch, as in projects/P/logical-clouds/L/status")
+    wanted = registration(anchor, filters)
+    settings, report = _prepared(state, config=config)
+    for word in wanted.ignored:
+        report.warning(f"the filter '{word}' is unknown and ignored")
+    endpoint = settings.status_endpoint(wanted.service)
+
+    import uuid
+
+    from emco_emcoctl.watch import Patience, Watcher
+
+    Watcher(
+        wanted,
+        endpoint=endpoint,
+        client_id=str(uuid.uuid4()),
+        token=_token(token, file=token_file, state=state),
+        stdout=state.stdout,
+        report=report,
+        sleep=state.sleep,
+        patience=Patience(first=min(Patience.first, timeout), again=timeout),
+    ).run()
 
 
 def _prepared(state: _Run, *, config: str) -> tuple[Config, Reporter]:
