@@ -7,11 +7,12 @@ registered with; level ``1`` is the identity of one logical cloud. The kubeconfi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from emco_common.errors import Conflict
 from emco_common.secrets import Sealer
-from emco_common.store.api import Document, DocumentMissing, DocumentStore, Key
+from emco_common.store.api import AlreadyExists, Document, DocumentMissing, DocumentStore, Key
 
 KEY_NAMES = ("cloudConfigClusterProvider", "cloudConfigCluster", "level", "namespace")
 ADMIN_LEVEL = "0"
@@ -53,10 +54,14 @@ class CloudConfigs:
     async def put(self, access: Access) -> None:
         """Write the record whether or not it exists."""
         document = self._encode(access)
-        if await self._store.get(access.key) is None:
-            await self._store.create(document)
-        else:
-            await self._store.replace(document)
+        while True:
+            try:
+                await self._store.create(document)
+                return
+            except AlreadyExists:
+                with suppress(DocumentMissing):  # gone in the meantime: create it after all
+                    await self._store.replace(document)
+                    return
 
     async def get(
         self, provider: str, cluster: str, *, level: str = ADMIN_LEVEL, namespace: str = ADMIN_NAMESPACE

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from emco_common.errors import BadRequest, EmcoError
 from emco_common.resources.model import Wire
 from emco_common.store.api import Key, kind_of
 
@@ -45,6 +46,7 @@ class Texts:
     not_found: str = ""
     exists: str = ""
     mismatch: str = "Mismatched name in PUT request"
+    mismatch_error: type[EmcoError] = BadRequest
     empty: str = "Empty body"
     undecodable: str = ""
     delete_not_found: str = "The requested resource not found"
@@ -56,8 +58,9 @@ class Resource:
 
     ``elements`` are the key elements that its own part of the path adds, ``fixed`` those that no path names.
     ``names`` reads the same elements from a body, in the same order. ``requires`` are ancestors whose absence is a 404
-    on create, replace and list; ``list_requires`` on list only. ``put`` is what PUT may do. ``queries`` are the query
-    parameters its hooks understand, with a description; ``slashed`` collections answer GET with a trailing slash too.
+    on create, replace, delete and list, with ``get_requires`` also on reading one; ``list_requires`` on list only.
+    ``put`` is what PUT may do. ``queries`` are the query parameters its hooks understand, with a description;
+    ``slashed`` collections answer GET with a trailing slash too.
     """
 
     path: str
@@ -71,6 +74,7 @@ class Resource:
     alias: Callable[[Body], Mapping[str, str]] = lambda _body: {}
     upload: Upload | None = None
     requires: tuple[Resource, ...] = ()
+    get_requires: bool = False
     list_requires: tuple[Resource, ...] = ()
     put: Literal["upsert", "replace", "none"] = "upsert"
     put_created: int = 201

@@ -7,11 +7,11 @@ particular resource; what is special about one comes in as its ``Hooks``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
-from emco_common.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unprocessable
+from emco_common.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
 from emco_common.resources.declaration import Body, Resource
 from emco_common.resources.model import EmptyBody, Undecodable, decode
 from emco_common.store.api import (
@@ -23,8 +23,11 @@ from emco_common.store.api import (
     IsReferenced,
     Key,
     ParentMissing,
+    StaleRevision,
 )
 
+T = TypeVar("T")
+_ATTEMPTS = 5
 PARENT_MISSING = "Cannot perform requested operation. Parent resource not found"
 HAS_CHILDREN = "Cannot delete parent without deleting child references first"
 IS_REFERENCED = "Cannot delete without deleting or updating referencing resources first"
@@ -45,6 +48,14 @@ class Hooks:
     async def prepare(self, draft: Draft) -> Draft:
         """Refuse the write by raising, or answer the draft to write instead."""
         return draft
+
+    def shown(self, document: Document) -> Document:
+        """The document as it is answered, where ``prepare`` sealed a part of it."""
+        return document
+
+    async def unfinished(self, document: Document) -> bool:
+        """Whether ``document`` is left of a creation that was cut off; it then gives way to a new one of its name."""
+        return False
 
     async def written(self, draft: Draft, document: Document) -> None:
         """After a successful write. Raising undoes a creation."""
@@ -109,36 +120,47 @@ class ResourceService:
         await self._check_file(body, file)
         key = self._key_of(body, path)
         await self._ancestors(path, self.resource.requires)
-        return await self._create(Draft(self._document(key, body), file))
+        return self._hooks.shown(await self._create(Draft(self._document(key, body), file)))
 
     async def put(
         self, path: Mapping[str, str], raw: bytes, file: bytes | None = None, *, expected: int | None = None
     ) -> tuple[Document, bool]:
         """Replace or create; the flag says whether it was created."""
+
+        async def attempt() -> tuple[Document, bool]:
+            return await self._put(path, raw, file, expected)
+
+        return await self._against_others(attempt, once=expected is not None)
+
+    async def _put(
+        self, path: Mapping[str, str], raw: bytes, file: bytes | None, expected: int | None
+    ) -> tuple[Document, bool]:
         key = self.resource.key(path)
         present = await self._store.get(key)
         if present is None and self.resource.put == "replace":
             raise NotFound(self.resource.not_found)
         body = self._decode(raw)
         if self._key_of(body, path) != key:
-            raise BadRequest(self.resource.texts.mismatch)
+            raise self.resource.texts.mismatch_error(self.resource.texts.mismatch)
         await self._check_file(body, file)
         await self._ancestors(path, self.resource.requires)
         draft = Draft(self._document(key, body), file, present)
         if present is None:
             if expected is not None:
                 raise PreconditionFailed(f"{self.resource.not_found}, so If-Match cannot hold")
-            return await self._create(draft), True
+            return self._hooks.shown(await self._create(draft)), True
         draft = await self._hooks.prepare(replace(draft, document=replace(draft.document, tags=present.tags)))
-        document = await self._store.replace(draft.document, expected=expected)
+        document = await self._store.replace(draft.document, expected=expected or present.revision)
         await self._hooks.written(draft, document)
-        return document, False
+        return self._hooks.shown(document), False
 
     async def get(self, path: Mapping[str, str]) -> Document:
         document = await self._store.get(self.resource.key(path))
         if document is None:
+            if self.resource.get_requires:
+                await self._ancestors(path, self.resource.requires)
             raise NotFound(self.resource.not_found)
-        return document
+        return self._hooks.shown(document)
 
     async def answer(self, document: Document, query: Mapping[str, str]) -> Any:
         return await self._hooks.single(document, query)
@@ -149,10 +171,27 @@ class ResourceService:
     async def list(self, path: Mapping[str, str], query: Mapping[str, str]) -> Any:
         await self._ancestors(path, (*self.resource.requires, *self.resource.list_requires))
         within = self.resource.within(path)
-        documents = await self._store.list(self.resource.key_names, within)
+        stored = await self._store.list(self.resource.key_names, within)
+        documents = [self._hooks.shown(document) for document in stored]
         return await self._hooks.listing(documents, within, query)
 
     async def delete(self, path: Mapping[str, str], *, expected: int | None = None) -> None:
+        async def attempt() -> None:
+            await self._delete(path, expected)
+
+        await self._against_others(attempt, once=expected is not None)
+
+    async def _against_others(self, attempt: Callable[[], Awaitable[T]], *, once: bool) -> T:
+        """What was read is what is written over: repeated while others write in between, unless that is an error."""
+        for _ in range(1 if once else _ATTEMPTS):
+            try:
+                return await attempt()
+            except StaleRevision:
+                if once:
+                    raise
+        raise Conflict(f"{self.resource.title} is being changed by others; try again")
+
+    async def _delete(self, path: Mapping[str, str], expected: int | None) -> None:
         key = self.resource.key(path)
         await self._ancestors(path, tuple(r for r in self.resource.requires if r is not self.resource))
         document = await self._store.get(key)
@@ -160,7 +199,7 @@ class ResourceService:
             raise NotFound(self.resource.texts.delete_not_found)
         await self._hooks.deleting(document)
         try:
-            await self._store.delete(key, expected=expected)
+            await self._store.delete(key, expected=expected or document.revision)
         except DocumentMissing as error:
             raise NotFound(self.resource.texts.delete_not_found) from error
         except HasChildren as error:
@@ -170,8 +209,12 @@ class ResourceService:
         await self._hooks.deleted(document)
 
     async def _create(self, draft: Draft) -> Document:
-        if await self._store.get(draft.document.key) is not None:
-            raise Conflict(self.resource.exists)
+        present = await self._store.get(draft.document.key)
+        if present is not None:
+            if not await self._hooks.unfinished(present):
+                raise Conflict(self.resource.exists)
+            await self._store.delete(present.key, expected=present.revision)
+            await self._hooks.deleted(present)
         prepared = await self._hooks.prepare(draft)
         parent = self.resource.ancestor(prepared.document.key)
         try:

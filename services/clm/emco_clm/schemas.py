@@ -1,0 +1,98 @@
+"""Bodies of clm's resources (spec clm 3 to 8)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_serializer, model_validator
+from pydantic_core import PydanticCustomError
+
+from emco_common.resources.model import Name, Named, Text128, Wire, given_array, section
+
+GITOPS_TYPES = ("fluxcd", "azureArcV2", "anthos")
+
+
+class GitOps(Wire):
+    """How a cluster is reached through Git; an empty type means that it is reached directly."""
+
+    git_ops_type: str = ""
+    git_ops_reference_object: Text128 = ""
+    git_ops_resource_object: Text128 = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> GitOps:
+        if not self.git_ops_type:
+            return self
+        if self.git_ops_type not in GITOPS_TYPES:
+            raise PydanticCustomError("schema", f"gitOpsType must be one of {', '.join(GITOPS_TYPES)}")
+        if not self.git_ops_reference_object:
+            raise PydanticCustomError("schema", "gitOpsReferenceObject is required")
+        if not self.git_ops_resource_object:
+            raise PydanticCustomError("schema", "gitOpsResourceObject is required")
+        return self
+
+
+class ClusterSpec(Wire):
+    git_ops: GitOps = section()
+
+
+class Cluster(Named):
+    spec: ClusterSpec = section()
+
+
+class ClusterLabel(Wire):
+    """A label is its name; it has no metadata."""
+
+    cluster_label: Name = ""
+
+
+def _text_value(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise PydanticCustomError("schema", f"Invalid type. Expected: string, given: {_schema_type(value)}")
+    if len(value) > 128:
+        raise PydanticCustomError("schema", "String length must be less than or equal to 128")
+    return value
+
+
+def _schema_type(value: Any) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
+    return names.get(type(value), "null")
+
+
+KeyValues = dict[str, Annotated[Any, AfterValidator(_text_value)]]
+
+
+class KeyValueSpec(Wire):
+    kv: Annotated[list[KeyValues], BeforeValidator(given_array)] = Field(default=None, validate_default=True)
+
+
+class KeyValuePairs(Named):
+    spec: KeyValueSpec = section()
+
+
+class SyncObject(Named):
+    """Credentials and timing of a GitOps provider; the values are sealed at rest."""
+
+    spec: KeyValueSpec = section()
+
+
+def _given(value: Any, name: str) -> Any:
+    if not value:
+        raise PydanticCustomError("schema", f"{name} is required")
+    return value
+
+
+class ControllerSpec(Wire):
+    host: Annotated[Text128, AfterValidator(lambda value: _given(value, "host"))] = ""
+    port: Annotated[int, Field(ge=0, le=50000), AfterValidator(lambda value: _given(value, "port"))] = 0
+    priority: Annotated[int, Field(ge=0, le=100)] = 0
+
+    @model_serializer(mode="wrap")
+    def _without_zero_priority(self, handler: Any) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key != "priority" or value}
+
+
+class ClmController(Named):
+    """Who wants to hear of clusters."""
+
+    spec: ControllerSpec = section()
