@@ -58,6 +58,8 @@ def check_archive(data: bytes, *, limits: ArchiveLimits = _DEFAULT) -> ArchiveRe
 def check_chart(data: bytes, *, app: str | None = None, limits: ArchiveLimits = _DEFAULT) -> ChartReport:
     """A chart archive: one top-level folder holds ``Chart.yaml``; of several the one named like the app counts.
 
+    Where the app is not known, the first of several stands for the one that will be asked for.
+
     Raises as ``check_archive``, also for what is packed in ``charts/`` and for a values schema that points outside.
     """
     report, contents = _read(data, limits=limits, wanted=_of_interest)
@@ -124,13 +126,12 @@ def _is_packed_chart(path: PurePosixPath) -> bool:
 
 def _chart_folder(report: ArchiveReport, app: str | None) -> str:
     tops = [name.partition("/")[0] for name in report.files if name.count("/") == 1 and name.endswith(f"/{CHART_FILE}")]
-    if len(tops) == 1:
-        return tops[0]
     if app is not None and app in tops:
         return app
+    if len(tops) == 1 or (tops and app is None):
+        return tops[0]
     if tops:
-        named = f", and none is named {app!r}" if app else ""
-        raise refused(f"several folders hold a {CHART_FILE} ({', '.join(sorted(tops))}){named}")
+        raise refused(f"several folders hold a {CHART_FILE} ({', '.join(sorted(tops))}), and none is named {app!r}")
     raise refused(f"a chart archive holds one folder with a {CHART_FILE} in it, and this one does not")
 
 
