@@ -44,8 +44,8 @@ def serve(service: str, config: Path) -> None:
 
 
 @cli.command()
-@click.option("--edge", type=click.Path(exists=True, path_type=Path), help="Kubeconfig of a real edge cluster.")
-@click.option("--cloud", type=click.Path(exists=True, path_type=Path), help="Kubeconfig of a real cloud cluster.")
+@click.option("--edge", type=click.Path(exists=True, path_type=Path, resolve_path=True), help="Kubeconfig of a real edge cluster.")
+@click.option("--cloud", type=click.Path(exists=True, path_type=Path, resolve_path=True), help="Kubeconfig of a real cloud cluster.")
 @click.option("--keep", is_flag=True, help="Leave everything running and print the addresses.")
 @click.option("--log-level", default="error", show_default=True)
 def demo(edge: Path | None, cloud: Path | None, keep: bool, log_level: str) -> None:
@@ -55,12 +55,7 @@ def demo(edge: Path | None, cloud: Path | None, keep: bool, log_level: str) -> N
     if (edge is None) != (cloud is None):
         raise click.UsageError("give both --edge and --cloud, or neither for two simulated clusters")
     configure_logging(log_level)
-    _run(run_demo(edge, cloud, keep=keep, stopped=stop_event()))
-
-
-def stop_event() -> asyncio.Event:
-    """Set by SIGINT or SIGTERM; call inside a running loop only when awaited there."""
-    return asyncio.Event()
+    _run(run_demo(edge, cloud, keep=keep))
 
 
 def _run(work: Coroutine[Any, Any, int | None]) -> None:
