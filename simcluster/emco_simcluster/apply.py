@@ -13,7 +13,7 @@ from typing import Any
 
 from emco_simcluster import managers as managing
 from emco_simcluster.fields import FieldSet, Path, difference, element_of, elements, owned_by, show
-from emco_simcluster.managers import Manager, ownable
+from emco_simcluster.managers import Manager, identity, ownable
 from emco_simcluster.shapes import Shape
 
 Json = dict[str, Any]
@@ -59,7 +59,8 @@ def apply(live: Json | None, config: Json, shape: Shape, *, applier: Applier) ->
     before = next((m for m in entries if m.identity == mine.identity), None)
     others = [m for m in entries if m is not before]
 
-    merged: Json = merge(live or {}, wanted, shape)
+    base = live if live is not None else identity(config)
+    merged: Json = merge(base, wanted, shape)
     if before is not None:
         kept = claimed.union(*(m.fields for m in others))
         merged = _prune(merged, before.fields - kept, kept, shape)
@@ -71,8 +72,7 @@ def apply(live: Json | None, config: Json, shape: Shape, *, applier: Applier) ->
     others = managing.without_fields(others, changed | removed)
     if before is not None and before.fields == claimed:
         mine = replace(mine, time=before.time)
-    identity = {k: v for k, v in config.items() if k in ("apiVersion", "kind")}
-    return managing.write({**identity, **merged}, [*others, mine])
+    return managing.write(merged, [*others, mine])
 
 
 def merge(live: Any, config: Any, shape: Shape) -> Any:

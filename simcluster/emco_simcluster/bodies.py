@@ -34,11 +34,11 @@ def document(data: bytes, media: str) -> Any:
     if media in _YAML:
         return _yaml(data)
     if media not in _JSON and not media.endswith("+json"):
-        raise errors.unsupported_media(["application/json", "application/yaml"])
+        raise errors.unsupported_media()
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise errors.bad_request(f"the body is no JSON: {error}") from error
+        raise errors.bad_request(f"the object provided is unrecognized: json parse error: {error}") from error
 
 
 def _yaml(data: bytes) -> Any:
@@ -57,7 +57,7 @@ def json_object(data: bytes, media: str) -> Json:
     """A body that must be an object."""
     value = document(data, media)
     if not isinstance(value, dict):
-        raise errors.bad_request("the body must be an object")
+        raise errors.bad_request("the object provided is unrecognized: it is no object")
     return value
 
 
@@ -69,7 +69,7 @@ def write_options(query: Mapping[str, str], *, agent: str, user: User, apply: bo
         raise errors.invalid_options(what, [Cause.too_long("fieldManager", 128)])
     dry_run = query.get("dryRun", "")
     if dry_run not in ("", "All"):
-        text = f'Unsupported value: "{dry_run}": supported values: "All"'
+        text = f'Unsupported value: ["{dry_run}"]: supported values: "All"'
         raise errors.invalid_options(what, [Cause("dryRun", "FieldValueNotSupported", text)])
     force = query.get("force", "") in ("true", "1")
     if apply and not manager:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,10 +35,14 @@ class DeleteOptions:
         preconditions = body.get("preconditions") or {}
         propagation = str(body.get("propagationPolicy") or query.get("propagationPolicy") or "")
         if propagation not in ("", "Foreground", "Background", "Orphan"):
-            text = f'Unsupported value: "{propagation}": supported values: "Background", "Foreground", "Orphan"'
+            text = f'Unsupported value: "{propagation}": supported values: "Foreground", "Background", "Orphan", "nil"'
             raise errors.invalid_options("DeleteOptions", [Cause("propagationPolicy", "FieldValueNotSupported", text)])
         if body.get("orphanDependents") or query.get("orphanDependents") == "true":
             propagation = "Orphan"
+        dry_run = body.get("dryRun") or ([query["dryRun"]] if query.get("dryRun") else [])
+        if dry_run not in ([], ["All"]):
+            text = f'Unsupported value: {json.dumps(dry_run)}: supported values: "All"'
+            raise errors.invalid_options("DeleteOptions", [Cause("dryRun", "FieldValueNotSupported", text)])
         try:
             seconds = None if grace is None else int(grace)
         except (TypeError, ValueError) as error:
@@ -47,7 +52,7 @@ class DeleteOptions:
             propagation=propagation,
             uid=str(preconditions.get("uid") or ""),
             revision=str(preconditions.get("resourceVersion") or ""),
-            dry_run=bool(body.get("dryRun") or query.get("dryRun")),
+            dry_run=bool(dry_run),
         )
 
 
@@ -135,8 +140,15 @@ class Deleter:
 
 
 def _preconditions(kind: Kind, name: str, metadata: Json, options: DeleteOptions) -> None:
-    checks = (("UID", options.uid, metadata["uid"]),)
-    for label, wanted, actual in (*checks, ("ResourceVersion", options.revision, metadata["resourceVersion"])):
+    checks = (
+        ("UID", options.uid, metadata["uid"], "deleted and then recreated"),
+        ("ResourceVersion", options.revision, metadata["resourceVersion"], "modified"),
+    )
+    for label, wanted, actual, guess in checks:
         if wanted and wanted != actual:
-            why = f"Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {actual}"
-            raise errors.conflict(kind, name, why)
+            raise errors.failed_precondition(
+                kind,
+                name,
+                f"the {label} in the precondition ({wanted}) does not match the {label} in record ({actual}). "
+                f"The object might have been {guess}",
+            )

@@ -23,12 +23,14 @@ class ApiError(Exception):
         self.details, self.retry_after = details, retry_after
 
     def body(self) -> Json:
-        details = dict(self.details or {})
+        details = self.details
         if self.retry_after is not None:
-            details["retryAfterSeconds"] = self.retry_after
+            details = {**(details or {}), "retryAfterSeconds": self.retry_after}
         status: Json = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-        status |= {"message": self.message, "reason": self.reason}
-        if details:
+        status |= {"message": self.message}
+        if self.reason:
+            status["reason"] = self.reason
+        if details is not None:
             status["details"] = details
         return {**status, "code": self.code}
 
@@ -80,6 +82,13 @@ def conflict(kind: Kind, name: str, why: str) -> ApiError:
     return ApiError(409, "Conflict", text, details=_details(kind, name))
 
 
+def failed_precondition(kind: Kind, name: str, why: str) -> ApiError:
+    """A precondition of a deletion; a real server names the kind here, not the resource."""
+    text = f'Operation cannot be fulfilled on {kind.qualified} "{name}": {why}'
+    details = {"name": name, "group": kind.group, "kind": kind.kind}
+    return ApiError(409, "Conflict", text, details={k: v for k, v in details.items() if v})
+
+
 def stale(kind: Kind, name: str) -> ApiError:
     return conflict(
         kind, name, "the object has been modified; please apply your changes to the latest version and try again"
@@ -116,9 +125,14 @@ def method_not_allowed() -> ApiError:
     )
 
 
-def unsupported_media(accepted: Sequence[str]) -> ApiError:
-    text = "the body of the request was in an unknown format - accepted media types include: " + ", ".join(accepted)
-    return ApiError(415, "UnsupportedMediaType", text, details={})
+def unsupported_media() -> ApiError:
+    accepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+    text = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+    return ApiError(415, "UnsupportedMediaType", text)
+
+
+def unsupported_patch() -> ApiError:
+    return ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
 
 
 def expired(message: str) -> ApiError:

@@ -85,34 +85,32 @@ def _compare(old: Any, new: Any, shape: Shape, path: Path, changed: set[Path], r
             (e, before.get(e), after.get(e), e in before, e in after, shape.element) for e in before.keys() | after
         ]
     else:
-        changed.add(path)
-        if isinstance(old, dict | list):
-            _collect_lenient(old, shape, path, removed)
-        if isinstance(new, dict | list):
-            _collect_lenient(new, shape, path, changed)
-        removed.difference_update(changed)
+        below: set[Path] = set()
+        _everything(new, shape, path, changed)
+        _everything(old, shape, path, below)
+        removed |= below - changed
         return
-    for element, before_value, after_value, was, stays, below in pairs:
+    for element, before_value, after_value, was, stays, inner in pairs:
         where = (*path, element)
         if was and stays:
-            _compare(before_value, after_value, below, where, changed, removed)
+            _compare(before_value, after_value, inner, where, changed, removed)
         else:
-            target = changed if stays else removed
-            target.add(where)
-            _collect_lenient(after_value if stays else before_value, below, where, target)
+            _everything(after_value if stays else before_value, inner, where, changed if stays else removed)
 
 
 def _lenient(items: Sequence[Any], shape: Shape) -> dict[str, Any]:
     return {element_of(item, shape): item for item in items}
 
 
-def _collect_lenient(value: Any, shape: Shape, path: Path, found: set[Path]) -> None:
-    """Like ``_collect`` for stored objects, in which duplicates are possible and the containers count too."""
+def _everything(value: Any, shape: Shape, path: Path, found: set[Path]) -> None:
+    """All paths of a stored value, the containers too. Stored lists may hold duplicates."""
     found.add(path)
-    try:
-        _collect(value, shape, path, found)
-    except DuplicateElement:
-        return
+    if isinstance(value, dict) and not shape.atomic:
+        for name, child in value.items():
+            _everything(child, shape.member(name), (*path, "f:" + name), found)
+    elif isinstance(value, list) and shape.keyed:
+        for element, item in _lenient(value, shape).items():
+            _everything(item, shape.element, (*path, element), found)
 
 
 def encode(fields: Iterable[Path]) -> Json:

@@ -101,21 +101,39 @@ def ownable(obj: Json, *, without: Sequence[str] = ()) -> Json:
     return part
 
 
+def identity(obj: Json) -> Json:
+    """The part of an object that nobody owns: what it is and where."""
+    metadata = {k: v for k, v in obj["metadata"].items() if k in _UNOWNED_METADATA and k != "managedFields"}
+    return {**{k: v for k, v in obj.items() if k in _UNOWNED}, "metadata": metadata}
+
+
 def without_fields(managers: Iterable[Manager], gone: FieldSet) -> list[Manager]:
     """The entries after ``gone`` was taken from each."""
     return [replace(m, fields=m.fields - gone) if not gone.isdisjoint(m.fields) else m for m in managers]
 
 
 def updated(
-    live: Json | None, new: Json, shape: Shape, *, manager: str, api_version: str, subresource: str, now: str
+    live: Json | None,
+    new: Json,
+    shape: Shape,
+    *,
+    manager: str,
+    api_version: str,
+    subresource: str,
+    now: str,
+    without: Sequence[str] = (),
 ) -> Json:
     """The object after a create, update or patch: what it changed belongs to ``manager`` alone.
+
+    ``without``: members this door does not write, and so nobody comes to own by it.
 
     An empty list of ``managedFields`` in ``new`` resets them, as the Kubernetes documentation says.
     """
     sent = (new.get("metadata") or {}).get("managedFields")
     entries = [] if sent in ([], [{}]) else read(live)
-    changed, removed = difference(ownable(live or {}), ownable(new), shape)
+    after = ownable(new, without=without)
+    before = _skeleton(after) if live is None else ownable(live, without=without)
+    changed, removed = difference(before, after, shape)
     changed -= {()}
     mine = Manager(manager, "Update", api_version, subresource, now, changed)
     others = []
@@ -126,3 +144,11 @@ def updated(
         else:
             others.append(replace(entry, fields=entry.fields - changed))
     return write(new, [*others, mine])
+
+
+_ALWAYS_THERE = ("metadata", "spec", "status", "template", "jobTemplate", "strategy", "updateStrategy")
+
+
+def _skeleton(obj: Json) -> Json:
+    """The structures every object of a kind has: nobody owns them, only what is in them."""
+    return {k: _skeleton(v) for k, v in obj.items() if k in _ALWAYS_THERE and isinstance(v, dict)}

@@ -45,7 +45,10 @@ def list_body(store: Store, kind: Kind, namespace: str | None, query: Mapping[st
         if chosen is None:
             metadata["remainingItemCount"] = len(entries) - limit
         entries = entries[:limit]
-    items = b",".join(e.as_version(kind.api_version) for e in entries)
+    if kind.custom:
+        items = b",".join(e.as_version(kind.api_version) for e in entries)
+    else:
+        items = b",".join(e.bare for e in entries)
     head = encode({"kind": kind.list_name, "apiVersion": kind.api_version, "metadata": metadata})
     return head[:-1] + b',"items":[' + items + b"]}"
 
@@ -117,7 +120,7 @@ class Watch:
             raise errors.invalid_options(
                 "ListOptions",
                 [
-                    Cause.required(
+                    Cause.forbidden(
                         "resourceVersionMatch",
                         "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
                     )

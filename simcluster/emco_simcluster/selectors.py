@@ -112,7 +112,9 @@ def field_predicate(selector: str, *, plural: str) -> Predicate | None:
             raise bad_request(f"invalid selector: '{selector}'; can't understand '{term}'")
         name = found["key"]
         if name not in ("metadata.name", "metadata.namespace") and name not in _FIELDS.get(plural, ()):
-            raise bad_request(f"field label not supported: {name}")
+            if plural in _FIELDS:
+                raise bad_request(f"field label not supported: {name}")
+            raise bad_request(f'"{name}" is not a known field selector: only "metadata.name", "metadata.namespace"')
         tests.append((name, found["value"], found["op"] != "!="))
     if not tests:
         return None

@@ -88,6 +88,8 @@ class ApiServer:
         target = find(self.kinds, parts)
         if target is None:
             described = self._described(request, parts)
+            if described is None and self._serves_group(parts):
+                raise errors.no_such_path()
             if described is None:
                 return self._response(Reply(404, b"404 page not found\n", "text/plain; charset=utf-8"))
             return await self._send(request, described, self._outage_rules())
@@ -205,6 +207,11 @@ class ApiServer:
             return Reply(200, discovery.openapi_v2_protobuf(), discovery.PROTOBUF_SCHEMA)
         body_of = self._document(parts)
         return None if body_of is None else Reply(200, encode(body_of))
+
+    def _serves_group(self, parts: list[str]) -> bool:
+        """Of a group version that is served, an unknown resource is a Status; any other path is not even that."""
+        group, version = ("", parts[1:2]) if parts[:1] == ["api"] else ("".join(parts[1:2]), parts[2:3])
+        return parts[0] in ("api", "apis") and version != [] and version[0] in self.kinds.groups().get(group, ())
 
     def _document(self, parts: list[str]) -> dict[str, Any] | None:
         groups = self.kinds.groups()

@@ -28,23 +28,26 @@ def encode(value: Any) -> bytes:
 class Entry:
     """One stored state of one object."""
 
-    __slots__ = ("_encoded", "obj", "revision")
+    __slots__ = ("_bare", "obj", "revision")
 
     def __init__(self, obj: Json, revision: int) -> None:
         self.obj, self.revision = obj, revision
-        self._encoded: bytes | None = None
+        self._bare: bytes | None = None
+
+    @property
+    def bare(self) -> bytes:
+        """Encoded without apiVersion and kind, as lists of built-in kinds show their items."""
+        if self._bare is None:
+            self._bare = encode({k: v for k, v in self.obj.items() if k not in ("apiVersion", "kind")})
+        return self._bare
 
     @property
     def encoded(self) -> bytes:
-        if self._encoded is None:
-            self._encoded = encode(self.obj)
-        return self._encoded
+        return self.as_version(self.obj["apiVersion"])
 
     def as_version(self, api_version: str) -> bytes:
         """Encoded in a served version; versions differ in their name only (conversion ``None``)."""
-        if self.obj.get("apiVersion") == api_version:
-            return self.encoded
-        return encode({**self.obj, "apiVersion": api_version})
+        return encode({"apiVersion": api_version, "kind": self.obj["kind"]})[:-1] + b"," + self.bare[1:]
 
 
 class Change:

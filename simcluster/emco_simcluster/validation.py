@@ -164,7 +164,7 @@ def _data(obj: Json) -> Iterator[Cause]:
     parts = [*(obj.get("data") or {}).values(), *(obj.get("binaryData") or {}).values()]
     size = sum(len(str(v)) if obj.get("kind") == "ConfigMap" else len(str(v)) * 3 // 4 for v in parts)
     if size > DATA_LIMIT:
-        yield Cause.too_long("" if obj.get("kind") == "ConfigMap" else "data", DATA_LIMIT)
+        yield Cause.too_long("[]" if obj.get("kind") == "ConfigMap" else "data", DATA_LIMIT)
 
 
 def _signing_request(obj: Json) -> Iterator[Cause]:

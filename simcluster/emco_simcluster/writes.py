@@ -98,7 +98,7 @@ class Writer:
         obj = _addressed(kind, namespace, body, name=None)
         metadata = obj["metadata"]
         if metadata.get("resourceVersion"):
-            raise errors.bad_request("resourceVersion should not be set on objects to be created")
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = f"{metadata['generateName'][:58]}{self.suffix()}"
         self._namespace_open(kind, namespace, str(metadata.get("name", "")))
@@ -106,9 +106,7 @@ class Writer:
         name = metadata["name"]
         if self.store.get(kind.key, namespace, name) is not None:
             raise errors.already_exists(kind, name)
-        owned = managers.updated(
-            None, obj, kind.shape, manager=options.manager, api_version=kind.api_version, subresource="", now=self.now()
-        )
+        owned = self._owned(kind, None, obj, options, "")
         return Written(self._put(kind, owned, options), created=True)
 
     def update(
@@ -160,7 +158,7 @@ class Writer:
         return self._commit(kind, live, self._accept(kind, new, live.obj), options)
 
     def _applied(self, kind: Kind, live: Entry | None, config: Json, options: Options, subresource: str) -> Json:
-        hidden = tuple(m for m in ("status",) if m in kind.subresources and not subresource)
+        hidden = _not_written(kind, subresource)
         if subresource:
             hidden = tuple(m for m in config if m not in ("apiVersion", "kind", "metadata", "status"))
         applier = Applier(options.manager, kind.api_version, self.now(), subresource, options.force, hidden)
@@ -180,16 +178,20 @@ class Writer:
         _unchanged_since(kind, new["metadata"], live, live.obj["metadata"]["name"])
         new = _part(kind, live.obj, new, subresource)
         new = self._accept(kind, _keep_server_metadata(new, live.obj), live.obj)
-        owned = managers.updated(
-            live.obj,
+        owned = self._owned(kind, live.obj, new, options, subresource)
+        return self._commit(kind, live, owned, options)
+
+    def _owned(self, kind: Kind, live: Json | None, new: Json, options: Options, subresource: str) -> Json:
+        return managers.updated(
+            live,
             new,
             kind.shape,
             manager=options.manager,
             api_version=kind.api_version,
             subresource=subresource,
             now=self.now(),
+            without=_not_written(kind, subresource),
         )
-        return self._commit(kind, live, owned, options)
 
     def _commit(self, kind: Kind, live: Entry, new: Json, options: Options) -> Written:
         """Store what changed. Nothing changed: nothing is written. The last finalizer gone: the object goes."""
@@ -264,6 +266,11 @@ class Writer:
             raise errors.forbidden(kind, name, why, causes=[cause])
 
 
+def _not_written(kind: Kind, subresource: str) -> tuple[str, ...]:
+    """Members of the object that the main resource does not write."""
+    return ("status",) if "status" in kind.subresources and not subresource else ()
+
+
 def has_generation(kind: Kind) -> bool:
     return kind.custom or kind.kind in _GENERATION
 
@@ -272,6 +279,8 @@ def patched_with(media: str, current: Json, patch: Any, kind: Kind) -> Any:
     """The object after a patch of this media type."""
     try:
         if media == JSON_PATCH:
+            if not isinstance(patch, list):
+                raise errors.bad_request("error decoding patch: a JSON patch is a list of operations")
             return json_patch(current, patch)
         if media == MERGE_PATCH:
             if not isinstance(patch, dict):
@@ -280,21 +289,21 @@ def patched_with(media: str, current: Json, patch: Any, kind: Kind) -> Any:
         if media == STRATEGIC_PATCH and not kind.custom:
             return strategic_merge(current, patch, kind.shape)
     except PatchError as error:
-        text = f"the server rejected our request due to an error in our request: {error}"
+        text = "the server rejected our request due to an error in our request"
         raise ApiError(422, "Invalid", text, details={}) from error
-    accepted = [JSON_PATCH, MERGE_PATCH, *([] if kind.custom else [STRATEGIC_PATCH]), APPLY_PATCH]
-    raise errors.unsupported_media(accepted)
+    raise errors.unsupported_patch()
 
 
 def _addressed(kind: Kind, namespace: str, body: Json, *, name: str | None) -> Json:
     """The body, if it is an object of this kind at this address."""
-    given = (body.get("apiVersion"), body.get("kind"))
+    given = (str(body.get("apiVersion")), body.get("kind"))
     if body.get("kind") and body.get("apiVersion") and given != (kind.api_version, kind.kind):
+        source, goal = given[0].rpartition("/")[2], kind.group.partition(".")[0] or "core"
         text = (
-            f"{body['kind']} in version {body['apiVersion']!r} cannot be handled as a {kind.kind}: converting "
-            f"({body['apiVersion']}).{body['kind']} to ({kind.api_version}).{kind.kind}: unknown conversion"
+            f'{body["kind"]} in version "{body["apiVersion"]}" cannot be handled as a {kind.kind}: '
+            f"converting ({source}.{body['kind']}) to ({goal}.{kind.kind}): unknown conversion"
         )
-        raise errors.bad_request(text.replace("'", '"'))
+        raise errors.bad_request(text)
     sent = body.get("metadata") or {}
     if not isinstance(sent, dict):
         raise errors.bad_request(f"{kind.kind}.metadata must be an object")
@@ -325,7 +334,11 @@ def _unchanged_since(kind: Kind, metadata: Json, live: Entry | None, name: str) 
         return
     current = live.obj["metadata"]
     if metadata.get("uid") not in (None, "", current["uid"]):
-        why = f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {current['uid']}"
+        space = "/".join(p for p in (kind.plural, current.get("namespace"), name) if p)
+        why = (
+            f"StorageError: invalid object, Code: 4, Key: /registry/{space}, ResourceVersion: 0, AdditionalErrorMsg: "
+            f"Precondition failed: UID in precondition: {metadata['uid']}, UID in object meta: {current['uid']}"
+        )
         raise errors.conflict(kind, name, why)
     if metadata.get("resourceVersion") not in (None, "", "0", current["resourceVersion"]):
         raise errors.stale(kind, name)
