@@ -116,9 +116,11 @@ class KubeClient:
         except Gone:  # the first page grew too old while the others were read
             return await self._pages(kind, namespace=namespace, selector=selector, page=0, metadata_only=metadata_only)
 
-    async def create(self, obj: Mapping[str, Any], *, namespace: str = "") -> Json:
+    async def create(self, obj: Mapping[str, Any], *, manager: str = "", namespace: str = "") -> Json:
+        """``AlreadyExists`` if the name is taken."""
+        query = {"fieldManager": manager} if manager else None
         ref = ref_of(obj, namespace=namespace or self.namespace)
-        return await self._call("POST", ref, body=_encode(obj, ref), collection=True)
+        return await self._call("POST", ref, query=query, body=encode(obj), collection=True)
 
     async def apply(
         self,
@@ -128,18 +130,19 @@ class KubeClient:
         force: bool = False,
         dry_run: bool = False,
         namespace: str = "",
+        encoded: bytes | None = None,
     ) -> Json:
         """Server-side apply: the object exists as ``obj`` says, or an error tells why not. Safe to repeat.
 
         ``force`` takes fields over from other managers instead of raising ``FieldConflict``; ``namespace`` is for a
-        namespaced object that names none.
+        namespaced object that names none; ``encoded`` is ``encode(obj)``, for one object that goes to many clusters.
         """
         ref = ref_of(obj, namespace=namespace or self.namespace)
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         if dry_run:
             query["dryRun"] = "All"
         return await self._call(
-            "PATCH", ref, query=query, body=_encode(obj, ref), content_type="application/apply-patch+yaml"
+            "PATCH", ref, query=query, body=encoded or encode(obj), content_type="application/apply-patch+yaml"
         )
 
     async def patch(self, ref: Ref, change: Mapping[str, Any], *, subresource: str = "") -> Json:
@@ -152,7 +155,7 @@ class KubeClient:
     async def replace(self, obj: Mapping[str, Any], *, subresource: str = "") -> Json:
         """PUT; ``Conflict`` if the object was written since its ``resourceVersion``."""
         ref = ref_of(obj, namespace=self.namespace)
-        return await self._call("PUT", ref, body=_encode(obj, ref), subresource=subresource)
+        return await self._call("PUT", ref, body=encode(obj), subresource=subresource)
 
     async def delete(self, ref: Ref, *, propagation: str = "Background", uid: str = "") -> Json:
         """Ask for deletion; ``NotFound`` if it is gone already, ``Conflict`` if ``uid`` is not the present one.
@@ -257,11 +260,12 @@ class KubeClient:
         return await self._transport.request("GET", path, accept=accept)
 
 
-def _encode(obj: Mapping[str, Any], ref: Ref) -> bytes:
+def encode(obj: Mapping[str, Any]) -> bytes:
+    """Compact JSON; ``Invalid`` for what has none."""
     try:
         return json.dumps(obj, separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, TypeError, RecursionError) as error:
-        raise Invalid(f"{ref}: cannot be written as JSON: {error}") from None
+        raise Invalid(f"the object cannot be written as JSON: {error}") from None
 
 
 def _event(line: bytes) -> WatchEvent:

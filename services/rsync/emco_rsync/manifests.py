@@ -71,6 +71,15 @@ _Loader.add_implicit_resolver(
 )
 
 
+def _number(loader: Any, node: Any) -> int | float:
+    """Go writes a whole float as an integer, and the API server insists on that: ``1e+06`` is 1000000."""
+    value: float = loader.construct_yaml_float(node)
+    return int(value) if value.is_integer() and abs(value) < 1e21 else value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
+
+
 def parse(text: str) -> tuple[Json, ...]:
     """The objects of a manifest: one, or the items of a ``List``. ``BadManifest`` if it is not at least one."""
     try:

@@ -1,0 +1,87 @@
+"""Wiring of the resource synchronizer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from prometheus_client import CollectorRegistry
+
+from emco_common import __version__
+from emco_common.appcontext import keys
+from emco_common.cloudconfig import AccessMissing, CloudConfigs
+from emco_common.rpc.serving import GrpcServer
+from emco_common.runtime import Deps, Service
+from emco_common.web.app import create_app
+from emco_rsync.backoff import Backoff
+from emco_rsync.executor import Executor
+from emco_rsync.grpc import register
+from emco_rsync.journal import Journal
+from emco_rsync.links import Access, Identity, Links
+from emco_rsync.metrics import Metrics
+from emco_rsync.notify import Subscriptions
+from emco_rsync.queue import Queue
+from emco_rsync.settings import RsyncSettings
+from emco_rsync.site import Pace
+from emco_rsync.supervisor import Supervisor
+from emco_rsync.tracker import Tracker
+from emco_rsync.worker import Workshop
+
+NAME = "rsync"
+
+
+def create_service(settings: RsyncSettings, deps: Deps) -> Service:
+    """The resource synchronizer over its dependencies."""
+    pace = Pace(Backoff(random.random))
+    journal = Journal(deps.bus, backoff=pace.backoff)
+    links = Links(_access(CloudConfigs(deps.store, deps.sealer)), settings=settings.link, backoff=pace.backoff)
+    subscriptions = Subscriptions()
+    tracker = Tracker(links, streams=settings.watch_streams, pace=pace, notify=subscriptions.tell)
+    executor = Executor(links, tracker, settings=settings.apply, pace=pace)
+    queue = Queue(deps.bus)
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, version=__version__, states=links.states)
+    supervisor = Supervisor(
+        lambda terminated: Workshop(
+            bus=deps.bus,
+            queue=queue,
+            journal=journal,
+            executor=executor,
+            pace=pace,
+            finished=metrics.finished,
+            terminated=terminated,
+        )
+    )
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(journal.run(), name="journal")
+            tasks.create_task(tracker.run(), name="tracker")
+            tasks.create_task(supervisor.run(), name="supervisor")
+
+    app = create_app(
+        NAME,
+        [],
+        version=__version__,
+        max_body=settings.max_body,
+        max_upload=settings.max_upload,
+        ready={"store": deps.store.ping, "bus": deps.bus.ping},
+        metrics=registry,
+    )
+    server = GrpcServer(
+        settings.host,
+        settings.grpc_port,
+        lambda aio_server: register(aio_server, supervisor=supervisor, subscriptions=subscriptions),
+    )
+    return Service(NAME, app, settings.host, settings.http_port, grpc=server, background=(work,), closing=tracker.close)
+
+
+def _access(records: CloudConfigs) -> Access:
+    async def kubeconfig(identity: Identity) -> bytes:
+        provider, cluster = keys.split_cluster_name(identity.cluster)
+        access = await records.get(provider, cluster, level=identity.level, namespace=identity.namespace)
+        if not access.kubeconfig:
+            raise AccessMissing(f"cluster {identity.cluster} has no kubeconfig; GitOps clusters are not supported yet")
+        return access.kubeconfig
+
+    return kubeconfig

@@ -1,0 +1,119 @@
+"""Bringing resources to a cluster: in waves, each object on its own, so that what one meets is its own affair."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
+
+from emco_common.kube import Kind, KubeClient, KubeError, Ref, errors
+from emco_common.kube.csr import CSR, approve
+from emco_rsync.classify import classify, classify_removal, describe
+from emco_rsync.health import established
+from emco_rsync.manifests import DEPLOYMENT_LABEL, Json
+from emco_rsync.plan import CRD_KIND, NAMESPACE_KIND, Item, Piece, Wave
+from emco_rsync.site import LOOK_AGAIN, MANAGER, Site
+
+QUICK_ATTEMPTS = 3
+"""Attempts on an object before what comes after it goes on without it."""
+
+
+async def apply_waves(site: Site, waves: Iterable[Wave]) -> None:
+    """One wave after the other. What the cluster cannot take right now does not hold up what follows for long."""
+    late: list[Item] = []
+    for wave in waves:
+        settled = await asyncio.gather(*(apply_item(site, item, attempts=QUICK_ATTEMPTS) for item in wave))
+        late += [item for item, done in zip(wave, settled, strict=True) if not done]
+    await asyncio.gather(*(apply_item(site, item) for item in late))
+
+
+async def install_crds(site: Site, items: Iterable[Item]) -> bool:
+    """Create the definitions that are missing and wait until all are served. False if one is not."""
+    before = len(site.problems)
+    await asyncio.gather(*(_install_crd(site, item) for item in items))
+    return len(site.problems) == before
+
+
+async def apply_item(site: Site, item: Item, *, attempts: int | None = None) -> bool:
+    """True when it is settled, for good or ill; false if it did not succeed in ``attempts`` but still may."""
+    if item.problem:
+        site.failed(item, item.problem)
+        return True
+    site.starts(item)
+    try:
+        for piece in item.pieces:
+            await site.persist(item, partial(_send, site=site, item=item, piece=piece), attempts=attempts)
+            if piece.ref.kind.kind == CRD_KIND:
+                await _until_established(site, item, piece.ref)
+    except KubeError as error:
+        if attempts is not None and classify(error).transient:
+            return False
+        site.failed(item, describe(error, kind=item.kind))
+        return True
+    site.applied(item)
+    return True
+
+
+async def _install_crd(site: Site, item: Item) -> None:
+    """A definition that is there stays as it is: others may depend on it (rsync 8.2 step 3)."""
+    if item.problem:
+        site.failed(item, item.problem)
+        return
+    try:
+        for piece in item.pieces:
+            await site.persist(item, partial(_create, piece=piece))
+            await _until_established(site, item, piece.ref)
+    except KubeError as error:
+        site.failed(item, describe(error, kind=item.kind))
+    else:
+        site.applied(item)
+
+
+async def _create(client: KubeClient, *, piece: Piece) -> None:
+    try:
+        await client.create(piece.obj, manager=MANAGER)
+    except errors.AlreadyExists:
+        return
+
+
+async def _send(client: KubeClient, *, site: Site, item: Item, piece: Piece) -> None:
+    obj: Json = piece.obj
+    encoded: bytes | None = piece.encoded
+    if piece.ref.kind == Kind("v1", NAMESPACE_KIND) and await _is_foreign(client, piece.ref, site.plan.label):
+        obj, encoded = _without_label(obj), None
+    await client.apply(obj, manager=MANAGER, force=site.settings.force, namespace=piece.ref.namespace, encoded=encoded)
+    if item.approval is not None and piece.ref.kind == CSR:
+        condition = {name.replace("_u", "U").replace("_t", "T"): text for name, text in asdict(item.approval).items()}
+        await approve(client, piece.ref.name, condition={name: text for name, text in condition.items() if text})
+
+
+async def _is_foreign(client: KubeClient, ref: Ref, label: str) -> bool:
+    """Was it there before us? Such a namespace never gets our label, and so is never deleted by us."""
+    try:
+        present = await client.get(ref)
+    except errors.NotFound:
+        return False
+    return not carries(present, label)
+
+
+def carries(obj: Json, label: str) -> bool:
+    """Does the live object belong to this deployment?"""
+    return ((obj.get("metadata") or {}).get("labels") or {}).get(DEPLOYMENT_LABEL) == label
+
+
+def _without_label(obj: Json) -> Json:
+    metadata = obj["metadata"]
+    labels = {name: value for name, value in metadata["labels"].items() if name != DEPLOYMENT_LABEL}
+    return {**obj, "metadata": {**metadata, "labels": labels}}
+
+
+async def _until_established(site: Site, item: Item, ref: Ref) -> None:
+    """Custom resources can only follow when the cluster serves their kind (D13)."""
+    deadline = site.pace.clock() + site.settings.crd_timeout
+    looks = 0
+    while not established(await site.persist(item, lambda client: client.get(ref), verdict=classify_removal)):
+        if site.pace.clock() > deadline:
+            raise errors.UnknownKind(f"the definition is not established after {site.settings.crd_timeout:g} s")
+        looks += 1
+        await site.pace.sleep(LOOK_AGAIN.delay(looks))

@@ -1,0 +1,156 @@
+"""One event carried out: over all apps and clusters at once, each pair on its own (rsync 8).
+
+Nothing is remembered between two runs but what the bus and the clusters hold, so that a run which was cut off is simply
+run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+
+from emco_common.appcontext.model import Dependency
+from emco_common.appcontext.states import OperationStatus
+from emco_common.appcontext.status import ContextStatus
+from emco_common.errors import EmcoError
+from emco_rsync.apply import apply_waves, install_crds
+from emco_rsync.hooks import run_hooks
+from emco_rsync.links import Identity, Links
+from emco_rsync.observe import expected_of
+from emco_rsync.plan import AppPlan, ClusterPlan, Item, Plan
+from emco_rsync.reading import read_item
+from emco_rsync.recorder import Recorder
+from emco_rsync.removal import remove_item, remove_waves
+from emco_rsync.site import ApplySettings, Pace, Site
+from emco_rsync.tracker import Tracker
+
+_log = structlog.get_logger()
+
+
+class Executor:
+    """Carries out plans. Each method answers the reasons of what has failed for good; none is all is well."""
+
+    def __init__(self, links: Links, tracker: Tracker, *, settings: ApplySettings, pace: Pace) -> None:
+        self._links = links
+        self._tracker = tracker
+        self._settings = settings
+        self._pace = pace
+
+    async def install(self, plan: Plan, recorder: Recorder, status: ContextStatus) -> list[str]:
+        """``status`` is the status context as it was before."""
+        loop = asyncio.get_running_loop()
+        deployed: dict[str, asyncio.Future[bool]] = {app.app: loop.create_future() for app in plan.apps}
+
+        async def bring(app: AppPlan) -> list[str]:
+            waits = (self._await(app, dependency, plan, deployed) for dependency in app.dependencies)
+            problems = [problem for problem in await asyncio.gather(*waits) if problem]
+            if not problems:
+                problems = await self._everywhere(
+                    app.clusters, lambda cluster: self._install(plan, cluster, recorder, status)
+                )
+            deployed[app.app].set_result(not problems)
+            return problems
+
+        return _flat(await asyncio.gather(*(bring(app) for app in plan.apps)))
+
+    async def remove(self, plan: Plan, recorder: Recorder, status: ContextStatus) -> list[str]:
+        """Hooks of deletion, then everything backwards, then the hooks themselves; definitions stay (D6)."""
+        return await self._everywhere(plan.clusters, lambda cluster: self._remove(plan, cluster, recorder))
+
+    async def read(self, plan: Plan, recorder: Recorder) -> list[str]:
+        """Store the live objects that the context names (rsync 8.2 Read, D7)."""
+
+        async def work(cluster: ClusterPlan) -> list[str]:
+            async with self._links.use(_identity(plan, cluster)) as link:
+                site = Site(link, cluster, recorder, settings=self._settings, pace=self._pace)
+                await asyncio.gather(*(read_item(site, item, namespace=plan.namespace) for item in cluster.regular))
+                return site.problems
+
+        return await self._everywhere(plan.clusters, work)
+
+    async def follow(self, plan: Plan, recorder: Recorder, *, complete: bool = True) -> None:
+        """Watch over a context without working on it: after a restart, and ``complete`` ``False`` at its end."""
+        for cluster in plan.clusters:
+            if not cluster.empty:
+                await self._follow(plan, cluster, recorder)
+                self._tracker.set_complete(cluster.label, cluster.cluster, complete=complete)
+
+    async def unfollow(self, plan: Plan) -> None:
+        """Returns when what the removed objects leave behind is gone as well, or has had its time."""
+        await asyncio.gather(*(self._tracker.unfollow(cluster.label, cluster.cluster) for cluster in plan.clusters))
+
+    async def _everywhere(
+        self, clusters: tuple[ClusterPlan, ...], work: Callable[[ClusterPlan], Awaitable[list[str]]]
+    ) -> list[str]:
+        async def alone(cluster: ClusterPlan) -> list[str]:
+            if cluster.empty:
+                return []
+            try:
+                return await work(cluster)
+            except EmcoError as error:
+                return [f"{cluster.app} on {cluster.cluster}: {error}"]
+            except Exception:
+                _log.exception("cluster_work_failed", app=cluster.app, cluster=cluster.cluster)
+                return [f"{cluster.app} on {cluster.cluster}: internal error; the log of rsync tells more"]
+
+        return _flat(await asyncio.gather(*(alone(cluster) for cluster in clusters)))
+
+    async def _install(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, status: ContextStatus) -> list[str]:
+        def finished(item: Item) -> bool:
+            before = status.resource(cluster.app, cluster.cluster, item.resource)
+            return before.success is True and before.reference == plan.context
+
+        await self._follow(plan, cluster, recorder)
+        async with self._links.use(_identity(plan, cluster)) as link:
+            site = Site(link, cluster, recorder, settings=self._settings, pace=self._pace)
+            recorder.touched(cluster.app, cluster.cluster)
+            if await install_crds(site, cluster.crds) and await run_hooks(site, cluster.pre_install, finished=finished):
+                await apply_waves(site, cluster.waves)
+                if not site.problems:
+                    await run_hooks(site, cluster.post_install, finished=finished)
+            self._tracker.set_complete(cluster.label, cluster.cluster, complete=not site.problems)
+            return site.problems
+
+    async def _remove(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> list[str]:
+        await self._follow(plan, cluster, recorder)
+        async with self._links.use(_identity(plan, cluster)) as link:
+            site = Site(link, cluster, recorder, settings=self._settings, pace=self._pace)
+            recorder.touched(cluster.app, cluster.cluster)
+            if await run_hooks(site, cluster.pre_delete, finished=lambda _: False):
+                await remove_waves(site, cluster.removal_waves)
+                await run_hooks(site, cluster.post_delete, finished=lambda _: False)
+                await asyncio.gather(*(remove_item(site, item) for item in cluster.hooks))
+            return site.problems
+
+    async def _follow(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> None:
+        await self._tracker.follow(
+            expected_of(cluster),
+            status_context=plan.status_context,
+            identity=_identity(plan, cluster),
+            recorder=recorder,
+        )
+
+    async def _await(
+        self, app: AppPlan, dependency: Dependency, plan: Plan, deployed: Mapping[str, asyncio.Future[bool]]
+    ) -> str:
+        """Wait for another app (rsync 8.1); why that is in vain, or ``""``. One that is not there is not waited for."""
+        other = next((other for other in plan.apps if other.app == dependency.app), None)
+        if other is None:
+            return ""
+        if not await asyncio.shield(deployed[other.app]):
+            return f"{app.app}: not started, because {other.app}, which it depends on, has failed"
+        if dependency.op_status == OperationStatus.READY:
+            clusters = [cluster for cluster in other.clusters if not cluster.empty]
+            await asyncio.gather(*(self._tracker.until_ready(one.label, one.cluster) for one in clusters))
+        await self._pace.sleep(dependency.wait)
+        return ""
+
+
+def _identity(plan: Plan, cluster: ClusterPlan) -> Identity:
+    return Identity(cluster.cluster, plan.level, plan.namespace)
+
+
+def _flat(lists: list[list[str]]) -> list[str]:
+    return [entry for entries in lists for entry in entries]

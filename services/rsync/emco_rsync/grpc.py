@@ -1,0 +1,61 @@
+"""The gRPC services: every call answers as soon as its event is durably queued (rsync 2)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from grpc import aio
+
+from emco_common.appcontext.states import QueueEvent
+from emco_common.errors import BadRequest
+from emco_common.rpc import installapp_pb2, installapp_pb2_grpc, readynotify_pb2, readynotify_pb2_grpc
+from emco_rsync.notify import Subscriptions
+from emco_rsync.supervisor import Supervisor
+
+
+class InstallApp(installapp_pb2_grpc.installappServicer):
+    """Failures end the call with the text of the error; the server turns them into status codes."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    async def InstallApp(self, request: Any, context: Any) -> installapp_pb2.InstallAppResponse:
+        await self._submit(request.app_context, QueueEvent.INSTANTIATE)
+        return installapp_pb2.InstallAppResponse(app_context_installed=True)
+
+    async def UninstallApp(self, request: Any, context: Any) -> installapp_pb2.UninstallAppResponse:
+        await self._submit(request.app_context, QueueEvent.TERMINATE)
+        return installapp_pb2.UninstallAppResponse(app_context_uninstalled=True)
+
+    async def ReadAppContext(self, request: Any, context: Any) -> installapp_pb2.ReadAppContextResponse:
+        await self._submit(request.app_context, QueueEvent.READ)
+        return installapp_pb2.ReadAppContextResponse(
+            app_context_read_successful=True, app_context_read_message="AppContext read successfully"
+        )
+
+    async def _submit(self, context_id: str, event: QueueEvent) -> None:
+        if not context_id:
+            raise BadRequest("appContexID is nil")
+        await self._supervisor.submit(context_id, event)
+
+
+class ReadyNotify(readynotify_pb2_grpc.readyNotifyServicer):
+    """One message per change; the stream ends when the client goes or unsubscribes."""
+
+    def __init__(self, subscriptions: Subscriptions) -> None:
+        self._subscriptions = subscriptions
+
+    async def Alert(self, request: Any, context: Any) -> AsyncIterator[readynotify_pb2.Notification]:
+        async for news in self._subscriptions.news(request.appContext, request.clientName):
+            yield readynotify_pb2.Notification(appContext=news.context, app=news.app, cluster=news.cluster)
+
+    async def Unsubscribe(self, request: Any, context: Any) -> readynotify_pb2.UnsubscribeResponse:
+        self._subscriptions.unsubscribe(request.appContext, request.clientName)
+        return readynotify_pb2.UnsubscribeResponse()
+
+
+def register(server: aio.Server, *, supervisor: Supervisor, subscriptions: Subscriptions) -> None:
+    """Update and rollback join here; until then their calls are answered UNIMPLEMENTED."""
+    installapp_pb2_grpc.add_installappServicer_to_server(InstallApp(supervisor), server)
+    readynotify_pb2_grpc.add_readyNotifyServicer_to_server(ReadyNotify(subscriptions), server)

@@ -1,0 +1,206 @@
+"""The way to one cluster as one user: is it there, at most so many calls at once, and a fresh client when needed.
+
+A link that cannot reach its cluster keeps trying on its own, with back-off, reading the access record anew each time
+(credentials may have been rotated); everybody else waits for it at no cost. Clusters know nothing of each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from emco_common.appcontext.states import Connectivity
+from emco_common.errors import EmcoError
+from emco_common.kube import KubeClient, KubeError, Policy, parse_kubeconfig
+from emco_rsync.backoff import Backoff
+from emco_rsync.classify import Verdict, classify
+
+_log = structlog.get_logger()
+T = TypeVar("T")
+Listener = Callable[[Connectivity, str], None]
+"""Told of each change, with the reason while the cluster is away."""
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Identity:
+    """A cluster (``provider+cluster``) and whose access record is used on it."""
+
+    cluster: str
+    level: str
+    namespace: str
+
+
+Access = Callable[[Identity], Awaitable[bytes]]
+"""The kubeconfig of an identity; any ``EmcoError``."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Times in seconds."""
+
+    connections: int = 8
+    watches: int = 64
+    call_timeout: float = 15.0
+    probe_timeout: float = 5.0
+    max_failures: int | None = None
+    """Give a cluster up after so many attempts in a row; ``None`` never does."""
+    policy: Policy | None = None
+
+
+class RetriesExceeded(EmcoError):
+    """The cluster stayed away for as many attempts as the operator allows."""
+
+
+class Link:
+    """One identity's link. Made and closed by ``Links``."""
+
+    def __init__(
+        self, identity: Identity, *, access: Access, settings: LinkSettings, backoff: Backoff, sleep: Sleep
+    ) -> None:
+        self.identity = identity
+        self.state = Connectivity.UNKNOWN
+        self.reason = ""
+        self._access = access
+        self._settings = settings
+        self._backoff = backoff
+        self._sleep = sleep
+        self._slots = asyncio.Semaphore(settings.connections)
+        self._listeners: set[Listener] = set()
+        self._client: KubeClient | None = None
+        self._kubeconfig = b""
+        self._prober: asyncio.Task[KubeClient] | None = None
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Be told of changes, and at once of the present state if it is known. Answers how to stop it."""
+        self._listeners.add(listener)
+        if self.state is not Connectivity.UNKNOWN:
+            listener(self.state, self.reason)
+        return lambda: self._listeners.discard(listener)
+
+    async def available(self) -> KubeClient:
+        """Wait, for ever if need be, until the cluster answers. ``RetriesExceeded`` where the operator set a limit."""
+        if self._client is not None and self._prober is None:
+            return self._client
+        if self._prober is None:
+            self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")
+        return await asyncio.shield(self._prober)
+
+    async def call(self, operation: Callable[[KubeClient], Awaitable[T]]) -> T:
+        """One call, when a slot is free and the cluster there. Any ``KubeError``; ``RetriesExceeded``.
+
+        After an error that puts the cluster in doubt, the next call waits until it has answered a probe. A cancelled
+        caller leaves only after its call has ended, so that nothing it sent arrives after what is sent next.
+        """
+        async with self._slots:
+            client = await self.available()
+            try:
+                return await _to_its_end(operation(client))
+            except KubeError as error:
+                self.doubt(error, client=client)
+                raise
+
+    def doubt(self, error: KubeError, *, client: KubeClient) -> None:
+        """Take note of an error that ``client`` met outside of ``call`` (a watch)."""
+        if classify(error) is Verdict.AWAY and client is self._client and self._prober is None:
+            self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")
+
+    async def close(self) -> None:
+        if self._prober is not None:
+            self._prober.cancel()
+            await asyncio.gather(self._prober, return_exceptions=True)
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def _probe(self) -> KubeClient:
+        try:
+            failures = 0
+            while True:
+                try:
+                    client = await self._reach()
+                except EmcoError as error:
+                    failures += 1
+                    self._become(Connectivity.RETRYING, str(error))
+                    if self._settings.max_failures is not None and failures > self._settings.max_failures + 1:
+                        raise RetriesExceeded(f"Retries exceeded max: {self.identity.cluster}") from error
+                    await self._sleep(self._backoff.delay(failures))
+                else:
+                    self._become(Connectivity.AVAILABLE, "")
+                    return client
+        finally:
+            self._prober = None
+
+    async def _reach(self) -> KubeClient:
+        kubeconfig = await self._access(self.identity)
+        if self._client is None or kubeconfig != self._kubeconfig:
+            former, self._client = self._client, None
+            if former is not None:
+                await former.close()
+            self._client = KubeClient(
+                parse_kubeconfig(kubeconfig, policy=self._settings.policy),
+                connections=self._settings.connections,
+                watches=self._settings.watches,
+                timeout=self._settings.call_timeout,
+            )
+            self._kubeconfig = kubeconfig
+        await self._client.version(timeout=self._settings.probe_timeout)
+        return self._client
+
+    def _become(self, state: Connectivity, reason: str) -> None:
+        if (state, reason) == (self.state, self.reason):
+            return
+        if state is not self.state:
+            _log.info("cluster_connectivity_changed", cluster=self.identity.cluster, state=str(state), reason=reason)
+        self.state, self.reason = state, reason
+        for listener in list(self._listeners):
+            listener(state, reason)
+
+
+async def _to_its_end(call: Awaitable[T]) -> T:
+    task = asyncio.ensure_future(call)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})  # it has a deadline of its own
+        raise
+
+
+class Links:
+    """All links of the process; a link lives as long as somebody uses it."""
+
+    def __init__(
+        self, access: Access, *, settings: LinkSettings, backoff: Backoff, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self._access = access
+        self._settings = settings
+        self._backoff = backoff
+        self._sleep = sleep
+        self._links: dict[Identity, Link] = {}
+        self._users: Counter[Identity] = Counter()
+
+    @asynccontextmanager
+    async def use(self, identity: Identity) -> AsyncIterator[Link]:
+        link = self._links.get(identity)
+        if link is None:
+            link = self._links[identity] = Link(
+                identity, access=self._access, settings=self._settings, backoff=self._backoff, sleep=self._sleep
+            )
+        self._users[identity] += 1
+        try:
+            yield link
+        finally:
+            self._users[identity] -= 1
+            if not self._users[identity]:
+                del self._users[identity], self._links[identity]
+                await link.close()
+
+    def states(self) -> list[tuple[Identity, Connectivity]]:
+        """For metrics and readiness."""
+        return [(identity, link.state) for identity, link in self._links.items()]

@@ -1,0 +1,42 @@
+"""What the resource synchronizer counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Info
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from emco_common.appcontext.states import Connectivity, QueueState
+from emco_rsync.links import Identity
+
+States = Callable[[], Iterable[tuple[Identity, Connectivity]]]
+
+
+class Metrics:
+    """``states`` is asked at each scrape."""
+
+    def __init__(self, registry: CollectorRegistry, *, version: str, states: States) -> None:
+        Info("emco_build", "What was built", registry=registry).info({"component": "rsync", "version": version})
+        self._events = Counter(
+            "emco_rsync_events", "Events of contexts that are done with", ["event", "result"], registry=registry
+        )
+        registry.register(_Connectivity(states))
+
+    def finished(self, event: str, result: QueueState) -> None:
+        self._events.labels(event, str(result)).inc()
+
+
+class _Connectivity(Collector):
+    def __init__(self, states: States) -> None:
+        self._states = states
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "emco_rsync_cluster_available", "1 if the cluster in use answers", labels=["cluster", "level", "namespace"]
+        )
+        for identity, state in self._states():
+            up = 1.0 if state is Connectivity.AVAILABLE else 0.0
+            family.add_metric([identity.cluster, identity.level, identity.namespace], up)
+        yield family

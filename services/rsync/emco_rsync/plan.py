@@ -1,0 +1,179 @@
+"""From a context to what is done on each cluster, in which order: pure.
+
+A wave is a run of resources of one kind in the resource order: members of a wave do not depend on each other, waves
+follow one another. Removal goes through the same waves backwards. When contexts are updated, this is where two of them
+will be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from emco_common.appcontext import keys
+from emco_common.appcontext.model import AppContext, Approval, Cluster, Dependency, Resource
+from emco_common.kube import KubeError, Ref, encode, ref_of
+from emco_rsync.manifests import BadManifest, Json, parse, prepare
+
+CRD_KIND = "CustomResourceDefinition"
+NAMESPACE_KIND = "Namespace"
+ADMIN_LEVEL = "0"
+DEFAULT_NAMESPACE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One object as it is sent: ``encoded`` once, for all clusters. ``ref`` has the namespace it belongs into."""
+
+    ref: Ref
+    obj: Json = field(repr=False)
+    encoded: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One resource of the context: usually one object. ``problem`` says why it cannot be sent anywhere."""
+
+    resource: str
+    pieces: tuple[Piece, ...] = ()
+    problem: str = ""
+    approval: Approval | None = None
+    text: str = field(default="", repr=False, compare=False)
+    """The resource as it is stored; of a Read event it is a request and no object."""
+
+    @property
+    def kind(self) -> str:
+        return self.resource.rpartition("+")[2]
+
+
+Wave = tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlan:
+    """What one app does on one cluster. Hooks run one by one, in order."""
+
+    app: str
+    cluster: str
+    label: str
+    crds: tuple[Item, ...] = ()
+    pre_install: tuple[Item, ...] = ()
+    waves: tuple[Wave, ...] = ()
+    post_install: tuple[Item, ...] = ()
+    pre_delete: tuple[Item, ...] = ()
+    post_delete: tuple[Item, ...] = ()
+    other_hooks: tuple[Item, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Nothing to do on the cluster, which is then not contacted (as for a logical cloud of level 0)."""
+        return not (self.waves or self.crds or self.hooks)
+
+    @property
+    def hooks(self) -> tuple[Item, ...]:
+        """Every hook once, whatever events it serves."""
+        listed = (*self.pre_install, *self.post_install, *self.pre_delete, *self.post_delete, *self.other_hooks)
+        return tuple({item.resource: item for item in listed}.values())
+
+    @property
+    def regular(self) -> tuple[Item, ...]:
+        return tuple(item for wave in self.waves for item in wave)
+
+    @property
+    def installed(self) -> tuple[Item, ...]:
+        """What is on the cluster after an installation, apart from CRDs."""
+        listed = (*self.pre_install, *self.regular, *self.post_install)
+        return tuple({item.resource: item for item in listed}.values())
+
+    @property
+    def removal_waves(self) -> tuple[Wave, ...]:
+        """Backwards, children before parents. Definitions stay, as other people's objects would go with them (D6)."""
+        waves = (tuple(item for item in wave if item.kind != CRD_KIND) for wave in reversed(self.waves))
+        return tuple(wave for wave in waves if wave)
+
+
+@dataclass(frozen=True, slots=True)
+class AppPlan:
+    app: str
+    dependencies: tuple[Dependency, ...]
+    clusters: tuple[ClusterPlan, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``level`` and ``namespace`` select the identity used on the clusters; ``namespace`` is also the default one."""
+
+    context: str
+    status_context: str
+    level: str
+    namespace: str
+    apps: tuple[AppPlan, ...]
+
+    @property
+    def clusters(self) -> tuple[ClusterPlan, ...]:
+        return tuple(cluster for app in self.apps for cluster in app.clusters)
+
+
+def make_plan(context: AppContext) -> Plan:
+    """The plan of a context. A resource that is no Kubernetes object becomes an item with a problem, never an error."""
+    meta = context.meta
+    namespace = (meta.namespace if meta else "") or DEFAULT_NAMESPACE
+    status_context = context.status_context or context.id
+    apps = []
+    for app in context.apps:
+        label = keys.deployment_label(status_context, app.name)
+        reader = _Reader(label, namespace)
+        clusters = tuple(_cluster(app.name, cluster, reader) for cluster in app.clusters)
+        apps.append(AppPlan(app.name, app.dependencies, clusters))
+    return Plan(context.id, status_context, (meta.level if meta else "") or ADMIN_LEVEL, namespace, tuple(apps))
+
+
+def _cluster(app: str, cluster: Cluster, reader: _Reader) -> ClusterPlan:
+    hooks: Mapping[str, tuple[Item, ...]] = {event: reader.items(found) for event, found in cluster.hooks.items()}
+    used = {"pre-install", "post-install", "pre-delete", "post-delete"}
+    return ClusterPlan(
+        app=app,
+        cluster=cluster.name,
+        label=reader.label,
+        crds=reader.items(cluster.crds),
+        pre_install=hooks.get("pre-install", ()),
+        waves=_waves(reader.items(cluster.resources)),
+        post_install=hooks.get("post-install", ()),
+        pre_delete=hooks.get("pre-delete", ()),
+        post_delete=hooks.get("post-delete", ()),
+        other_hooks=tuple(item for event, items in hooks.items() if event not in used for item in items),
+    )
+
+
+def _waves(items: Iterable[Item]) -> tuple[Wave, ...]:
+    return tuple(tuple(run) for _, run in groupby(items, key=lambda item: item.kind))
+
+
+class _Reader:
+    """Reads each distinct manifest of an app once: its clusters mostly share them."""
+
+    def __init__(self, label: str, namespace: str) -> None:
+        self.label = label
+        self._namespace = namespace
+        self._read: dict[Resource, Item] = {}
+
+    def items(self, resources: Iterable[Resource]) -> tuple[Item, ...]:
+        return tuple(self._item(resource) for resource in resources)
+
+    def _item(self, resource: Resource) -> Item:
+        known = self._read.get(resource)
+        if known is None:
+            known = self._read[resource] = self._make(resource)
+        return known
+
+    def _make(self, resource: Resource) -> Item:
+        try:
+            pieces = tuple(self._piece(obj) for obj in parse(resource.manifest))
+        except (BadManifest, KubeError) as error:
+            return Item(resource.name, problem=str(error), text=resource.manifest)
+        return Item(resource.name, pieces, approval=resource.approval, text=resource.manifest)
+
+    def _piece(self, obj: Json) -> Piece:
+        prepared = prepare(obj, label=self.label)
+        return Piece(ref_of(prepared, namespace=self._namespace), prepared, encode(prepared))

@@ -1,0 +1,190 @@
+"""The durable queue of a context and the states around it, as they lie on the bus (appcontext 4.2, rsync 3 and 4).
+
+Every change is one transaction that holds only if nobody else changed the queue, so neither a second caller nor a
+second process loses an event (D2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from emco_common.appcontext import keys, values
+from emco_common.appcontext.io import ContextNotFound
+from emco_common.appcontext.states import ContextState, QueueEvent, QueueState
+from emco_common.appcontext.status import QueueElement, decode_queue, encode_queue
+from emco_common.contextbus.api import Compare, ContextBus, Delete, Entry, Put
+from emco_common.errors import Unavailable
+from emco_rsync.recorder import ERROR
+
+LIVE = "/livecontext/"
+"""Contexts whose objects may be on clusters, so that their watch is taken up after a restart; rsync's own."""
+
+_SWAPS = 20
+_KEPT = 20
+"""Finished elements that stay in the queue; older ones are dropped (D9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Everything about a context that decides what is to be done next, as of one read."""
+
+    context: str
+    elements: tuple[QueueElement, ...]
+    state: ContextState
+    stop: bool
+    pending_terminate: bool
+    stored: Mapping[str, Entry]
+
+    @property
+    def next(self) -> tuple[int, QueueElement] | None:
+        """The first element that is still to be done, with its position."""
+        return next(((i, e) for i, e in enumerate(self.elements) if e.status == QueueState.PENDING), None)
+
+    def guard(self) -> list[Compare]:
+        """Holds as long as the context is there and its queue is what was read."""
+        known = (keys.root(self.context), keys.queue(self.context))
+        return [Compare(key, self.stored[key].mod_revision if key in self.stored else 0) for key in known]
+
+
+class Queue:
+    """The queues of all contexts. Any method: ``ContextNotFound``, ``MalformedContext``, ``Unavailable``."""
+
+    def __init__(self, bus: ContextBus) -> None:
+        self._bus = bus
+
+    async def read(self, context: str) -> Desk:
+        stored: dict[str, Entry] = {}
+        for key in (keys.root(context), keys.stop_flag(context), keys.status(context)):
+            entry = await self._bus.get(key)
+            if entry is not None:
+                stored[key] = entry
+        if keys.root(context) not in stored or not context:
+            raise ContextNotFound(context)
+        own = await self._bus.range(keys.root(context) + "rsync/")
+        stored.update((entry.key, entry) for entry in own.entries)
+        queue = stored.get(keys.queue(context))
+        return Desk(
+            context=context,
+            elements=decode_queue(queue.key, queue.value) if queue is not None else (),
+            state=_state(stored.get(keys.current_state(context))),
+            stop=_flag(stored.get(keys.stop_flag(context))),
+            pending_terminate=_flag(stored.get(keys.pending_terminate(context))),
+            stored=stored,
+        )
+
+    async def add(self, context: str, event: QueueEvent) -> None:
+        """Queue an event durably. The same event still waiting at the end of the queue is not queued twice."""
+        for _ in range(_SWAPS):
+            desk = await self.read(context)
+            waiting = [element for element in desk.elements if element.status == QueueState.PENDING]
+            if waiting and waiting[-1].event == event:
+                elements = desk.elements
+            else:
+                elements = (*desk.elements, QueueElement(event, QueueState.PENDING))
+            writes = [
+                Put(keys.queue(context), encode_queue(_shortened(elements))),
+                Put(keys.active(context), values.encode(context)),
+                Put(f"{LIVE}{context}/", values.encode(context)),
+                *_missing_states(desk),
+            ]
+            if event == QueueEvent.TERMINATE and waiting:
+                writes = [put for put in writes if put.key != keys.pending_terminate(context)]
+                writes.append(Put(keys.pending_terminate(context), values.encode(True)))
+            if await self._bus.transact(writes, when=desk.guard()) is not None:
+                return
+        raise Unavailable(f"the queue of context {context} is being changed by too many writers at once")
+
+    async def begin(self, desk: Desk, *, running: ContextState, desired: ContextState) -> None:
+        """The event is being worked on. Not guarded: the queue does not change."""
+        await self._bus.transact(
+            [
+                Put(keys.desired_state(desk.context), values.encode_state(desired)),
+                Put(keys.current_state(desk.context), values.encode_state(running)),
+                Put(keys.status(desk.context), values.encode_state(running)),
+                Put(keys.root(desk.context) + ERROR, values.encode("")),
+            ],
+            when=[desk.guard()[0]],
+        )
+
+    async def finish(
+        self, context: str, position: QueueElement, result: QueueState, *, state: ContextState | None, reason: str = ""
+    ) -> None:
+        """The first waiting element is done with; the state changes if one is given, in the same transaction."""
+        for _ in range(_SWAPS):
+            desk = await self.read(context)
+            found = desk.next
+            if found is None or found[1] != position:
+                return  # finished by another pass
+            elements = list(desk.elements)
+            elements[found[0]] = replace(found[1], status=result)
+            writes = [Put(keys.queue(context), encode_queue(_shortened(tuple(elements))))]
+            if state is not None:
+                writes += [
+                    Put(keys.current_state(context), values.encode_state(state)),
+                    Put(keys.status(context), values.encode_state(state)),
+                    Put(keys.root(context) + ERROR, values.encode(reason)),
+                ]
+            if await self._bus.transact(writes, when=desk.guard()) is not None:
+                return
+        raise Unavailable(f"the queue of context {context} is being changed by too many writers at once")
+
+    async def retire(self, desk: Desk) -> bool:
+        """There is no more work; false if there is some after all."""
+        writes: list[Put | Delete] = [Delete(keys.active(desk.context))]
+        if desk.pending_terminate:
+            writes.append(Put(keys.pending_terminate(desk.context), values.encode(False)))
+        return await self._bus.transact(writes, when=desk.guard()) is not None
+
+    async def forget(self, context: str, *, live: bool = True) -> None:
+        """The context is no longer to be watched (``live``), or does not exist any more."""
+        writes: list[Put | Delete] = [Delete(f"{LIVE}{context}/")]
+        if not live:
+            writes.append(Delete(keys.active(context)))
+        await self._bus.transact(writes)
+
+    async def active(self) -> list[str]:
+        """Contexts with work in progress."""
+        return await self._ids(keys.ACTIVE)
+
+    async def live(self) -> list[str]:
+        """Contexts whose objects may be on clusters."""
+        return await self._ids(LIVE)
+
+    async def _ids(self, prefix: str) -> list[str]:
+        found = await self._bus.range(prefix, keys_only=True)
+        return [entry.key.removeprefix(prefix).strip("/") for entry in found.entries]
+
+
+def _missing_states(desk: Desk) -> list[Put]:
+    """What a context gets the first time it is seen (appcontext 10.1)."""
+    first: dict[str, bytes] = {
+        keys.current_state(desk.context): values.encode_state(ContextState.CREATED),
+        keys.status(desk.context): values.encode_state(ContextState.CREATED),
+        keys.stop_flag(desk.context): values.encode(False),
+        keys.pending_terminate(desk.context): values.encode(False),
+    }
+    return [Put(key, value) for key, value in first.items() if key not in desk.stored]
+
+
+def _shortened(elements: tuple[QueueElement, ...]) -> tuple[QueueElement, ...]:
+    done = [element for element in elements if element.status != QueueState.PENDING]
+    dropped = len(done) - _KEPT
+    if dropped <= 0:
+        return elements
+    oldest = {id(element) for element in done[:dropped]}
+    return tuple(element for element in elements if id(element) not in oldest)
+
+
+def _state(entry: Entry | None) -> ContextState:
+    if entry is None:
+        return ContextState.CREATED
+    text = values.decode_state(entry.key, entry.value)
+    try:
+        return ContextState(text)
+    except ValueError:
+        raise values.MalformedContext(f"the value of {entry.key} is no state: {text[:50]}") from None
+
+
+def _flag(entry: Entry | None) -> bool:
+    return entry is not None and values.decode_bool(entry.key, entry.value)

@@ -1,0 +1,113 @@
+"""What happened to the resources of one context, in the keys where every reader looks for it (appcontext 4.2, 7).
+
+Status is collected in the status context; connectivity and states belong to the context that is worked on. Beside the
+original's keys stands the reason of a failure: ``error/`` below a resource and below a cluster, a JSON string, empty
+when all is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from emco_common.appcontext import keys, values
+from emco_common.appcontext.states import Connectivity, ResourceState
+from emco_common.appcontext.status import (
+    ClusterStatus,
+    ClusterUpdate,
+    ResourceStatus,
+    ResourceUpdate,
+    StatusUpdate,
+    encode_updates,
+)
+from emco_common.contextbus.api import Put
+from emco_rsync.journal import Journal
+
+ERROR = "error/"
+"""Why the resource failed, or why the cluster is not reached."""
+
+_PLACEHOLDER = "nil"
+Place = tuple[str, str, str]
+
+
+class Recorder:
+    """``known`` are the keys of the status context and ``states`` the states of its resources, by (app, cluster,
+    resource), as they were when the work began."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        context: str,
+        status_context: str,
+        known: Collection[str] = (),
+        states: Mapping[Place, str | None] | None = None,
+    ) -> None:
+        self._journal = journal
+        self._context = context
+        self._status_context = status_context
+        self._known = set(known)
+        self._states = dict(states or {})
+
+    def resource(self, app: str, cluster: str, resource: str, state: ResourceState, *, reason: str = "") -> None:
+        """The state a resource has come to, and why."""
+        place = (app, cluster, resource)
+        self._ensure(app, cluster, keys.resource(self._status_context, *place))
+        if state is not ResourceState.PENDING or self._states.get(place) not in (None, ResourceState.PENDING):
+            self._states[place] = state
+            self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(status=state, reference=self._context)))
+        self.reason(app, cluster, resource, reason)
+
+    def reason(self, app: str, cluster: str, resource: str, reason: str) -> None:
+        """Why a resource has failed or what it waits for; its state stays."""
+        self._error(self._status_context, keys.resource(self._status_context, app, cluster, resource) + ERROR, reason)
+
+    def touched(self, app: str, cluster: str) -> None:
+        """This context is the one that handles the cluster now."""
+        self._ensure(app, cluster, "")
+        self._update(ClusterUpdate(app, cluster, ClusterStatus(reference=self._context)))
+
+    def hook(self, app: str, cluster: str, resource: str, *, success: bool) -> None:
+        self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(success=success)))
+
+    def definition(self, app: str, cluster: str, resource: str, text: str) -> None:
+        self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(definition=text)))
+
+    def connectivity(self, app: str, cluster: str, state: Connectivity, *, reason: str = "") -> None:
+        update = ClusterUpdate(app, cluster, ClusterStatus(connectivity=state))
+        self._journal.put(self._context, encode_updates(self._context, [update]))
+        self._error(self._context, keys.cluster(self._context, app, cluster) + ERROR, reason)
+
+    def observed(self, updates: Iterable[StatusUpdate], *, told: dict[str, bytes]) -> bool:
+        """What the watch saw; of resources, only such that the status context has. False if all was ``told`` before."""
+        kept = [update for update in updates if isinstance(update, ClusterUpdate) or self._has(update)]
+        puts = [put for put in encode_updates(self._status_context, kept) if told.get(put.key) != put.value]
+        told.update((put.key, put.value) for put in puts)
+        self._journal.put(self._status_context, puts)
+        return bool(puts)
+
+    async def flush(self) -> None:
+        await self._journal.flush()
+
+    def _has(self, update: ResourceUpdate) -> bool:
+        return keys.resource(self._status_context, update.app, update.cluster, update.resource) in self._known
+
+    def _update(self, update: StatusUpdate) -> None:
+        self._journal.put(self._status_context, encode_updates(self._status_context, [update]))
+
+    def _error(self, context: str, key: str, reason: str) -> None:
+        if reason or key in self._known:
+            self._known.add(key)
+            self._journal.put(context, [Put(key, values.encode(reason))])
+
+    def _ensure(self, app: str, cluster: str, resource_key: str) -> None:
+        """Make the places that an updated context has and its status context does not know yet."""
+        wanted = {
+            keys.app(self._status_context, app): app,
+            keys.cluster(self._status_context, app, cluster): cluster,
+        }
+        if resource_key:
+            wanted[resource_key] = _PLACEHOLDER
+        missing = {key: value for key, value in wanted.items() if key not in self._known}
+        if missing:
+            self._known.update(missing)
+            self._journal.put(self._status_context, [Put(key, values.encode(value)) for key, value in missing.items()])

@@ -1,0 +1,93 @@
+"""Taking resources from a cluster: waves backwards, and nothing counts as gone before the cluster has said so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from emco_common.kube import Kind, KubeClient, KubeError, errors
+from emco_rsync.apply import carries
+from emco_rsync.classify import classify_removal, describe
+from emco_rsync.plan import NAMESPACE_KIND, Item, Piece, Wave
+from emco_rsync.site import LOOK_AGAIN, Site
+
+NAMESPACE = Kind("v1", NAMESPACE_KIND)
+
+
+class StillThere(KubeError):
+    """The object does not go."""
+
+    default_reason = "StillThere"
+
+
+async def remove_waves(site: Site, waves: Iterable[Wave]) -> None:
+    """Each wave is gone before the next begins; what will not go is reported and does not keep the rest."""
+    for wave in waves:
+        await asyncio.gather(*(remove_item(site, item) for item in wave))
+
+
+async def remove_item(site: Site, item: Item) -> None:
+    """A resource that never was an object was never there."""
+    kept = ""
+    try:
+        for piece in reversed(item.pieces):
+            kept = await _remove(site, item, piece) or kept
+    except KubeError as error:
+        site.failed(item, describe(error, kind=item.kind))
+    else:
+        site.removed(item, remark=kept)
+
+
+async def clear(site: Site, item: Item) -> None:
+    """Make way for an object that is about to be made anew; its state is not told. Any ``KubeError``."""
+    for piece in item.pieces:
+        await _remove(site, item, piece)
+
+
+async def _remove(site: Site, item: Item, piece: Piece) -> str:
+    """Returns when the object is gone, with a remark if it was kept instead."""
+    uid = ""
+    try:
+        if piece.ref.kind == NAMESPACE:
+            present = await site.persist(item, lambda client: client.get(piece.ref), verdict=classify_removal)
+            if not carries(present, site.plan.label):
+                return "left in place: the namespace was there before"
+        answer = await site.persist(item, lambda client: client.delete(piece.ref), verdict=classify_removal)
+        if _says_gone(answer):
+            return ""
+        uid = str((answer.get("metadata") or {}).get("uid") or "")
+        await _until_gone(site, item, piece, uid=uid)
+    except (errors.NotFound, errors.UnknownKind):
+        return ""
+    return ""
+
+
+def _says_gone(answer: dict[str, object]) -> bool:
+    """The server answers a ``Status`` when the object was removed at once, else the object on its way out."""
+    return answer.get("kind") == "Status" and answer.get("status") == "Success"
+
+
+async def _until_gone(site: Site, item: Item, piece: Piece, *, uid: str) -> None:
+    """Raises ``NotFound`` when it is gone, ``StillThere`` when it does not go in time."""
+    deadline = site.pace.clock() + site.settings.removal_timeout
+    looks = 0
+
+    async def look(client: KubeClient) -> dict[str, object]:
+        return await client.get(piece.ref)
+
+    while True:
+        looks += 1
+        await site.pace.sleep(LOOK_AGAIN.delay(looks))
+        present = await site.persist(item, look, verdict=classify_removal)
+        metadata = present.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        if uid and metadata.get("uid") not in (None, uid):
+            return  # ours is gone; the name is taken by another
+        finalizers = ", ".join(str(name) for name in metadata.get("finalizers") or [])[:300]
+        waiting = (
+            f"it is being deleted and waits for its finalizers: {finalizers}" if finalizers else "it is being deleted"
+        )
+        if site.pace.clock() > deadline:
+            raise StillThere(f"after {site.settings.removal_timeout:g} s {waiting}")
+        if looks > 5:
+            site.note(item, waiting)

@@ -1,0 +1,71 @@
+"""What the resource synchronizer can be told beyond what every service can. Times in seconds."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from emco_common.kube import Policy
+from emco_common.settings import Port, Settings
+from emco_rsync.links import LinkSettings
+from emco_rsync.site import ApplySettings
+
+
+class RsyncSettings(Settings):
+    http_port: Port = Field(9023, description="Port of health and metrics, the published default.")
+    grpc_port: Port = Field(9031, description="gRPC port, the published default.")
+    cluster_connections: int = Field(
+        8,
+        gt=0,
+        le=64,
+        description="Calls at a time to one cluster. More gains little, and each connection costs 300 KB.",
+    )
+    cluster_timeout: float = Field(
+        15.0,
+        gt=0,
+        description="Deadline of one call to a cluster. Longer than the default of admission webhooks, 10 s.",
+    )
+    probe_timeout: float = Field(5.0, gt=0, description="Deadline of the call that tests whether a cluster is there.")
+    max_retries: int | None = Field(
+        None, ge=0, description="Give up on a cluster after so many tests in a row; unset waits until it is back."
+    )
+    give_up_after: float = Field(
+        600.0, gt=0, description="How long an object that the cluster cannot take right now is tried again."
+    )
+    hook_timeout: float = Field(300.0, gt=0, description="How long a hook may take. Helm's own default.")
+    removal_timeout: float = Field(
+        600.0, gt=0, description="How long an object may take to go, finalizers included, before that counts as failed."
+    )
+    watch_streams: int = Field(
+        512, ge=0, description="Streams open at a time over all clusters; what does not get one is polled instead."
+    )
+    force_conflicts: bool = Field(
+        True, description="Take fields over that another manager owns. EMCO has always done so; false reports them."
+    )
+    allow_http_clusters: bool = Field(False, description="Accept kubeconfigs whose server is http. For test rigs only.")
+    allow_insecure_tls: bool = Field(
+        False, description="Accept kubeconfigs that do not check the server's certificate."
+    )
+    allow_tls_server_name: bool = Field(False, description="Accept kubeconfigs that name the certificate's host.")
+
+    @property
+    def link(self) -> LinkSettings:
+        return LinkSettings(
+            connections=self.cluster_connections,
+            call_timeout=self.cluster_timeout,
+            probe_timeout=self.probe_timeout,
+            max_failures=self.max_retries,
+            policy=Policy(
+                allow_http=self.allow_http_clusters,
+                allow_insecure_tls=self.allow_insecure_tls,
+                allow_server_name=self.allow_tls_server_name,
+            ),
+        )
+
+    @property
+    def apply(self) -> ApplySettings:
+        return ApplySettings(
+            give_up_after=self.give_up_after,
+            hook_timeout=self.hook_timeout,
+            removal_timeout=self.removal_timeout,
+            force=self.force_conflicts,
+        )

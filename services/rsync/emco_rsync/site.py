@@ -1,0 +1,124 @@
+"""One app on one cluster: where work is done, how long it is tried, and where its outcome is told.
+
+Applied means that the cluster acknowledged it; gone means that the cluster said so. Everything may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from emco_common.appcontext.states import ResourceState
+from emco_common.kube import KubeClient, KubeError, errors
+from emco_rsync.backoff import Backoff
+from emco_rsync.classify import Verdict, classify, describe
+from emco_rsync.links import Link, Sleep
+from emco_rsync.plan import ClusterPlan, Item
+from emco_rsync.recorder import Recorder
+
+_log = structlog.get_logger()
+T = TypeVar("T")
+
+MANAGER = "emco-rsync"
+"""The one field manager under which objects are applied."""
+
+LOOK_AGAIN = Backoff(lambda: 1.0, first=0.05, longest=2.0)
+"""Between two looks at an object that is expected to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplySettings:
+    """Times in seconds; see ``RsyncSettings`` for their meaning."""
+
+    give_up_after: float = 600.0
+    hook_timeout: float = 300.0
+    removal_timeout: float = 600.0
+    crd_timeout: float = 60.0
+    force: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How time passes: for tests, or for real."""
+
+    backoff: Backoff
+    sleep: Sleep = asyncio.sleep
+    clock: Callable[[], float] = lambda: asyncio.get_running_loop().time()
+
+
+class Site:
+    """``problems`` are the reasons of what has failed for good."""
+
+    def __init__(
+        self, link: Link, plan: ClusterPlan, recorder: Recorder, *, settings: ApplySettings, pace: Pace
+    ) -> None:
+        self.link = link
+        self.plan = plan
+        self.recorder = recorder
+        self.settings = settings
+        self.pace = pace
+        self.problems: list[str] = []
+
+    async def persist(
+        self,
+        item: Item,
+        operation: Callable[[KubeClient], Awaitable[T]],
+        *,
+        attempts: int | None = None,
+        verdict: Callable[[KubeError], Verdict] = classify,
+    ) -> T:
+        """Do it until it is done, refused (raises that ``KubeError``), or has been tried ``attempts`` times.
+
+        Time in which the cluster is away does not count; with ``attempts`` ``None`` the cluster's own trouble is borne
+        for ``give_up_after`` seconds. What it waits for is told meanwhile.
+        """
+        away = answered = 0
+        since = self.pace.clock()
+        while True:
+            try:
+                return await self.link.call(operation)
+            except KubeError as error:
+                found = verdict(error)
+                if found is Verdict.AWAY:
+                    away += 1
+                    delay = self.pace.backoff.delay(away)
+                    since = self.pace.clock()
+                elif not found.transient:
+                    raise
+                else:
+                    answered += 1
+                    too_long = self.pace.clock() - since > self.settings.give_up_after
+                    if too_long if attempts is None else answered >= attempts:
+                        raise
+                    asked = error.retry_after if isinstance(error, errors.TooManyRequests) else 0.0
+                    delay = self.pace.backoff.delay(answered, at_least=asked)
+                self.note(item, describe(error, kind=item.kind))
+                await self.pace.sleep(delay)
+
+    def starts(self, item: Item) -> None:
+        self._tell(item, ResourceState.PENDING)
+
+    def note(self, item: Item, reason: str) -> None:
+        """Tell what a resource waits for; its state stays."""
+        self.recorder.reason(self.plan.app, self.plan.cluster, item.resource, reason)
+
+    def applied(self, item: Item) -> None:
+        self._tell(item, ResourceState.APPLIED)
+
+    def removed(self, item: Item, *, remark: str = "") -> None:
+        self._tell(item, ResourceState.DELETED, remark)
+
+    def failed(self, item: Item, reason: str) -> None:
+        place = f"{self.plan.app} on {self.plan.cluster}"
+        self.problems.append(f"{place}: {item.resource}: {reason}")
+        _log.warning(
+            "resource_failed", app=self.plan.app, cluster=self.plan.cluster, resource=item.resource, why=reason
+        )
+        self._tell(item, ResourceState.FAILED, reason)
+
+    def _tell(self, item: Item, state: ResourceState, reason: str = "") -> None:
+        self.recorder.resource(self.plan.app, self.plan.cluster, item.resource, state, reason=reason)

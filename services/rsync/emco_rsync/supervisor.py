@@ -1,0 +1,123 @@
+"""Keeps one worker per context with work, takes up after a restart what was left, and answers what is asked over gRPC.
+
+A context that cannot be worked on (its values make no sense) is put aside with its reason; the others go on (D3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from emco_common.appcontext.io import ContextNotFound
+from emco_common.appcontext.states import ContextState, QueueEvent
+from emco_common.errors import EmcoError
+from emco_rsync.worker import Worker, Workshop, load
+
+_log = structlog.get_logger()
+
+
+class Supervisor:
+    """``equip`` makes what workers share; it is given whom to tell of terminated contexts.
+
+    ``submit`` may be called before ``run``; its events are durable and are found then.
+    """
+
+    def __init__(self, equip: Callable[[Callable[[str], None]], Workshop]) -> None:
+        self._shop = equip(self.terminated)
+        self._queue = self._shop.queue
+        self._executor = self._shop.executor
+        self._workers: dict[str, Worker] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = False
+
+    async def submit(self, context: str, event: QueueEvent) -> None:
+        """Queue an event durably and see to it. ``ContextNotFound``, ``MalformedContext``, ``Unavailable``."""
+        await load(self._shop, context)  # what cannot be read is refused now, not later
+        await self._queue.add(context, event)
+        _log.info("event_queued", context=context, queued=str(event))
+        self._see_to(context, interrupt=event == QueueEvent.TERMINATE)
+
+    async def run(self) -> None:
+        """Take up what was left, then supervise until cancelled."""
+        self._running = True
+        try:
+            await self._take_up()
+            await asyncio.Event().wait()
+        finally:
+            self._running = False
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _take_up(self) -> None:
+        """Work in progress first; then the watch over what is on the clusters (D4)."""
+        attempt = 0
+        while True:
+            try:
+                active, live = await self._queue.active(), await self._queue.live()
+                break
+            except EmcoError as error:
+                attempt += 1
+                _log.warning("restart_delayed", why=str(error))
+                await self._shop.pace.sleep(self._shop.pace.backoff.delay(attempt))
+        for context in active:
+            self._see_to(context)
+        for context in live:
+            if context not in active:
+                self._start(self._watch_again(context), name=f"watch again {context}")
+        _log.info("work_taken_up", active=len(active), live=len(live))
+
+    def terminated(self, context: str) -> None:
+        """Nothing is left to remove; see the end of what the objects leave behind."""
+        self._start(self._see_off(context), name=f"see off {context}")
+
+    def _see_to(self, context: str, *, interrupt: bool = False) -> None:
+        worker = self._workers.get(context)
+        if worker is None:
+            if self._running:
+                worker = self._workers[context] = Worker(context, self._shop)
+                self._start(self._work(worker), name=f"worker {context}")
+            return
+        worker.wake()
+        if interrupt:
+            worker.interrupt()
+
+    def _start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, worker: Worker) -> None:
+        try:
+            await worker.run()
+        except Exception as error:
+            _log.exception("context_put_aside", context=worker.context, why=str(error))
+        finally:
+            del self._workers[worker.context]
+
+    async def _watch_again(self, context: str) -> None:
+        try:
+            desk = await self._queue.read(context)
+            plan, recorder, _ = await load(self._shop, context)
+            if desk.state is ContextState.TERMINATED:
+                await self._see_off(context)
+            elif desk.state is not ContextState.CREATED:
+                await self._executor.follow(plan, recorder)
+        except ContextNotFound:
+            await self._queue.forget(context)
+        except EmcoError as error:
+            _log.error("watch_not_taken_up", context=context, why=str(error))
+
+    async def _see_off(self, context: str) -> None:
+        try:
+            plan, recorder, _ = await load(self._shop, context)
+            await self._executor.follow(plan, recorder, complete=False)
+            await self._executor.unfollow(plan)
+            await self._queue.forget(context)
+        except ContextNotFound:
+            await self._queue.forget(context)
+        except EmcoError as error:
+            _log.error("end_not_seen", context=context, why=str(error))

@@ -1,0 +1,173 @@
+"""Follows what was applied: which apps on which clusters are watched, and what is told about them, and to whom.
+
+Live contexts share one watch set per cluster. What changes is gathered for a moment, so that a storm of events costs a
+bounded share of the time and the newest state wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import structlog
+
+from emco_common.appcontext.states import Connectivity
+from emco_rsync.links import Identity, Link, Links
+from emco_rsync.observe import Expected, observe
+from emco_rsync.plan import ADMIN_LEVEL, DEFAULT_NAMESPACE
+from emco_rsync.recorder import Recorder
+from emco_rsync.site import Pace
+from emco_rsync.watch import EVERYBODY, ClusterWatch, StreamBudget
+
+_log = structlog.get_logger()
+
+GATHER_SECONDS = 0.05
+"""How long changes are gathered before they are told."""
+_SHARE = 4.0
+"""Telling takes at most one part in five of the time."""
+LINGER_SECONDS = 120.0
+"""How long what is left of a removed app (its pods) is still watched (rsync 8.2)."""
+
+Place = tuple[str, str]
+"""Deployment label and cluster."""
+Notify = Callable[[str, str, str], None]
+"""Status context, app, cluster: there is something new to read."""
+
+
+@dataclass(slots=True)
+class _Followed:
+    status_context: str
+    expected: Expected
+    recorder: Recorder
+    watch: ClusterWatch
+    stack: AsyncExitStack
+    complete: bool = False
+    ready: bool = False
+    told: dict[str, bytes] = field(default_factory=dict)
+
+
+class Tracker:
+    """One per process. ``notify`` is told after each change was handed to the journal."""
+
+    def __init__(self, links: Links, *, streams: int, pace: Pace, notify: Notify) -> None:
+        self._links = links
+        self._budget = StreamBudget(streams)
+        self._pace = pace
+        self._notify = notify
+        self._followed: dict[Place, _Followed] = {}
+        self._watches: dict[str, ClusterWatch] = {}
+        self._users: dict[str, set[Place]] = {}
+        self._dirty: set[Place] = set()
+        self._work = asyncio.Event()
+        self._news = asyncio.Condition()
+
+    async def follow(self, expected: Expected, *, status_context: str, identity: Identity, recorder: Recorder) -> None:
+        """From now on tell what becomes of it. Following it again replaces what is expected."""
+        place = (expected.label, expected.cluster)
+        former = self._followed.get(place)
+        if former is not None:
+            former.expected, former.recorder, former.complete = expected, recorder, False
+            former.watch.add(expected.kinds)
+            return
+        stack = AsyncExitStack()
+        admin = await stack.enter_async_context(
+            self._links.use(Identity(expected.cluster, ADMIN_LEVEL, DEFAULT_NAMESPACE))
+        )
+        own = await stack.enter_async_context(self._links.use(identity))
+        watch = self._watch_of(admin, place)
+        self._followed[place] = _Followed(status_context, expected, recorder, watch, stack)
+        stack.callback(own.listen(lambda state, reason: self._connectivity(place, state, reason)))
+        watch.add(expected.kinds)
+        self._mark([place])
+
+    def set_complete(self, label: str, cluster: str, *, complete: bool) -> None:
+        """Everything was applied (or is being taken away), so what cannot be seen is missing (or not)."""
+        followed = self._followed.get((label, cluster))
+        if followed is not None:
+            followed.complete = complete
+            self._mark([(label, cluster)])
+
+    async def until_ready(self, label: str, cluster: str) -> None:
+        """Wait until the app is ready on the cluster."""
+        place = (label, cluster)
+        async with self._news:
+            await self._news.wait_for(lambda: place in self._followed and self._followed[place].ready)
+
+    async def unfollow(self, label: str, cluster: str) -> None:
+        """Tell the end: as soon as nothing of it is left, or after ``LINGER_SECONDS``."""
+        place = (label, cluster)
+        followed = self._followed.get(place)
+        if followed is None:
+            return
+        deadline = self._pace.clock() + LINGER_SECONDS
+        while followed.watch.objects(label) and self._pace.clock() < deadline:
+            await self._pace.sleep(GATHER_SECONDS * 2)
+        if self._followed.get(place) is followed:
+            self._tell(place)
+            await self._drop(place)
+
+    async def run(self) -> None:
+        """Tell changes until cancelled."""
+        while True:
+            await self._work.wait()
+            await self._pace.sleep(GATHER_SECONDS)
+            self._work.clear()
+            dirty, self._dirty = self._dirty, set()
+            started = self._pace.clock()
+            for place in dirty:
+                try:
+                    self._tell(place)
+                except Exception:
+                    _log.exception("status_not_told", label=place[0], cluster=place[1])
+                await asyncio.sleep(0)
+            async with self._news:
+                self._news.notify_all()
+            await self._pace.sleep(_SHARE * (self._pace.clock() - started))
+
+    async def close(self) -> None:
+        for place in list(self._followed):
+            await self._drop(place)
+
+    def _tell(self, place: Place) -> None:
+        followed = self._followed.get(place)
+        if followed is None or not followed.watch.synced(followed.expected.kinds):
+            return
+        objects = followed.watch.objects(place[0])
+        observation = observe(followed.expected, objects, complete=followed.complete)
+        followed.ready = observation.ready
+        if followed.recorder.observed(observation.updates, told=followed.told):
+            self._notify(followed.status_context, followed.expected.app, followed.expected.cluster)
+
+    def _connectivity(self, place: Place, state: Connectivity, reason: str) -> None:
+        followed = self._followed.get(place)
+        if followed is not None:
+            followed.recorder.connectivity(followed.expected.app, place[1], state, reason=reason)
+
+    def _watch_of(self, admin: Link, place: Place) -> ClusterWatch:
+        cluster = place[1]
+        watch = self._watches.get(cluster)
+        if watch is None:
+            watch = self._watches[cluster] = ClusterWatch(
+                admin,
+                budget=self._budget,
+                pace=self._pace,
+                changed=lambda labels: self._mark((label, cluster) for label in labels),
+            )
+        self._users.setdefault(cluster, set()).add(place)
+        return watch
+
+    def _mark(self, places: Iterable[Place]) -> None:
+        for label, cluster in places:
+            self._dirty |= self._users.get(cluster, set()) if label == EVERYBODY else {(label, cluster)}
+        self._work.set()
+
+    async def _drop(self, place: Place) -> None:
+        followed = self._followed.pop(place)
+        users = self._users[place[1]]
+        users.discard(place)
+        if not users:
+            del self._users[place[1]]
+            await self._watches.pop(place[1]).close()
+        await followed.stack.aclose()
