@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 import pytest
+
 from emco_common.contextbus.api import (
     MAX_TRANSACTION_BYTES,
     MAX_TRANSACTION_OPERATIONS,
@@ -27,7 +28,7 @@ PATIENCE = 20
 Connect = Callable[[], Awaitable[ContextBus]]
 
 
-@pytest.fixture(params=["embedded"])
+@pytest.fixture(params=["embedded", "etcd"])
 async def connect(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Connect]:
     """Makes clients of one bus. The embedded one has a single process, so its clients are one."""
     async with AsyncExitStack() as stack:
@@ -374,7 +375,7 @@ async def test_another_client_sees_what_was_written(connect: Connect, bus: Conte
 async def test_keys_of_a_lease_stay_while_it_is_kept(bus: ContextBus, base: str) -> None:
     lease = await bus.lease(1)
     await bus.put(base, b"", lease=lease.id)
-    await asyncio.sleep(2.5)
+    await asyncio.sleep(1.5)
     assert not lease.lost
     entry = await bus.get(base)
     assert entry is not None

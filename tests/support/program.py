@@ -108,6 +108,11 @@ class Program:
             self._process.kill()
             self._ended()
 
+    def signal(self, number: int) -> None:
+        """Send a signal; SIGSTOP freezes it, SIGCONT lets it go on."""
+        assert self._process is not None, f"{self.name} does not run"
+        self._process.send_signal(number)
+
     def stop(self, *, patience: float = 30) -> None:
         """Ask it to end, and kill it after `patience` seconds."""
         if self._process is not None:
