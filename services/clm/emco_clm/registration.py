@@ -52,8 +52,9 @@ class ClusterHooks(Hooks):
         return replace(draft, document=replace(document, tags={STATE_TAG: state.as_json()}))
 
     async def unfinished(self, document: Document) -> bool:
-        created = _state_of(document).actions[0].time
-        return self._clock() - created > REGISTRATION_TAKES and await self._access_of(document.key) is None
+        state = _state_of(document)
+        recent = state.actions and self._clock() - state.actions[0].time <= REGISTRATION_TAKES
+        return not recent and await self._access_of(document.key) is None
 
     async def written(self, draft: Draft, document: Document) -> None:
         direct = is_direct(document.body)
@@ -64,6 +65,8 @@ class ClusterHooks(Hooks):
 
     async def deleting(self, document: Document) -> None:
         state = _state_of(document)
+        if not state.actions:
+            return
         if state.state in (State.APPLIED, State.INSTANTIATE_STOPPED):
             raise Conflict("Cluster network intents must be terminated before it can be deleted")
         if state.state in (State.TERMINATED, State.TERMINATE_STOPPED) and state.instance:
@@ -115,4 +118,4 @@ def _names(key: Key) -> tuple[str, str]:
 
 
 def _state_of(document: Document) -> StateInfo:
-    return StateInfo.from_json(document.tags[STATE_TAG])
+    return StateInfo.from_json(document.tags.get(STATE_TAG, {"actions": ()}))
