@@ -1,6 +1,7 @@
 """What a service can be told at start: environment first, then EMCO's ``config.json``, then the default.
 
-Every field is read from the environment as ``EMCO_<NAME>``; the names that EMCO's deployments have always used
+Every field is read from the environment as ``EMCO_<NAME>``, for one service of several in a process as
+``EMCO_<SERVICE>_<NAME>``, which goes before; the names that EMCO's deployments have always used
 (``DB_EMCO_USERNAME``, ``<SERVICE>_SERVICE_PORT``, the keys of ``config.json``) are accepted as well (spec
 orchestrator-api 1.1, deployment 3).
 """
@@ -97,7 +98,9 @@ def _from_environment(service: str, environment: Mapping[str, str], fields: froz
     injected = environment.get(f"{service.upper().replace('-', '_')}_SERVICE_PORT", "")
     if injected.isdigit():
         values["grpc_port"] = injected
-    values |= {name: environment[f"EMCO_{name.upper()}"] for name in fields if f"EMCO_{name.upper()}" in environment}
+    for prefix in ("EMCO", f"EMCO_{service.upper().replace('-', '_')}"):
+        given = {name: environment.get(f"{prefix}_{name.upper()}") for name in fields}
+        values |= {name: value for name, value in given.items() if value is not None}
     if isinstance(values.get("retired_data_keys"), str):
         values["retired_data_keys"] = tuple(filter(None, values["retired_data_keys"].split(",")))
     user, password = environment.get("DB_EMCO_USERNAME"), environment.get("DB_EMCO_PASSWORD")

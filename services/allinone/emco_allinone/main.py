@@ -113,3 +113,7 @@ def watch_signals(stopped: asyncio.Event) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+
+
+if __name__ == "__main__":
+    cli()

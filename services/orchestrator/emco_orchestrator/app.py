@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prometheus_client import CollectorRegistry
+
 from emco_common import __version__
 from emco_common.appcontext.io import AppContextStore
 from emco_common.helm.api import Renderer
@@ -16,6 +18,7 @@ from emco_orchestrator.controllers import ControllerClient
 from emco_orchestrator.deployment import Deployments
 from emco_orchestrator.groups import Groups
 from emco_orchestrator.inputs import InputReader
+from emco_orchestrator.measures import Steps
 from emco_orchestrator.rendering import Renderings
 from emco_orchestrator.routes import lifecycle_router
 from emco_orchestrator.settings import OrchestratorSettings
@@ -27,6 +30,7 @@ NAME = "orchestrator"
 def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Renderer | None = None) -> Service:
     """The orchestrator over its dependencies; ``renderer`` replaces the one that the settings ask for."""
     renderer = renderer or make_renderer(engine=settings.helm)
+    metrics = CollectorRegistry()
     contexts = AppContextStore(deps.bus)
     groups = Groups(deps.store, deps.clock, owner=settings.replica)
     inputs = InputReader(deps.store, contexts)
@@ -37,6 +41,7 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
         contexts,
         ControllerClient(deps.channels, timeout=settings.grpc_call_timeout),
         RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout),
+        steps=Steps(metrics),
         clock=deps.clock,
         randbelow=deps.randbelow,
     )
@@ -51,6 +56,7 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
         max_body=settings.max_body,
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
+        metrics=metrics,
     )
     return Service(
         NAME,

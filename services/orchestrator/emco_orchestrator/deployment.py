@@ -24,7 +24,8 @@ from emco_common.store.api import Key
 from emco_orchestrator.assembly import assemble, groups_of, pruned
 from emco_orchestrator.controllers import PLACEMENT, ControllerClient
 from emco_orchestrator.groups import LIFECYCLE, Group, Groups, Operation, Phase, Verb
-from emco_orchestrator.inputs import InputReader, Inputs
+from emco_orchestrator.inputs import InputReader
+from emco_orchestrator.measures import Steps
 from emco_orchestrator.placement import survivors
 from emco_orchestrator.rendering import Renderings
 
@@ -46,6 +47,7 @@ class Deployments:
         controllers: ControllerClient,
         rsync: RsyncClient,
         *,
+        steps: Steps,
         clock: Clock,
         randbelow: Callable[[int], int],
     ) -> None:
@@ -55,6 +57,7 @@ class Deployments:
         self._contexts = contexts
         self._controllers = controllers
         self._rsync = rsync
+        self._steps = steps
         self._clock = clock
         self._randbelow = randbelow
         self._unfinished = asyncio.Event()
@@ -73,7 +76,7 @@ class Deployments:
         with self._at_work_on(instance):
             group = await self._groups.begin(key, Verb.INSTANTIATE, instance)
             try:
-                await self._build(instance, await self._inputs.read(group))
+                await self._build(instance, group)
                 await self._groups.hand_over(key)
             except BaseException:
                 await asyncio.shield(self._abandon(key, instance))
@@ -132,15 +135,23 @@ class Deployments:
         finally:
             self._at_work.discard(instance)
 
-    async def _build(self, instance: str, inputs: Inputs) -> None:
-        groups = groups_of(inputs)
-        rendered = await self._renderings.all_of(inputs)
+    async def _build(self, instance: str, group: Group) -> None:
+        with self._steps.timed("read"):
+            inputs = await self._inputs.read(group)
         asked = any(controller.type == PLACEMENT for controller in inputs.controllers)
-        await self._contexts.write_new(assemble(instance, inputs, groups if asked else pruned(groups), rendered))
-        if asked:
-            await self._controllers.filter_clusters(inputs.controllers, instance)
-            await self._prune(instance)
-        await self._controllers.update_context(inputs.controllers, instance)
+        with self._steps.timed("place"):
+            groups = groups_of(inputs)
+        with self._steps.timed("render"):
+            rendered = await self._renderings.all_of(inputs)
+        with self._steps.timed("assemble"):
+            context = assemble(instance, inputs, groups if asked else pruned(groups), rendered)
+        with self._steps.timed("write"):
+            await self._contexts.write_new(context)
+        with self._steps.timed("controllers"):
+            if asked:
+                await self._controllers.filter_clusters(inputs.controllers, instance)
+                await self._prune(instance)
+            await self._controllers.update_context(inputs.controllers, instance)
 
     async def _prune(self, instance: str) -> None:
         for app in (await self._contexts.read(instance)).apps:
@@ -155,7 +166,8 @@ class Deployments:
 
     async def _hand_over(self, key: Key, verb: Verb, instance: str) -> None:
         try:
-            await (self._rsync.install if verb is Verb.INSTANTIATE else self._rsync.uninstall)(instance)
+            with self._steps.timed("queue"):
+                await (self._rsync.install if verb is Verb.INSTANTIATE else self._rsync.uninstall)(instance)
         except (RsyncNotRegistered, RsyncUnreachable, RsyncRefused):
             if verb is Verb.INSTANTIATE:
                 await self._abandon(key, instance)

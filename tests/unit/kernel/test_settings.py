@@ -22,6 +22,11 @@ def test_the_environment_beats_the_file_and_the_file_the_default(tmp_path: Path)
     assert settings.database_url.get_secret_value() == "mongodb://mongo:27017"
 
 
+def test_what_is_meant_for_one_service_goes_before_what_is_meant_for_all() -> None:
+    environment = {"EMCO_HTTP_PORT": "1000", "EMCO_CLM_HTTP_PORT": "2000", "EMCO_DCM_HTTP_PORT": "3000"}
+    assert load(environment).http_port == 2000
+
+
 def test_the_port_that_kubernetes_injects_is_the_grpc_port() -> None:
     assert load({"CLM_SERVICE_PORT": "9999"}).grpc_port == 9999
 
