@@ -21,6 +21,7 @@ from emco_common.helm.tar import read_tar
 
 CHART_FILE = "Chart.yaml"
 _SCHEMA_FILE = "values.schema.json"
+_NAME_CHARACTERS = 250
 _DEFAULT = ArchiveLimits()
 
 
@@ -140,8 +141,11 @@ def _check_metadata(name: str, content: bytes) -> None:
         metadata = load_mapping(content)
     except ValueError as error:
         raise refused(f"{name} {error}") from error
-    if not isinstance(metadata.get("name"), str) or not metadata["name"]:
+    title = metadata.get("name")
+    if not isinstance(title, str) or not title:
         raise refused(f"{name} gives the chart no name")
+    if title in (".", "..") or "/" in title or len(title) > _NAME_CHARACTERS:
+        raise refused(f"{name} gives the chart a name that cannot be one: {title[:40]!r}")
 
 
 def _check_contents(contents: Mapping[str, bytes], *, limits: ArchiveLimits, level: int) -> int:

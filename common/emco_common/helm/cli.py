@@ -18,6 +18,7 @@ from emco_common.helm.safeyaml import load_mapping
 _CRD_FILE = re.compile(r"(?:[^/]+(?:/charts/[^/]+)*/)?(crds/.*)")
 _MISSING = re.compile(r"found in Chart\.yaml, but missing in charts/ directory: (.*)")
 _DEPENDENCY_FILES = ("Chart.yaml", "requirements.yaml")
+_SIGNALLED = 128
 _HINT = "Use --debug flag to render out invalid YAML"
 
 
@@ -73,7 +74,7 @@ def _message(stderr: str) -> str:
 def _failure(stderr: str, returncode: int) -> str:
     """A crash of Helm in the words that the other engine has for it."""
     message = _message(stderr)
-    if not message or message.startswith(("fatal error:", "runtime:", "panic:")):
+    if returncode >= _SIGNALLED or not message or message.startswith(("fatal error:", "runtime:", "panic:")):
         return describe_crash(returncode, stderr)
     return message
 

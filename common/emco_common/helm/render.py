@@ -12,7 +12,7 @@ from emco_common.helm.limits import RenderLimits
 from emco_common.helm.manifests import RenderedChart, arrange
 
 _MESSAGE_CHARACTERS = 4000
-"""An endless recursion is told level by level."""
+"""Helm tells an endless recursion level by level, and the reason last."""
 
 
 def render(
@@ -57,7 +57,8 @@ def shown(text: str, work: Path) -> str:
         for folder in ("chart", "profile", "scratch"):
             text = text.replace(f"{found}/{folder}/", "")
         text = text.replace(f"{found}/", "").replace(str(found), "")
-    return text if len(text) <= _MESSAGE_CHARACTERS else f"{text[:_MESSAGE_CHARACTERS]} …"
+    half = _MESSAGE_CHARACTERS // 2
+    return text if len(text) <= _MESSAGE_CHARACTERS else f"{text[:half]} … {text[-half:]}"
 
 
 def _apply_profile(data: bytes, work: Path, charts: Path, limits: RenderLimits) -> Path:

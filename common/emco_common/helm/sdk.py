@@ -47,8 +47,16 @@ class SdkEngine:
         values = helm_python.values_from_yaml(text) if text.strip() else {}
         for pair in job.overrides:
             for assignment in setvalues.assignments(pair):
-                values = setvalues.merged(values, assignment, helm_python.parse_set_string(assignment))
+                values = setvalues.merged(values, assignment, _parsed(assignment))
         return values
+
+
+def _parsed(assignment: str) -> Mapping[str, Any]:
+    tree = helm_python.parse_set_string(assignment)
+    if not tree and "[" in assignment.partition("=")[0]:
+        # The library takes the end of the text inside of an index for the end of all.
+        raise RenderError(f"failed parsing --set data: error parsing index of {assignment!r}")
+    return tree
 
 
 def _render(chart: helm_python.Chart, values: Mapping[str, Any], job: TemplateJob) -> dict[str, str]:
