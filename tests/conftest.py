@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.support.realserver",
     "tests.support.etcd",
+    "tests.support.buses",
     "tests.support.mongodb",
     "tests.support.stores",
     "tests.support.controlplane",

@@ -1,9 +1,8 @@
 """What every context bus does, whatever lies below it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 
 import pytest
 
@@ -19,49 +18,11 @@ from emco_common.contextbus.api import (
     LeaseLost,
     Put,
 )
-from emco_common.contextbus.embedded import EmbeddedBus
 from emco_common.errors import BadRequest, TooLarge
+from tests.support.buses import Connect
 
 PATIENCE = 20
 """Seconds after which a test gives up waiting for what must come."""
-
-Connect = Callable[[], Awaitable[ContextBus]]
-
-
-@pytest.fixture(params=["embedded", "etcd"])
-async def connect(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Connect]:
-    """Makes clients of one bus. The embedded one has a single process, so its clients are one."""
-    async with AsyncExitStack() as stack:
-        if request.param == "embedded":
-            embedded = await EmbeddedBus.open(tmp_path / "bus.db")
-            stack.push_async_callback(embedded.close)
-
-            async def give() -> ContextBus:
-                return embedded
-
-            yield give
-            return
-        etcd = request.getfixturevalue("etcd")
-
-        async def dial() -> ContextBus:
-            client: ContextBus = await etcd.connect()
-            stack.push_async_callback(client.close)
-            return client
-
-        yield dial
-
-
-@pytest.fixture
-async def bus(connect: Connect) -> ContextBus:
-    return await connect()
-
-
-@pytest.fixture
-async def base(bus: ContextBus, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """A prefix no other test uses; nothing stays below it."""
-    prefix = f"/contract-{tmp_path.name}-{id(tmp_path):x}/"
-    yield prefix
-    await bus.delete(prefix, prefix=True)
 
 
 async def collect(bus: ContextBus, prefix: str, *, count: int, start_revision: int = 0) -> list[Event]:
