@@ -150,7 +150,9 @@ class ResourceService:
                 raise PreconditionFailed(f"{self.resource.not_found}, so If-Match cannot hold")
             return self._hooks.shown(await self._create(draft)), True
         draft = await self._hooks.prepare(replace(draft, document=replace(draft.document, tags=present.tags)))
-        document = await self._store.replace(draft.document, expected=expected or present.revision)
+        document = await self._store.replace(
+            draft.document, expected=present.revision if expected is None else expected
+        )
         await self._hooks.written(draft, document)
         return self._hooks.shown(document), False
 
@@ -199,7 +201,7 @@ class ResourceService:
             raise NotFound(self.resource.texts.delete_not_found)
         await self._hooks.deleting(document)
         try:
-            await self._store.delete(key, expected=expected or document.revision)
+            await self._store.delete(key, expected=document.revision if expected is None else expected)
         except DocumentMissing as error:
             raise NotFound(self.resource.texts.delete_not_found) from error
         except HasChildren as error:
