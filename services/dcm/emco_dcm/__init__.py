@@ -1,1 +1,1 @@
-"""TODO"""
+"""Logical clouds: groups of clusters that deployments go to (spec dcm)."""

@@ -1,0 +1,164 @@
+"""What may be done with a logical cloud in which situation: the tables of spec dcm 5.1, 5.5 and 4.1. Pure.
+
+A situation joins what was asked for (the state) with what rsync says of it (the status of the context), so that an
+operation that rsync has not taken up yet, and one that was stopped, count as what they are (defects 13, 14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from emco_common.appcontext import ContextState
+from emco_common.errors import BadRequest, Conflict, EmcoError
+from emco_common.lifecycle import State, StateInfo
+
+
+class Situation(StrEnum):
+    NEVER = "never instantiated"
+    INSTANTIATING = "instantiating"
+    INSTANTIATED = "instantiated"
+    INSTANTIATE_FAILED = "instantiate failed or stopped"
+    TERMINATING = "terminating"
+    TERMINATE_STOPPED = "terminate stopped"
+    TERMINATED = "terminated"
+    TERMINATE_FAILED = "terminate failed"
+
+
+class Operation(StrEnum):
+    INSTANTIATE = "instantiate"
+    TERMINATE = "terminate"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+_TAKEN_UP: Mapping[str | None, Situation] = {
+    ContextState.INSTANTIATING: Situation.INSTANTIATING,
+    ContextState.UPDATING: Situation.INSTANTIATING,
+    ContextState.INSTANTIATED: Situation.INSTANTIATED,
+    ContextState.UPDATED: Situation.INSTANTIATED,
+    ContextState.INSTANTIATE_FAILED: Situation.INSTANTIATE_FAILED,
+    ContextState.UPDATE_FAILED: Situation.INSTANTIATE_FAILED,
+    ContextState.TERMINATING: Situation.TERMINATING,
+    ContextState.TERMINATED: Situation.TERMINATED,
+    ContextState.TERMINATE_FAILED: Situation.TERMINATE_FAILED,
+}
+_LEAVING = frozenset({Situation.TERMINATING, Situation.TERMINATED, Situation.TERMINATE_FAILED})
+_UNDER_WAY = frozenset({Situation.INSTANTIATING, Situation.TERMINATING})
+
+
+def situation_of(info: StateInfo, status: str | None, *, exists: bool = True) -> Situation:
+    """``status`` is that of the present context, ``None`` before rsync has seen it; ``exists`` whether it is there."""
+    if not info.instance:
+        return Situation.NEVER
+    if not exists:
+        return Situation.TERMINATED
+    said = _TAKEN_UP.get(status, Situation.INSTANTIATING)
+    match info.state:
+        case State.TERMINATED:
+            return said if said in _LEAVING else Situation.TERMINATING
+        case State.INSTANTIATE_STOPPED if said is Situation.INSTANTIATING:
+            return Situation.INSTANTIATE_FAILED
+        case State.TERMINATE_STOPPED if said is not Situation.TERMINATED:
+            return Situation.TERMINATE_STOPPED
+    return said
+
+
+def is_pending(info: StateInfo, status: str | None) -> bool:
+    """Whether what was asked for last is still to be handed to rsync."""
+    if info.state is State.TERMINATED:
+        return _TAKEN_UP.get(status, Situation.INSTANTIATING) not in _LEAVING
+    return info.state in (State.INSTANTIATED, State.UPDATED) and status is None
+
+
+def check(operation: Operation, situation: Situation) -> None:
+    """Raises ``Conflict`` with the known text unless ``operation`` is possible."""
+    text = _REFUSALS[operation].get(situation)
+    if text is not None:
+        raise Conflict(text)
+
+
+_NOT_INSTANTIATED = "The Logical Cloud is not instantiated"
+_BEING_TERMINATED = "The Logical Cloud can't be re-instantiated yet, it is being terminated"
+_FAILED_TERMINATING = "The Logical Cloud has failed terminating, please delete the Logical Cloud"
+_CANNOT_DELETE_YET = "The Logical Cloud can't be deleted yet, it is being terminated"
+
+_REFUSALS: Mapping[Operation, Mapping[Situation, str]] = {
+    Operation.INSTANTIATE: {
+        Situation.INSTANTIATING: "The Logical Cloud is already instantiating",
+        Situation.INSTANTIATED: "The Logical Cloud is already instantiated",
+        Situation.INSTANTIATE_FAILED: (
+            "The Logical Cloud has failed instantiating before, please terminate and try again"
+        ),
+        Situation.TERMINATING: _BEING_TERMINATED,
+        Situation.TERMINATE_STOPPED: _BEING_TERMINATED,
+        Situation.TERMINATE_FAILED: _FAILED_TERMINATING,
+    },
+    Operation.TERMINATE: {
+        Situation.NEVER: _NOT_INSTANTIATED,
+        Situation.INSTANTIATING: "The Logical Cloud is still instantiating",
+        Situation.TERMINATING: "The Logical Cloud is already being terminated",
+        Situation.TERMINATED: "The Logical Cloud has already been terminated",
+        Situation.TERMINATE_FAILED: _FAILED_TERMINATING,
+    },
+    Operation.UPDATE: {
+        situation: _NOT_INSTANTIATED for situation in Situation if situation is not Situation.INSTANTIATED
+    },
+    Operation.DELETE: {
+        Situation.INSTANTIATING: "The Logical Cloud is instantiating, please wait and then terminate",
+        Situation.INSTANTIATED: "The Logical Cloud is instantiated, please terminate first",
+        Situation.INSTANTIATE_FAILED: (
+            "The Logical Cloud has failed instantiating, for safety please terminate and try again"
+        ),
+        Situation.TERMINATING: _CANNOT_DELETE_YET,
+        Situation.TERMINATE_STOPPED: _CANNOT_DELETE_YET,
+    },
+}
+
+
+def stopped(state: State, situation: Situation) -> State:
+    """The state that stopping leads to (5.5). Raises with the known text, which ends in a colon and a blank."""
+    error = _UNSTOPPABLE.get(state)
+    if error is not None:
+        raise error[0](error[1])
+    if situation not in _UNDER_WAY:
+        raise Conflict("LogicalCloud is not instantiating or terminating: ")
+    return State.TERMINATE_STOPPED if state is State.TERMINATED else State.INSTANTIATE_STOPPED
+
+
+_INVALID = (BadRequest, "LogicalCloud is in an invalid state: ")
+_UNSTOPPABLE: Mapping[State, tuple[type[EmcoError], str]] = {
+    State.CREATED: (Conflict, "LogicalCloud has not been asked to instantiate: "),
+    State.INSTANTIATE_STOPPED: (Conflict, "LogicalCloud instantiation already stopped: "),
+    State.TERMINATE_STOPPED: (Conflict, "LogicalCloud termination already stopped: "),
+    State.APPROVED: _INVALID,
+    State.APPLIED: _INVALID,
+}
+
+
+def check_reference_added(situation: Situation) -> None:
+    """Spec dcm 4.1 rule 2."""
+    if situation not in (Situation.NEVER, Situation.INSTANTIATED, Situation.TERMINATED):
+        raise Conflict(
+            "Cluster References cannot be added/removed unless the Logical Cloud is fully Instantiated or Terminated"
+        )
+
+
+def check_reference_removed(situation: Situation) -> None:
+    """Spec dcm 4.1 rule 4."""
+    text = _REFERENCE_KEPT.get(situation)
+    if text is not None:
+        raise Conflict(f"Can't remove Cluster Reference: the Logical Cloud {text}")
+
+
+_REFERENCE_KEPT: Mapping[Situation, str] = {
+    Situation.TERMINATING: "is being terminated",
+    Situation.TERMINATE_STOPPED: "is being terminated",
+    Situation.INSTANTIATING: "is instantiating, please wait and then terminate.",
+    Situation.INSTANTIATE_FAILED: "has failed instantiating, for safety please terminate and try again",
+}
+
+
+def is_at_rest(situation: Situation) -> bool:
+    """Nothing of the cloud is on any cluster, so that what it is may still change (defect 15)."""
+    return situation in (Situation.NEVER, Situation.TERMINATED)

@@ -1,0 +1,82 @@
+"""Routes of dcm that are no plain resources: actions and status of a logical cloud (spec dcm 2, 5, 9)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import Response
+
+from emco_common.resources.router import build_router
+from emco_common.resources.service import Hooks
+from emco_common.status import LOGICAL_CLOUD as DIALECT
+from emco_common.store.api import DocumentStore, Key
+from emco_common.web.answers import empty, encoded
+from emco_dcm.clouds import Clouds
+from emco_dcm.operations import LogicalClouds
+from emco_dcm.resources import CLUSTER_REFERENCE, LOGICAL_CLOUD
+from emco_dcm.schemas import LogicalCloud
+from emco_dcm.status import CloudStatus
+
+
+def _cloud_key(project: Annotated[str, Path()], logicalCloud: Annotated[str, Path()]) -> Key:
+    return {"project": project, "logicalCloud": logicalCloud}
+
+
+CloudKey = Annotated[Key, Depends(_cloud_key)]
+
+
+def lifecycle_router(operations: LogicalClouds, status: CloudStatus) -> APIRouter:
+    router = APIRouter(prefix=LOGICAL_CLOUD.item_path, tags=["Logical Cloud lifecycle"])
+    refused: dict[int | str, dict[str, Any]] = {
+        400: {"description": "No cluster references, a deployment uses the cloud, or an invalid query"},
+        404: {"description": LOGICAL_CLOUD.not_found},
+        409: {"description": "Not possible in the present state"},
+        422: {"description": "The level is not supported"},
+        503: {"description": "rsync, the store or the bus is away"},
+    }
+
+    @router.post("/instantiate", status_code=202, responses=refused, summary="Make the cloud usable by deployments")
+    async def instantiate(key: CloudKey) -> Response:
+        await operations.instantiate(key)
+        return empty(202)
+
+    @router.post("/terminate", status_code=202, responses=refused, summary="Remove the cloud from its clusters")
+    async def terminate(key: CloudKey) -> Response:
+        await operations.terminate(key)
+        return empty(202)
+
+    @router.post(
+        "/update",
+        status_code=202,
+        response_model=LogicalCloud,
+        responses=refused,
+        summary="Bring changed cluster references into force",
+    )
+    async def update(key: CloudKey) -> Response:
+        cloud = await operations.update(key)
+        return encoded(cloud.document.body, 202)
+
+    @router.post("/stop", responses=refused, summary="Leave off what is under way")
+    async def stop(key: CloudKey) -> Response:
+        await operations.stop(key)
+        return empty(200)
+
+    parameters = {"parameters": DIALECT.openapi()}
+
+    @router.get("/status", responses=refused, openapi_extra=parameters, summary="Where the cloud stands")
+    async def read_status(key: CloudKey, request: Request) -> Response:
+        return encoded(await status.answer(key, request.query_params.multi_items()))
+
+    return router
+
+
+def references_router(store: DocumentStore, clouds: Clouds, hooks: Hooks) -> APIRouter:
+    """Cluster references, of which every call asks for the cloud before it looks at the body (4.1 rule 1)."""
+
+    async def of_a_known_cloud(key: CloudKey) -> None:
+        await clouds.read(key)
+
+    router = APIRouter(dependencies=[Depends(of_a_known_cloud)])
+    router.include_router(build_router(CLUSTER_REFERENCE, store, hooks))
+    return router
