@@ -31,7 +31,7 @@ class ApplyConflict(Exception):
     """Others own what would change, and the applier does not force."""
 
     def __init__(self, contested: Sequence[Contested]) -> None:
-        self.contested = sorted(contested, key=lambda c: (str(c.holder), c.path))
+        self.contested = sorted(contested, key=lambda c: (str(c.holder), _reading_order(c.path)))
         super().__init__(_message(self.contested))
 
 
@@ -143,6 +143,12 @@ def _key_members(path: Path) -> frozenset[str]:
     if path and path[-1].startswith("k:"):
         return frozenset(json.loads(path[-1][2:]))
     return frozenset()
+
+
+def _reading_order(path: Path) -> tuple[tuple[bool, str], ...]:
+    """Fields before what lies deeper, as field sets are walked."""
+    last = len(path) - 1
+    return tuple((place < last, element) for place, element in enumerate(path))
 
 
 def _message(contested: Sequence[Contested]) -> str:

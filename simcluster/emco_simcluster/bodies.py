@@ -10,8 +10,8 @@ import yaml
 
 from emco_simcluster import errors
 from emco_simcluster.errors import Cause
+from emco_simcluster.incoming import APPLY_PATCH, Options
 from emco_simcluster.tls import User
-from emco_simcluster.writes import APPLY_PATCH, Options
 
 Json = dict[str, Any]
 
@@ -83,4 +83,5 @@ def write_options(query: Mapping[str, str], *, agent: str, user: User, apply: bo
         groups=user.groups,
         dry_run=bool(dry_run),
         force=force,
+        strict=query.get("fieldValidation") == "Strict",
     )

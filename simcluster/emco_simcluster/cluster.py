@@ -23,6 +23,7 @@ from emco_simcluster.controllers.world import World, controller_of
 from emco_simcluster.deletes import Deleter
 from emco_simcluster.discovery import VERSION
 from emco_simcluster.faults import Faults
+from emco_simcluster.incoming import Options
 from emco_simcluster.kinds import Kind, KindTable, built_in_kinds
 from emco_simcluster.listener import Listener
 from emco_simcluster.network import Network
@@ -30,7 +31,7 @@ from emco_simcluster.server import ApiServer
 from emco_simcluster.storage import Change, Store
 from emco_simcluster.tls import Authority, Pair, User, server_context
 from emco_simcluster.verbs import Verbs
-from emco_simcluster.writes import Options, Writer
+from emco_simcluster.writes import Writer
 
 Json = dict[str, Any]
 log = structlog.get_logger()

@@ -28,6 +28,8 @@ def with_defaults(kind: Kind, obj: Json) -> Json:
     if kind.custom:
         return obj
     obj = normalised(obj)
+    if "status" in kind.subresources:
+        obj.setdefault("status", normalised(_STATUS.get(kind.kind, {})))
     fill = _FILL.get(kind.kind)
     if fill is not None:
         fill(obj)
@@ -165,7 +167,6 @@ def _service(obj: Json) -> None:
         _set(spec, externalTrafficPolicy="Cluster")
     if spec["type"] == "LoadBalancer":
         _set(spec, allocateLoadBalancerNodePorts=True)
-    _set(obj, status={"loadBalancer": {}})
 
 
 def _claim(obj: Json) -> None:
@@ -210,6 +211,15 @@ def _network_policy(obj: Json) -> None:
     spec = _ensure(obj, "spec")
     _set(spec, policyTypes=["Ingress", "Egress"] if spec.get("egress") else ["Ingress"])
 
+
+_STATUS: Mapping[str, Json] = {
+    "Service": {"loadBalancer": {}},
+    "Ingress": {"loadBalancer": {}},
+    "ReplicaSet": {"replicas": 0},
+    "StatefulSet": {"replicas": 0, "availableReplicas": 0},
+    "DaemonSet": {"currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0},
+    "PodDisruptionBudget": {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
+}
 
 _FILL: Mapping[str, Callable[[Json], None]] = {
     "Pod": _pod,

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from emco_simcluster.shapes import BUILT_IN_SHAPES, OBJECT, Shape, shape_of_schema
+from emco_simcluster.built_in import BUILT_IN_SHAPES
+from emco_simcluster.shapes import OBJECT, Shape, shape_of_schema
 
 Json = dict[str, Any]
 ResourceKey = tuple[str, str]

@@ -17,6 +17,10 @@ class PatchError(ValueError):
     """The patch does not fit the object, or is no patch."""
 
 
+class MergeKeyMissing(PatchError):
+    """An element of a keyed list does not name its key."""
+
+
 def merge_patch(target: Any, patch: Any) -> Any:
     """RFC 7386: null removes, maps merge, everything else replaces."""
     if not isinstance(patch, dict):
@@ -170,7 +174,7 @@ def _strategic_list(target: Any, patch: list[Any], shape: Shape) -> list[Any]:
     key = shape.keys[0]
     for item in patch:
         if not isinstance(item, dict) or key not in item:
-            raise PatchError(f"map: {item} does not contain declared merge key: {key}")
+            raise MergeKeyMissing(f"map: {item} does not contain declared merge key: {key}")
         same = [i for i, known in enumerate(current) if known.get(key) == item[key]]
         if item.get("$patch") == "delete":
             current = [known for i, known in enumerate(current) if i not in same]

@@ -15,13 +15,13 @@ from aiohttp import web
 from emco_simcluster import discovery, errors
 from emco_simcluster.errors import ApiError
 from emco_simcluster.faults import Faults, Outage, Rule
+from emco_simcluster.incoming import APPLY_PATCH
 from emco_simcluster.kinds import KindTable
 from emco_simcluster.reads import Watch
 from emco_simcluster.routes import Target, find, parts_of, verb_of
 from emco_simcluster.storage import Store, encode
 from emco_simcluster.tls import User, user_of
 from emco_simcluster.verbs import Call, Reply, Verbs
-from emco_simcluster.writes import APPLY_PATCH
 
 log = structlog.get_logger()
 

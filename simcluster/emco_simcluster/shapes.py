@@ -1,8 +1,8 @@
-"""How values merge: which lists are keyed maps or sets, and which values are atomic.
+"""How values merge, and of what type they are: which lists are keyed maps or sets, and which values are atomic.
 
 A ``Shape`` describes one value, as far as server-side apply and strategic merge patch must know it. What is not
-described merges by the default of Kubernetes: maps by key, lists as a whole. Custom kinds take their shapes from the
-``x-kubernetes-list-type`` and ``x-kubernetes-map-type`` marks of their schema.
+described merges by the default of Kubernetes: maps by key, lists as a whole. ``built_in`` has the shapes of built-in
+kinds; custom ones take theirs from the ``x-kubernetes-list-type`` and ``x-kubernetes-map-type`` marks of their schema.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """``keys``: the list is a map by these members; ``unique``: the list is a set; ``atomic``: it is replaced whole."""
+    """One value. ``keys``: the list is a map by these members; ``unique``: it is a set; ``atomic``: replaced whole.
+
+    ``type`` is ``string``, ``integer``, ``boolean``, ``map``, ``list`` or unknown; a ``closed`` map has no members
+    besides its ``fields``.
+    """
 
     fields: Mapping[str, Shape] = field(default_factory=dict)
     values: Shape | None = None
@@ -25,6 +29,8 @@ class Shape:
     key_defaults: Mapping[str, Any] = field(default_factory=dict)
     unique: bool = False
     atomic: bool = False
+    type: str = ""
+    closed: bool = False
 
     def member(self, name: str) -> Shape:
         """The shape of a member of this map."""
@@ -42,83 +48,28 @@ class Shape:
 
 PLAIN = Shape()
 ATOMIC = Shape(atomic=True)
-SET = Shape(unique=True)
+STRING, INTEGER, BOOLEAN = Shape(type="string"), Shape(type="integer"), Shape(type="boolean")
+STRINGS = Shape(type="list", item=STRING)
+SET = Shape(unique=True, type="list", item=STRING)
+TEXTS = Shape(type="map", values=STRING)
 
 
-def _map_list(*keys: str, item: Shape = PLAIN, **defaults: Any) -> Shape:
-    return Shape(keys=keys, item=item, key_defaults=defaults)
+def map_list(*keys: str, item: Shape = PLAIN, **defaults: Any) -> Shape:
+    """A list that is a map by some members of its elements; ``defaults`` of members that may be left out."""
+    return Shape(keys=keys, item=item, key_defaults=defaults, type="list")
 
 
-def _struct(**fields: Shape) -> Shape:
-    return Shape(fields=fields)
+def struct(**fields: Shape) -> Shape:
+    """A map of which some members are described."""
+    return Shape(fields=fields, type="map")
 
 
-METADATA = _struct(ownerReferences=_map_list("uid", item=ATOMIC), finalizers=SET)
-CONDITIONS = _map_list("type")
-STATUS = _struct(conditions=CONDITIONS)
-OBJECT = _struct(metadata=METADATA, status=STATUS)
-
-_KEY_REFERENCE = _struct(configMapKeyRef=ATOMIC, secretKeyRef=ATOMIC, fieldRef=ATOMIC, resourceFieldRef=ATOMIC)
-_CONTAINER = _struct(
-    env=_map_list("name", item=_struct(valueFrom=_KEY_REFERENCE)),
-    ports=_map_list("containerPort", "protocol", protocol="TCP"),
-    volumeMounts=_map_list("mountPath"),
-    volumeDevices=_map_list("devicePath"),
-    resources=_struct(claims=_map_list("name")),
-    resizePolicy=ATOMIC,
+METADATA = struct(
+    ownerReferences=map_list("uid", item=ATOMIC), finalizers=SET, labels=TEXTS, annotations=TEXTS, name=STRING
 )
-_CONTAINERS = _map_list("name", item=_CONTAINER)
-POD_SPEC = _struct(
-    containers=_CONTAINERS,
-    initContainers=_CONTAINERS,
-    ephemeralContainers=_CONTAINERS,
-    volumes=_map_list("name"),
-    imagePullSecrets=_map_list("name"),
-    hostAliases=_map_list("ip"),
-    topologySpreadConstraints=_map_list("topologyKey", "whenUnsatisfiable"),
-    resourceClaims=_map_list("name"),
-    schedulingGates=_map_list("name"),
-    nodeSelector=ATOMIC,
-)
-_POD_TEMPLATE = _struct(metadata=METADATA, spec=POD_SPEC)
-_WORKLOAD = _struct(selector=ATOMIC, template=_POD_TEMPLATE)
-_JOB = _struct(selector=ATOMIC, template=_POD_TEMPLATE)
-
-
-def _object(spec: Shape = PLAIN, status: Shape = STATUS, **members: Shape) -> Shape:
-    return _struct(metadata=METADATA, spec=spec, status=status, **members)
-
-
-BUILT_IN_SHAPES: Mapping[str, Shape] = {
-    "Namespace": _object(_struct(finalizers=ATOMIC)),
-    "Pod": _object(POD_SPEC, _struct(conditions=CONDITIONS, podIPs=_map_list("ip"))),
-    "PodTemplate": _struct(metadata=METADATA, template=_POD_TEMPLATE),
-    "ReplicationController": _object(_struct(selector=ATOMIC, template=_POD_TEMPLATE)),
-    "Deployment": _object(_WORKLOAD),
-    "ReplicaSet": _object(_WORKLOAD),
-    "StatefulSet": _object(_WORKLOAD),
-    "DaemonSet": _object(_WORKLOAD),
-    "Job": _object(_JOB),
-    "CronJob": _object(_struct(jobTemplate=_object(_JOB)), _struct(active=ATOMIC)),
-    "Service": _object(
-        _struct(ports=_map_list("port", "protocol", protocol="TCP"), selector=ATOMIC),
-        _struct(conditions=CONDITIONS, loadBalancer=_struct(ingress=ATOMIC)),
-    ),
-    "ServiceAccount": _object(secrets=_map_list("name"), imagePullSecrets=ATOMIC),
-    "PersistentVolumeClaim": _object(_struct(selector=ATOMIC, dataSource=ATOMIC)),
-    "PersistentVolume": _object(_struct(claimRef=PLAIN, nodeAffinity=PLAIN)),
-    "Node": _object(_struct(podCIDRs=SET), _struct(conditions=CONDITIONS, addresses=_map_list("type"), images=ATOMIC)),
-    "NetworkPolicy": _object(_struct(podSelector=ATOMIC)),
-    "PodDisruptionBudget": _object(_struct(selector=ATOMIC)),
-    "RoleBinding": _object(roleRef=ATOMIC),
-    "ClusterRoleBinding": _object(roleRef=ATOMIC),
-    "ClusterRole": _object(aggregationRule=_struct(clusterRoleSelectors=ATOMIC)),
-    "MutatingWebhookConfiguration": _object(webhooks=_map_list("name")),
-    "ValidatingWebhookConfiguration": _object(webhooks=_map_list("name")),
-    "CustomResourceDefinition": _object(status=_struct(conditions=CONDITIONS)),
-    "Endpoints": _object(subsets=ATOMIC),
-    "EndpointSlice": _object(endpoints=ATOMIC, ports=ATOMIC),
-}
+CONDITIONS = map_list("type")
+STATUS = struct(conditions=CONDITIONS)
+OBJECT = struct(metadata=METADATA, status=STATUS)
 
 
 def shape_of_schema(schema: Json) -> Shape:

@@ -8,13 +8,14 @@ from typing import Any
 
 from emco_simcluster import bodies, errors
 from emco_simcluster.deletes import DeleteOptions, Deleter
+from emco_simcluster.incoming import APPLY_PATCH, Options, patched_with
 from emco_simcluster.kinds import REVIEWS
 from emco_simcluster.reads import list_body, selection
 from emco_simcluster.routes import Target
 from emco_simcluster.scale import scale_of, with_scale
 from emco_simcluster.storage import Store, encode
 from emco_simcluster.tls import User
-from emco_simcluster.writes import APPLY_PATCH, Options, Writer, Written, patched_with
+from emco_simcluster.writes import Writer, Written
 
 Json = dict[str, Any]
 
@@ -111,7 +112,7 @@ class Verbs:
         else:
             wanted = patched_with(call.media, current, bodies.document(call.body, call.media), kind)
         body = with_scale(kind, entry.obj, wanted)
-        written = self.writer.update(kind, target.space, target.name, body, options=options)
+        written = self.writer.update(kind, target.space, target.name, body, options=options, subresource="scale")
         return Reply(200, encode(scale_of(kind, written.entry.obj)))
 
     def _delete(self, call: Call) -> Reply:

@@ -61,10 +61,11 @@ class Workloads:
         elif current.obj["spec"].get("replicas") != wanted:
             self._world.set_spec(_place(("apps", "replicasets"), current), replicas=wanted)
         ready = int((current.obj.get("status") or {}).get("readyReplicas", 0))
-        if ready >= wanted or obj["spec"]["strategy"].get("type") == "Recreate":
-            for old in sets:
-                if old.obj["metadata"]["name"] != current.obj["metadata"]["name"]:
-                    self._world.set_spec(_place(("apps", "replicasets"), old), replicas=0)
+        at_once = ready >= wanted or obj["spec"]["strategy"].get("type") == "Recreate"
+        for old in sets:
+            idle = not (old.obj.get("status") or {}).get("readyReplicas")
+            if old.obj["metadata"]["name"] != current.obj["metadata"]["name"] and (at_once or idle):
+                self._world.set_spec(_place(("apps", "replicasets"), old), replicas=0)
         revision_text = {_REVISION: _annotation(current.obj, _REVISION)}
         self._world.set_status(place, self._deployment_status(obj, current, sets), annotations=revision_text)
 

@@ -12,9 +12,10 @@ import structlog
 
 from emco_simcluster.deletes import DeleteOptions, Deleter
 from emco_simcluster.kinds import Kind, KindTable
+from emco_simcluster.parts import has_generation
 from emco_simcluster.storage import Entry, Place, Store
 from emco_simcluster.tls import Authority
-from emco_simcluster.writes import Writer, has_generation
+from emco_simcluster.writes import Writer
 
 Json = dict[str, Any]
 log = structlog.get_logger()
