@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 
 _SECRET_WORDS = (
     "password",
@@ -31,7 +32,7 @@ def configure_logging(level: str = "info", *, stream: TextIO | None = None, huma
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),  # locals hold secrets
             mask_secrets,
             structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(),
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from pydantic import SecretStr
 
 from emco_clm.app import create_service
 from emco_clm.settings import ClmSettings
-from emco_common.runtime import Deps, open_deps, wall_clock
+from emco_common.runtime import Deps, Service, open_deps, wall_clock
 
 PROVIDERS = "/v2/cluster-providers"
 CLUSTERS = f"{PROVIDERS}/p/clusters"
@@ -29,11 +30,17 @@ class Clm:
     client: httpx.AsyncClient
     deps: Deps
     data: Path
+    service: Service
 
     async def post(self, path: str, body: Any, *, expect: int = 201) -> httpx.Response:
         answer = await self.client.post(path, json=body)
         assert answer.status_code == expect, answer.text
         return answer
+
+    async def background_done(self) -> None:
+        """Returns when what clm does once after its start is done."""
+        async with asyncio.timeout(10):
+            await asyncio.gather(*self.service._tasks)
 
     async def provider(self, name: str = "p") -> None:
         await self.post(PROVIDERS, {"metadata": {"name": name}})
@@ -64,7 +71,7 @@ async def serving_clm(
         service = create_service(given, deps)
         await service.start()
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.http_port}", timeout=30) as client:
-            yield Clm(client, deps, folder)
+            yield Clm(client, deps, folder, service)
         await service.stop()
 
 
