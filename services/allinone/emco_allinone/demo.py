@@ -103,8 +103,8 @@ class _Demo:
     async def emcoctl(self, command: str, file: str) -> None:
         """Run emcoctl with one file of the example. Raises ``DemoFailed`` with its output."""
         await self._call(
-            *(sys.executable, "-m", "emco_emcoctl.main", "--config", "emco-cfg.yaml"),
-            *(command, "-v", "values.yaml", "-w", "0.5", "-f", str(EXAMPLE / file)),
+            *(sys.executable, "-m", "emco_emcoctl", "--config", "emco-cfg.yaml"),
+            *(command, "-v", "values.yaml", "-w", "1" if command == "delete" else "0", "-f", str(EXAMPLE / file)),
         )
 
     def _write_files(self) -> None:

@@ -44,8 +44,14 @@ def serve(service: str, config: Path) -> None:
 
 
 @cli.command()
-@click.option("--edge", type=click.Path(exists=True, path_type=Path, resolve_path=True), help="Kubeconfig of a real edge cluster.")
-@click.option("--cloud", type=click.Path(exists=True, path_type=Path, resolve_path=True), help="Kubeconfig of a real cloud cluster.")
+@click.option(
+    "--edge", type=click.Path(exists=True, path_type=Path, resolve_path=True), help="Kubeconfig of a real edge cluster."
+)
+@click.option(
+    "--cloud",
+    type=click.Path(exists=True, path_type=Path, resolve_path=True),
+    help="Kubeconfig of a real cloud cluster.",
+)
 @click.option("--keep", is_flag=True, help="Leave everything running and print the addresses.")
 @click.option("--log-level", default="error", show_default=True)
 def demo(edge: Path | None, cloud: Path | None, keep: bool, log_level: str) -> None:
