@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any, Self
 
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
 
 from emco_common.contextbus.api import BusUnavailable, Compacted, Compare, Event, LeaseLost, Put
 from emco_common.contextbus.etcd import EtcdBus, Tls
@@ -440,6 +441,16 @@ async def test_mutual_tls_refuses_everyone_else(etcd_server: Serve) -> None:
                 await server.connect(tls=tls, deadline=0.4)
         with pytest.raises(BusUnavailable):
             await EtcdBus.connect(server.endpoints, deadline=0.4)
+
+
+# The process around us
+
+
+def test_another_etcd_library_may_live_in_the_same_process() -> None:
+    theirs = descriptor_pb2.FileDescriptorProto(name="rpc.proto", package="etcdserverpb")
+    for name in ("RangeRequest", "WatchRequest", "ResponseHeader"):
+        theirs.message_type.add(name=name)
+    descriptor_pool.Default().AddSerializedFile(theirs.SerializeToString())
 
 
 # Closing

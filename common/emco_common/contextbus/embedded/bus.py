@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from emco_common.contextbus.api import BusUnavailable, Compare, Delete, Entry, Event, Lease, Put, Range
-from emco_common.contextbus.embedded import ledger
+from emco_common.contextbus.embedded import queries
 from emco_common.contextbus.embedded.hub import Hub, Subscription
 from emco_common.contextbus.embedded.lease import EmbeddedLease
-from emco_common.contextbus.embedded.ledger import GrantLease, Ledger, Outcome, RevokeLease, Transact
+from emco_common.contextbus.embedded.ledger import GrantLease, Ledger, Outcome, Request, RevokeLease, Transact
 from emco_common.contextbus.embedded.reader import Reader
 from emco_common.contextbus.embedded.writer import Writer
 from emco_common.contextbus.limits import check_transaction, key_bytes, prefix_bytes
@@ -87,7 +87,7 @@ class EmbeddedBus:
                     file, durable = Path(path), True
                     file.parent.mkdir(parents=True, exist_ok=True)
                 cleanup.enter_context(_only_process(file))
-                connection = ledger.connect(file, durable=durable)
+                connection = queries.connect(file, durable=durable)
                 book = cleanup.enter_context(closing(Ledger(connection, history=history)))
             except (OSError, sqlite3.Error) as error:
                 raise BusUnavailable(f"the context bus cannot use {path}: {error}") from error
@@ -101,11 +101,11 @@ class EmbeddedBus:
 
     async def get(self, key: str) -> Entry | None:
         key_bytes(key)
-        return await self._read(partial(ledger.read_entry, key=key))
+        return await self._read(partial(queries.read_entry, key=key))
 
     async def range(self, prefix: str, *, keys_only: bool = False, limit: int = 0) -> Range:
         prefix_bytes(prefix)
-        return await self._read(partial(ledger.read_range, prefix=prefix, keys_only=keys_only, limit=limit))
+        return await self._read(partial(queries.read_range, prefix=prefix, keys_only=keys_only, limit=limit))
 
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
         outcome = await self._transact([Put(key, value, lease)])
@@ -159,7 +159,7 @@ class EmbeddedBus:
             events = [event for event in subscription.take() if event.entry.mod_revision > position]
             return events, events[-1].entry.mod_revision if events else position
         subscription.catch_up()
-        history = partial(ledger.read_history, prefix=prefix, start=position + 1, limit=_REPLAY)
+        history = partial(queries.read_history, prefix=prefix, start=position + 1, limit=_REPLAY)
         events, covered, complete = await self._read(history)
         subscription.behind = subscription.behind or not complete
         return events, covered
@@ -176,7 +176,7 @@ class EmbeddedBus:
         if not self._closed:
             await self._write(RevokeLease(lease))
 
-    async def _write(self, request: ledger.Request) -> Outcome:
+    async def _write(self, request: Request) -> Outcome:
         self._check_open()
         return await self._within_deadline(self._writer.submit(request))
 

@@ -10,11 +10,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from emco_common.contextbus.api import (
     BusUnavailable,
-    Compacted,
     Compare,
     Delete,
     Entry,
@@ -22,9 +20,9 @@ from emco_common.contextbus.api import (
     EventType,
     LeaseLost,
     Put,
-    Range,
 )
-from emco_common.contextbus.limits import key_bytes, prefix_bytes, prefix_end
+from emco_common.contextbus.embedded.queries import within
+from emco_common.contextbus.limits import key_bytes, prefix_bytes
 from emco_common.errors import EmcoError
 
 _SCHEMA = """
@@ -77,14 +75,6 @@ class Batch:
     outcomes: list[Outcome | EmcoError] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     revision: int = 0
-
-
-def connect(path: Path, *, durable: bool) -> sqlite3.Connection:
-    """A connection to the file; ``durable`` makes a commit wait until the disk has it."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
-    return connection
 
 
 class Ledger:
@@ -178,7 +168,7 @@ class Ledger:
             return self._connection.execute(
                 "SELECT key, id, mod_revision FROM live WHERE key = ?", (key_bytes(delete.key),)
             ).fetchall()
-        where, bounds = _within(prefix_bytes(delete.key))
+        where, bounds = within(prefix_bytes(delete.key))
         return self._connection.execute(
             f"SELECT key, id, mod_revision FROM live WHERE {where} ORDER BY key", bounds
         ).fetchall()
@@ -236,67 +226,3 @@ class Ledger:
         )
         self._floor = floor
         self._compact_at = last + self._history // 2 + 1
-
-
-def read_entry(connection: sqlite3.Connection, key: str) -> Entry | None:
-    row = connection.execute(
-        "SELECT value, live.create_revision, live.mod_revision, live.lease"
-        " FROM live JOIN log USING (id) WHERE live.key = ?",
-        (key_bytes(key),),
-    ).fetchone()
-    return Entry(key, *row) if row else None
-
-
-def read_range(connection: sqlite3.Connection, prefix: str, *, keys_only: bool, limit: int) -> Range:
-    """Entries and revision of one moment."""
-    where, bounds = _within(prefix_bytes(prefix))
-    columns = "live.key, {}, live.create_revision, live.mod_revision, live.lease"
-    source = "FROM live" if keys_only else "FROM live JOIN log USING (id)"
-    query = (
-        f"SELECT {columns.format('NULL' if keys_only else 'value')} {source} WHERE {where} ORDER BY live.key LIMIT ?"
-    )
-    connection.execute("BEGIN")
-    try:
-        (revision,) = connection.execute("SELECT revision FROM state").fetchone()
-        rows = connection.execute(query, (*bounds, limit or -1)).fetchall()
-    finally:
-        connection.execute("COMMIT")
-    return Range(tuple(Entry(row[0].decode(), row[1] or b"", *row[2:]) for row in rows), revision)
-
-
-def read_history(
-    connection: sqlite3.Connection, prefix: str, *, start: int, limit: int
-) -> tuple[list[Event], int, bool]:
-    """Events below ``prefix`` from revision ``start`` on, the last revision they cover, and whether that is all.
-
-    About ``limit`` events at a time, revisions never split. Raises ``Compacted`` when ``start`` is below the floor.
-    """
-    where, bounds = _within(prefix_bytes(prefix), column="key")
-    query = f"FROM log WHERE mod_revision >= ? AND {where}"
-    connection.execute("BEGIN")
-    try:
-        revision, floor = connection.execute("SELECT revision, floor FROM state").fetchone()
-        if start < floor:
-            raise Compacted(f"revision {start} of the context bus is compacted, the oldest kept is {floor}")
-        more = connection.execute(
-            f"SELECT mod_revision {query} ORDER BY mod_revision, id LIMIT 1 OFFSET ?", (start, *bounds, limit)
-        ).fetchone()
-        covered = more[0] if more else max(revision, start - 1)
-        rows = connection.execute(
-            "SELECT key, value, create_revision, mod_revision, lease "
-            f"{query} AND mod_revision <= ? ORDER BY mod_revision, id",
-            (start, *bounds, covered),
-        ).fetchall()
-    finally:
-        connection.execute("COMMIT")
-    return [_event(row) for row in rows], covered, more is None
-
-
-def _event(row: tuple[bytes, bytes | None, int, int, int]) -> Event:
-    kind = EventType.DELETE if row[1] is None else EventType.PUT
-    return Event(kind, Entry(row[0].decode(), row[1] or b"", *row[2:]))
-
-
-def _within(prefix: bytes, *, column: str = "live.key") -> tuple[str, tuple[bytes, ...]]:
-    end = prefix_end(prefix)
-    return (f"{column} >= ? AND {column} < ?", (prefix, end)) if end else (f"{column} >= ?", (prefix,))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from emco_common.contextbus.api import BusUnavailable
-from emco_common.contextbus.embedded.ledger import connect
+from emco_common.contextbus.embedded.queries import connect
 
 T = TypeVar("T")
 

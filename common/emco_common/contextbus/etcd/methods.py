@@ -43,7 +43,7 @@ class Streaming(Protocol[Q_contra, R_co]):
 
 
 class Methods:
-    """One field for each method of the protocol file."""
+    """One field for each method; the paths are those of etcd's own package ``etcdserverpb``."""
 
     def __init__(self, channel: aio.Channel) -> None:
         self.range: Unary[pb.RangeRequest, pb.RangeResponse] = channel.unary_unary(
