@@ -17,6 +17,8 @@ from emco_common.errors import EmcoError
 from emco_common.log import configure_logging
 from emco_common.settings import BadSettings
 
+_KUBECONFIG = click.Path(exists=True, path_type=Path, resolve_path=True)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="emco")
