@@ -46,13 +46,13 @@ class Clm:
         await self.post(PROVIDERS, {"metadata": {"name": name}})
 
     async def register(
-        self, name: str, kubeconfig: bytes | None, *, git_ops: dict[str, str] | None = None
+        self, name: str, kubeconfig: bytes | None, *, provider: str = "p", git_ops: dict[str, str] | None = None
     ) -> httpx.Response:
         body = {"metadata": {"name": name}, "spec": {"gitOps": git_ops or {}}}
         files: dict[str, Any] = {"metadata": (None, json.dumps(body))}
         if kubeconfig is not None:
             files["file"] = ("kubeconfig", kubeconfig)
-        return await self.client.post(CLUSTERS, files=files)
+        return await self.client.post(f"{PROVIDERS}/{provider}/clusters", files=files)
 
 
 @asynccontextmanager
@@ -64,6 +64,7 @@ async def serving_clm(
         database_url=SecretStr(f"sqlite://{folder}/store.db"),
         bus_url=SecretStr(f"embedded://{folder}/bus.db"),
         data_key=SecretStr("test key"),
+        grpc_connect_timeout=0.3,
         **settings,
     )
     async with open_deps(given) as opened:
