@@ -8,6 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+
 from emco_common.contextbus.api import BusUnavailable, Compacted, EventType, Put
 from emco_common.contextbus.embedded import EmbeddedBus
 

@@ -349,13 +349,15 @@ async def test_a_user_and_password_are_enough(etcd_server: Serve) -> None:
     await bus.close()
 
 
-@pytest.mark.parametrize(("user", "password"), [("emco", "wrong"), ("nobody", "geheim"), ("", "")])
-async def test_a_refused_login_is_reported_and_keeps_the_secret(etcd_server: Serve, user: str, password: str) -> None:
+async def test_a_refused_login_is_reported_and_keeps_the_secret(etcd_server: Serve) -> None:
     server = with_users(etcd_server())
     async with asyncio.timeout(PATIENCE):
-        with pytest.raises(BusUnavailable, match=r"login|user") as caught:
-            await server.connect(user=user, password=password)
-    assert not password or password not in str(caught.value)
+        for user, password in (("emco", "wrong"), ("nobody", "geheim")):
+            with pytest.raises(BusUnavailable, match="login") as caught:
+                await server.connect(user=user, password=password)
+            assert password not in str(caught.value)
+        with pytest.raises(BusUnavailable, match="no user is configured"):
+            await server.connect()
 
 
 async def test_a_user_is_no_harm_where_no_login_is_asked_for(etcd_server: Serve) -> None:

@@ -40,13 +40,13 @@ def decoded(values: dict[str, str]) -> AppContext:
     return codec.decode(entries_of([Put(key, value.encode()) for key, value in values.items()]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(contexts())
 def test_what_was_encoded_is_decoded_the_same(made: AppContext) -> None:
     assert codec.decode(entries_of(codec.encode(made))) == made
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(contexts())
 def test_each_key_is_written_once_the_root_last_and_all_below_it(made: AppContext) -> None:
     written = [put.key for put in codec.encode(made)]
@@ -57,7 +57,7 @@ def test_each_key_is_written_once_the_root_last_and_all_below_it(made: AppContex
     assert written[0] == keys.app_order(made.id)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_nonsense_at_any_key_is_an_error_or_is_ignored(data: st.DataObject) -> None:
     made = data.draw(contexts())

@@ -26,7 +26,7 @@ _resources = st.builds(ResourceStatus, _text, _text, _flag, _flag, _text).filter
 _queues = st.lists(st.builds(QueueElement, _names, _names, st.just("") | _names), max_size=3).map(tuple)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.builds(
         ContextStatus,
