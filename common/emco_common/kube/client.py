@@ -19,8 +19,6 @@ from emco_common.kube.transport import Json, Transport
 PAGE = 500
 """Objects per page of a list."""
 
-_METADATA = "application/json;as=PartialObjectMetadata{list};g=meta.k8s.io;v=v1,application/json"
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ref:
@@ -105,16 +103,12 @@ class KubeClient:
     async def get(self, ref: Ref) -> Json:
         return await self._call("GET", ref)
 
-    async def list(
-        self, kind: Kind, *, namespace: str = "", selector: str = "", metadata_only: bool = False
-    ) -> ObjectList:
+    async def list(self, kind: Kind, *, namespace: str = "", selector: str = "") -> ObjectList:
         """Every object of a kind, read page by page; all namespaces if none is named."""
         try:
-            return await self._pages(
-                kind, namespace=namespace, selector=selector, page=PAGE, metadata_only=metadata_only
-            )
+            return await self._pages(kind, namespace=namespace, selector=selector, page=PAGE)
         except Gone:  # the first page grew too old while the others were read
-            return await self._pages(kind, namespace=namespace, selector=selector, page=0, metadata_only=metadata_only)
+            return await self._pages(kind, namespace=namespace, selector=selector, page=0)
 
     async def create(self, obj: Mapping[str, Any], *, manager: str = "", namespace: str = "") -> Json:
         """``AlreadyExists`` if the name is taken."""
@@ -209,18 +203,15 @@ class KubeClient:
             finally:
                 await lines.aclose()
 
-    async def _pages(self, kind: Kind, *, namespace: str, selector: str, page: int, metadata_only: bool) -> ObjectList:
+    async def _pages(self, kind: Kind, *, namespace: str, selector: str, page: int) -> ObjectList:
         resource = await self._discovery.resource(kind)
-        accept = _METADATA.format(list="List") if metadata_only else "application/json"
         query = {"limit": str(page)} if page else {}
         if selector:
             query["labelSelector"] = selector
         items: list[Json] = []
         while True:
             try:
-                answer = await self._transport.request(
-                    "GET", resource.path(namespace=namespace), query=query, accept=accept
-                )
+                answer = await self._transport.request("GET", resource.path(namespace=namespace), query=query)
             except UnknownKind:
                 self._discovery.forget(kind)
                 raise

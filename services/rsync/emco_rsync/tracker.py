@@ -115,16 +115,18 @@ class Tracker:
             await self._pace.sleep(GATHER_SECONDS)
             self._work.clear()
             dirty, self._dirty = self._dirty, set()
-            started = self._pace.clock()
+            spent = 0.0
             for place in dirty:
+                started = self._pace.clock()
                 try:
                     self._tell(place)
                 except Exception:
                     _log.exception("status_not_told", label=place[0], cluster=place[1])
+                spent += self._pace.clock() - started
                 await asyncio.sleep(0)
             async with self._news:
                 self._news.notify_all()
-            await self._pace.sleep(_SHARE * (self._pace.clock() - started))
+            await self._pace.sleep(_SHARE * spent)
 
     async def close(self) -> None:
         for place in list(self._followed):

@@ -1,0 +1,180 @@
+"""The whole resource synchronizer in the loop of a test: embedded store and bus, simulated clusters, real gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from emco_common.appcontext import keys, values
+from emco_common.appcontext.io import AppContextStore
+from emco_common.appcontext.model import App, AppContext, Approval, Cluster, Dependency, Meta, Resource
+from emco_common.appcontext.status import ContextStatus
+from emco_common.cloudconfig import Access, CloudConfigs
+from emco_common.contextbus.api import ContextBus
+from emco_common.contextbus.embedded.bus import EmbeddedBus
+from emco_common.rpc import installapp_pb2, installapp_pb2_grpc
+from emco_common.rpc.channels import Channels
+from emco_common.runtime import Deps, Service
+from emco_common.secrets import Sealer
+from emco_common.store.sqlite import SqliteStore
+from emco_rsync.app import create_service
+from emco_rsync.recorder import ERROR
+from emco_rsync.settings import RsyncSettings
+from emco_simcluster import SimCluster
+
+DEADLINE = 20.0
+
+
+def config_map(name: str, **data: str) -> str:
+    pairs = "".join(f"\n  {key}: {value!r}" for key, value in (data or {"a": "b"}).items())
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:{pairs}"
+
+
+def deployment(name: str, *, replicas: int = 1) -> str:
+    return f"""apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec: {{containers: [{{name: c, image: nginx}}]}}"""
+
+
+def job(name: str, *, hook: str = "") -> str:
+    annotations = f", annotations: {{helm.sh/hook: {hook}}}" if hook else ""
+    return f"""apiVersion: batch/v1
+kind: Job
+metadata: {{name: {name}{annotations}}}
+spec:
+  template:
+    spec: {{restartPolicy: Never, containers: [{{name: c, image: nginx}}]}}"""
+
+
+def resources(*manifests: str) -> tuple[Resource, ...]:
+    """Resources named after their manifests."""
+    import yaml
+
+    found = [(text, yaml.safe_load(text)) for text in manifests]
+    return tuple(Resource(f"{obj['metadata']['name']}+{obj['kind']}", text) for text, obj in found)
+
+
+def context(
+    identity: str,
+    apps: Mapping[str, Mapping[str, Iterable[str]]],
+    *,
+    level: str = "0",
+    namespace: str = "default",
+    dependencies: Mapping[str, tuple[Dependency, ...]] | None = None,
+) -> AppContext:
+    """``apps``: app → cluster (without provider) → manifests."""
+    return AppContext(
+        identity,
+        apps=tuple(
+            App(
+                name,
+                tuple(Cluster(f"p+{cluster}", resources=resources(*texts)) for cluster, texts in clusters.items()),
+                (dependencies or {}).get(name, ()),
+            )
+            for name, clusters in apps.items()
+        ),
+        meta=Meta(namespace=namespace, level=level),
+    )
+
+
+class Rig:
+    """``clusters`` by name, registered as ``p+<name>``."""
+
+    def __init__(self, service: Service, deps: Deps, clusters: Mapping[str, SimCluster]) -> None:
+        self.service = service
+        self.deps = deps
+        self.bus: ContextBus = deps.bus
+        self.clusters = clusters
+        self.contexts = AppContextStore(deps.bus)
+
+    async def register(self, cluster: SimCluster, *, level: str = "0", namespace: str = "default") -> None:
+        access = Access("p", cluster.name, level, namespace, kubeconfig=cluster.kubeconfig.encode())
+        await CloudConfigs(self.deps.store, self.deps.sealer).put(access)
+
+    async def _stub(self) -> Any:
+        channel = await self.deps.channels.ready("127.0.0.1", self.service.grpc_port)
+        return installapp_pb2_grpc.installappStub(channel)
+
+    async def install(self, written: AppContext | str) -> None:
+        """Write the context if one is given, and have it installed."""
+        if isinstance(written, AppContext):
+            await self.contexts.write_new(written)
+        identity = written.id if isinstance(written, AppContext) else written
+        await (await self._stub()).InstallApp(installapp_pb2.InstallAppRequest(app_context=identity), timeout=5)
+
+    async def uninstall(self, identity: str) -> None:
+        await (await self._stub()).UninstallApp(installapp_pb2.UninstallAppRequest(app_context=identity), timeout=5)
+
+    async def read(self, identity: str) -> None:
+        await (await self._stub()).ReadAppContext(installapp_pb2.ReadAppContextRequest(app_context=identity), timeout=5)
+
+    async def status(self, identity: str) -> ContextStatus:
+        return await self.contexts.read_status(identity)
+
+    async def until(self, identity: str, condition: Callable[[ContextStatus], bool]) -> ContextStatus:
+        """Wait until the status fulfils the condition."""
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while not condition(status := await self.status(identity)):
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"not within {DEADLINE} s; {await self.dump(identity)}") from None
+        return status
+
+    async def until_state(self, identity: str, state: str) -> ContextStatus:
+        return await self.until(identity, lambda status: status.status == state)
+
+    async def error(self, identity: str, *place: str) -> str:
+        """The reason kept for the context, or for app, cluster[, resource] of it."""
+        root = {0: keys.root, 2: keys.cluster, 3: keys.resource}[len(place)](identity, *place)
+        entry = await self.bus.get(root + ERROR)
+        return values.decode_string(entry.key, entry.value) if entry else ""
+
+    async def dump(self, identity: str) -> str:
+        found = await self.bus.range(keys.root(identity))
+        return "\n".join(f"{entry.key} {entry.value[:200].decode()}" for entry in found.entries)
+
+    def labelled(self, cluster: str, kind: str | None = None) -> list[str]:
+        """``Kind/name`` of what was applied, pods and their owners' works excluded."""
+        return sorted(
+            f"{obj['kind']}/{obj['metadata']['name']}"
+            for obj in self.clusters[cluster].objects(kind)
+            if "emco/deployment-id" in obj["metadata"].get("labels", {}) and not obj["metadata"].get("ownerReferences")
+        )
+
+
+@asynccontextmanager
+async def running(
+    folder: Path, clusters: Iterable[SimCluster] = (), *, register: bool = True, **settings: Any
+) -> AsyncIterator[Rig]:
+    """A resource synchronizer over the store and bus in ``folder``, which a later one may take over."""
+    store = await SqliteStore.open(folder / "store.db")
+    bus = await EmbeddedBus.open(folder / "bus.db")
+    channels = Channels(connect_timeout=2)
+    deps = Deps(store, bus, Sealer("test key"), channels)
+    quick = {"cluster_timeout": 2.0, "probe_timeout": 1.0, "http_port": 0, "grpc_port": 0, **settings}
+    service = create_service(RsyncSettings(**quick), deps)
+    rig = Rig(service, deps, {cluster.name: cluster for cluster in clusters})
+    try:
+        if register:
+            for cluster in rig.clusters.values():
+                await rig.register(cluster)
+        await service.start()
+        yield rig
+    finally:
+        await service.stop()
+        await channels.close()
+        await bus.close()
+        await store.close()
+
+
+__all__ = ["Approval", "Rig", "config_map", "context", "deployment", "job", "resources", "running"]
