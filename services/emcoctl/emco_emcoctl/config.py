@@ -64,12 +64,12 @@ class Config:
         self._check(service, "port", section.port)
         return f"http://{_bracketed(section.host)}:{section.port}"
 
-    def status_endpoint(self, service: str) -> str:
-        """``host:statusPort`` of the service's stream of notifications; raises ``ConfigError``."""
+    def status_endpoint(self, service: str) -> tuple[str, int]:
+        """Host, as it stands in addresses, and port of the service's notifications; raises ``ConfigError``."""
         section = self._usable(service)
         self._check(service, "host", section.host)
         self._check(service, "statusPort", section.status_port)
-        return f"{_bracketed(section.host)}:{section.status_port}"
+        return _bracketed(section.host), section.status_port
 
     def _usable(self, service: str) -> Section:
         if service in self.problems:

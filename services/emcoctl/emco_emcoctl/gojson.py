@@ -66,6 +66,6 @@ def number(value: float) -> str:
 def _mapping(value: Mapping[Any, Any]) -> str:
     for key in value:
         if not isinstance(key, str):
-            raise NotJsonError(f"the key {key!r} is not a text; write it with quotation marks")
+            raise NotJsonError(f"the key {key} is not a text; write it with quotation marks")
     keys = sorted(value, key=lambda key: key.encode("utf-8", "replace"))
     return members([(key, dumps(value[key])) for key in keys])

@@ -312,22 +312,29 @@ def _watch(
     settings, report = _prepared(state, config=config)
     for word in wanted.ignored:
         report.warning(f"the filter '{word}' is unknown and ignored")
-    endpoint = settings.status_endpoint(wanted.service)
+    host, port = settings.status_endpoint(wanted.service)
 
+    import asyncio
     import uuid
 
     from emco_emcoctl.watch import Patience, Watcher
 
-    Watcher(
+    async def pause(seconds: float) -> None:
+        # A blocking sleep would hold back an interrupt, so the real one is replaced by the event loop's.
+        await asyncio.sleep(seconds) if state.sleep is time.sleep else state.sleep(seconds)
+
+    watcher = Watcher(
         wanted,
-        endpoint=endpoint,
+        host=host,
+        port=port,
         client_id=str(uuid.uuid4()),
         token=_token(token, file=token_file, state=state),
         stdout=state.stdout,
         report=report,
-        sleep=state.sleep,
+        pause=pause,
         patience=Patience(first=min(Patience.first, timeout), again=timeout),
-    ).run()
+    )
+    asyncio.run(watcher.run())
 
 
 def _prepared(state: _Run, *, config: str) -> tuple[Config, Reporter]:

@@ -162,7 +162,7 @@ def _matches(url: httpx.URL, entry: str) -> bool:
         name, _, port = entry.partition(":")
     domain = name.lstrip(".").lower()
     same_host = url.host == domain or url.host.endswith(f".{domain}")
-    return bool(domain) and same_host and port in ("", str(url.port))
+    return bool(domain) and same_host and port in ("", str(url.port or 80))
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,16 +5,19 @@ A stream that breaks is opened again with growing pauses; an interrupt deregiste
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
 import grpc
 from google.protobuf.json_format import MessageToDict
+from grpc import aio
 
 from emco_common.rpc import statusnotify_pb2 as messages
 from emco_common.rpc import statusnotify_pb2_grpc as stubs
+from emco_common.rpc.channels import Channels, PeerUnreachable
 from emco_emcoctl.errors import ConfigError, TransportError
 from emco_emcoctl.output import Reporter
 from emco_emcoctl.registration import Registration
@@ -47,96 +50,92 @@ class Patience:
     again: float = 300.0
 
 
+@dataclass(frozen=True)
 class Watcher:
-    """``endpoint`` is ``host:port``; ``client_id`` stays the same over all streams of one watch."""
+    """``client_id`` stays the same over all streams of one watch; ``pause`` waits for a number of seconds."""
 
-    def __init__(
-        self,
-        registration: Registration,
-        *,
-        endpoint: str,
-        client_id: str,
-        token: str,
-        stdout: TextIO,
-        report: Reporter,
-        sleep: Callable[[float], None],
-        patience: Patience,
-    ) -> None:
-        self._registration = registration
-        self._endpoint = endpoint
-        self._client_id = client_id
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        self._stdout = stdout
-        self._report = report
-        self._sleep = sleep
-        self._patience = patience
+    registration: Registration
+    host: str
+    port: int
+    client_id: str
+    token: str
+    stdout: TextIO
+    report: Reporter
+    pause: Callable[[float], Awaitable[None]]
+    patience: Patience
 
-    def run(self) -> None:
+    async def run(self) -> None:
         """Ends only by an error: ``ConfigError`` if nobody ever answered, ``TransportError`` if nobody does any more,
-        ``RefusedError``, or ``KeyboardInterrupt``, after which the client is deregistered."""
-        with grpc.insecure_channel(self._endpoint) as channel:
-            stub = stubs.StatusNotifyStub(channel)
-            try:
-                self._connect(channel)
-                self._follow(channel, stub)
-            except KeyboardInterrupt:
-                self._deregister(stub)
-                raise
-
-    def _connect(self, channel: grpc.Channel) -> None:
+        ``RefusedError``; or by cancellation, after which the client is deregistered."""
+        channels = Channels(connect_timeout=self.patience.first)
         try:
-            grpc.channel_ready_future(channel).result(timeout=self._patience.first)
-        except grpc.FutureTimeoutError as error:
-            service = self._registration.service
-            raise ConfigError(
-                f"nothing answers at {self._endpoint}; check {service}.host and {service}.statusPort"
-            ) from error
+            channel = await channels.ready(self.host, self.port)
+        except PeerUnreachable as error:
+            service = self.registration.service
+            raise ConfigError(f"{error}; check {service}.host and {service}.statusPort") from error
+        try:
+            await self._follow(channel)
+        except asyncio.CancelledError:
+            await self._deregister(channel)
+            raise
+        finally:
+            await channels.close()
 
-    def _follow(self, channel: grpc.Channel, stub: Any) -> None:
+    async def _follow(self, channel: aio.Channel) -> None:
         pause = _FIRST_PAUSE
+        stub: Any = stubs.StatusNotifyStub(channel)
         while True:
+            reason = "the server ended the stream"
             try:
-                for notification in stub.StatusRegister(self._request(), metadata=self._metadata):
+                async for notification in stub.StatusRegister(self._request(), metadata=self._metadata):
                     pause = _FIRST_PAUSE
                     self._print(notification)
-                reason = "the server ended the stream"
-            except grpc.RpcError as error:
+            except aio.AioRpcError as error:
                 reason = self._passing_reason(error)
-            self._report.warning(f"{reason}; registering again in {pause:g} s")
-            self._sleep(pause)
+            self.report.warning(f"{reason}; registering again in {pause:g} s")
+            await self.pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            self._reconnect(channel)
+            await self._reconnected(channel)
 
-    def _reconnect(self, channel: grpc.Channel) -> None:
+    async def _reconnected(self, channel: aio.Channel) -> None:
         try:
-            grpc.channel_ready_future(channel).result(timeout=self._patience.again)
-        except grpc.FutureTimeoutError as error:
-            raise TransportError(f"{self._endpoint} has not answered for {self._patience.again:g} s") from error
+            await asyncio.wait_for(channel.channel_ready(), self.patience.again)
+        except TimeoutError as error:
+            raise TransportError(f"{self._address} has not answered for {self.patience.again:g} s") from error
 
-    def _passing_reason(self, error: grpc.RpcError) -> str:
+    def _passing_reason(self, error: aio.AioRpcError) -> str:
         code, details = error.code(), error.details()
         if code not in _PASSING:
-            raise RefusedError(f"{self._endpoint} refused the watch: {code.name}: {details}") from error
+            raise RefusedError(f"{self._address} refused the watch: {code.name}: {details}") from error
         return f"the stream broke: {code.name}: {details}"
 
     def _print(self, notification: Any) -> None:
-        print(json.dumps(MessageToDict(notification), separators=(",", ":")), file=self._stdout, flush=True)
+        print(json.dumps(MessageToDict(notification), separators=(",", ":")), file=self.stdout, flush=True)
 
-    def _deregister(self, stub: Any) -> None:
-        request = messages.StatusDeregistration(clientId=self._client_id)
+    async def _deregister(self, channel: aio.Channel) -> None:
+        stub: Any = stubs.StatusNotifyStub(channel)
+        request = messages.StatusDeregistration(clientId=self.client_id)
         try:
-            stub.StatusDeregister(request, timeout=_DEREGISTER_SECONDS, metadata=self._metadata)
-        except grpc.RpcError as error:
-            self._report.warning(f"the client could not be deregistered: {error.code().name}")
+            await stub.StatusDeregister(request, timeout=_DEREGISTER_SECONDS, metadata=self._metadata)
+        except aio.AioRpcError as error:
+            self.report.warning(f"the client could not be deregistered: {error.code().name}")
+
+    @property
+    def _address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
     def _request(self) -> messages.StatusRegistration:
-        wanted = self._registration
+        wanted = self.registration
         keys = {"digKey": messages.DigKey, "lcKey": messages.LcKey, "clusterKey": messages.ClusterKey}
         key = keys[wanted.key]
         descriptor: Any = key.DESCRIPTOR  # type: ignore[attr-defined]
         names = [field.name for field in descriptor.fields]
         return messages.StatusRegistration(
-            clientId=self._client_id,
+            clientId=self.client_id,
             statusType=wanted.status,
             apps=wanted.apps,
             clusters=wanted.clusters,

@@ -134,7 +134,7 @@ def _formatted(spec: _Spec, value: Any) -> str:
 
 
 def _element(spec: _Spec, value: Any) -> str:
-    return "<nil>" if value is None and spec.verb in "vsd" else _formatted(spec, value)
+    return "<nil>" if value is None else _formatted(spec, value)
 
 
 def _formatter(value: Any) -> Callable[[_Spec, Any], str | None]:

@@ -69,6 +69,8 @@ def documents(text: str, *, name: str, pure: bool = False) -> Iterator[Node]:
                 yield composer.node(next(events), depth=0)
     except yaml.YAMLError as error:
         raise YamlError(_explain(error, name=name)) from error
+    except ValueError as error:
+        raise YamlError(f"{name}: {error}") from error
 
 
 def _explain(error: yaml.YAMLError, *, name: str) -> str:

@@ -29,9 +29,10 @@ _BASES = (
     (re.compile(r"0([0-7]+)"), 8),
     (re.compile(r"(0|[1-9][0-9]*)"), 10),
 )
+_STRAY_UNDERSCORE = re.compile(r"(?<![0-9])_|_(?![0-9])")
 _TIME = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})"
-    r"(?:(?P<sep>[Tt ])(\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,](\d+))?(?P<zone>Z|[-+]\d\d:\d\d)?)?",
+    r"(?:(?P<sep>[Tt]|[ ]+)(\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,](\d+))?(?P<zone>Z|[-+]\d\d:\d\d)?)?",
     re.ASCII,
 )
 
@@ -108,7 +109,7 @@ def _resolved(text: str, *, with_time: bool) -> Value:
         return text
     if with_time and (time := _timestamp(text)) is not None:
         return time
-    if text[0] == "." and "_" in text:
+    if text[0] == "." and _STRAY_UNDERSCORE.search(text):
         return text
     number = _number(text.replace("_", ""))
     return text if number is None else number
@@ -133,7 +134,7 @@ def _timestamp(text: str) -> Timestamp | None:
     if match is None:
         return None
     zone, separator = match["zone"], match["sep"]
-    if separator and (separator == " ") != (zone is None):
+    if separator and separator.isspace() != (zone is None):
         return None
     try:
         day = date(int(match[1]), int(match[2]), int(match[3]))

@@ -7,7 +7,7 @@ from typing import Any
 
 from emco_emcoctl.errors import YamlError
 from emco_emcoctl.yamldocs.nodes import Mapping, Node, Scalar, Sequence
-from emco_emcoctl.yamldocs.scalars import MisfitError, Timestamp, scalar_value
+from emco_emcoctl.yamldocs.scalars import MisfitError, scalar_value
 
 MAX_NODES = 1_000_000
 """Nodes one document may unfold to. Aliases of aliases multiply, so a small file could fill the memory."""
@@ -90,7 +90,7 @@ class Decoder:
         if not isinstance(node, Scalar):
             raise self.fail(node, f"a {kind(node)} cannot be a key")
         key: Hashable = self.scalar(node)
-        return str(key) if isinstance(key, Timestamp) else key
+        return key
 
 
 def kind(node: Node) -> str:
