@@ -1,6 +1,7 @@
 """A hostile chart fails alone: its worker is stopped or dies, names the limit, and is replaced (robustness 10)."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -65,9 +66,10 @@ async def test_a_long_error_is_cut() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 async def test_a_render_without_end_is_stopped_and_disturbs_no_other(engine: str) -> None:
     async with renderer_of(engine, limits=replace(LIMITS, seconds=3.0)) as renderer:  # type: ignore[arg-type]
+        await renderer.warm()
+        await asyncio.gather(renderer.render(GOOD), renderer.render(GOOD))
         endless = asyncio.create_task(renderer.render(ENDLESS))
         good = await asyncio.gather(*(renderer.render(GOOD) for _ in range(3)))
-        assert not endless.done()
         assert [app.regular[0].name for app in good] == ["a+ConfigMap"] * 3
         with pytest.raises(RenderError, match="rendering took longer than 3 seconds and was stopped"):
             await endless
@@ -141,3 +143,16 @@ async def test_a_worker_knows_nothing_of_the_machine(monkeypatch: pytest.MonkeyP
     assert "KUBECONFIG" not in environment
     assert "canary" not in environment
     assert f"HOME={worker.folder}" in environment
+
+
+async def test_a_worker_has_no_network_where_the_kernel_lets_anybody_leave_it() -> None:
+    async with renderer_of("sdk", concurrency=1) as renderer:
+        await renderer.render(GOOD)
+        (worker,) = renderer._all
+        mine, its = [
+            await asyncio.to_thread(os.readlink, f"/proc/{pid}/ns/net") for pid in ("self", worker.process.pid)
+        ]
+        if mine == its:
+            pytest.skip("the kernel lets nobody make a network of his own: sysctl kernel.unprivileged_userns_clone=1")
+        routes = await asyncio.to_thread(Path(f"/proc/{worker.process.pid}/net/route").read_text)
+    assert len(routes.splitlines()) <= 1, "a heading and no route"

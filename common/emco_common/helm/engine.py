@@ -16,7 +16,16 @@ from emco_common.helm.manifests import RenderedChart
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _LABEL_MAX = 63
-_MEMORY_SIGNS = ("out of memory", "annot allocate memory", "MemoryError", "stack exceeds")
+_MEMORY_SIGNS = (
+    "out of memory",
+    "annot allocate memory",
+    "cannot map pages",
+    "failed to create new OS thread",
+    "pthread_create failed",
+    "MemoryError",
+    "stack exceeds",
+)
+"""A thread needs memory for its stack, so a limit may show there first."""
 
 
 @dataclass(frozen=True, slots=True)
