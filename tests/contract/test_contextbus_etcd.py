@@ -175,7 +175,7 @@ async def test_nobody_at_the_endpoint_is_reported_within_the_deadline() -> None:
 async def test_a_dead_endpoint_among_several_is_passed_over(etcd_server: Serve) -> None:
     server = etcd_server()
     (port,) = free_ports(1)
-    bus = await EtcdBus.connect([f"127.0.0.1:{port}", *server.endpoints], deadline=3)
+    bus = await EtcdBus.connect([f"127.0.0.1:{port}", *server.endpoints])
     revision = await bus.put(BASE, b"1")
     assert await bus.transact([Put(BASE, b"2")], when=[Compare(BASE, 0)]) is None
     async with asyncio.timeout(PATIENCE), aclosing(bus.watch(BASE, start_revision=revision)) as watch:

@@ -6,7 +6,6 @@ Tests ask for the fixture ``etcd`` (one server for the whole run, or the one ``E
 
 import importlib.util
 import os
-import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -86,10 +85,10 @@ class EtcdServer:
 
     def freeze(self) -> None:
         """It keeps its connections and answers nothing."""
-        self._program.signal(signal.SIGSTOP)
+        self._program.freeze()
 
     def thaw(self) -> None:
-        self._program.signal(signal.SIGCONT)
+        self._program.thaw()
 
     def close(self) -> None:
         self._nest.close()

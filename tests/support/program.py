@@ -4,7 +4,9 @@ A fixture's own teardown does not run when the test process is killed, so a smal
 end of a pipe: when the pipe closes, for whatever reason, it kills what was started and removes the folder.
 """
 
+import os
 import random
+import signal
 import socket
 import subprocess
 import tempfile
@@ -108,10 +110,16 @@ class Program:
             self._process.kill()
             self._ended()
 
-    def signal(self, number: int) -> None:
-        """Send a signal; SIGSTOP freezes it, SIGCONT lets it go on."""
+    def freeze(self) -> None:
+        """Stop it in its tracks, connections and all; returns when no thread of it runs any more."""
         assert self._process is not None, f"{self.name} does not run"
-        self._process.send_signal(number)
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None, f"{self.name} does not run"
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self, *, patience: float = 30) -> None:
         """Ask it to end, and kill it after `patience` seconds."""

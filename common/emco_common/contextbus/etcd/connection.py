@@ -115,7 +115,7 @@ class Connection:
                 await self.renew_login(attempt)
             else:
                 repeated = True
-                self.turn_away_from(attempt)
+                self.turn_away_from(attempt.methods)
                 await self.pause(failures, before=end, cause=reason)
                 failures += 1
 
@@ -136,9 +136,9 @@ class Connection:
         stale = dict(attempt.metadata).get("token", "")
         await self._login(attempt.methods, asyncio.get_running_loop().time() + self.deadline, stale=stale)
 
-    def turn_away_from(self, attempt: Attempt) -> None:
+    def turn_away_from(self, methods: Methods) -> None:
         """Try the next server from now on, unless that was done already."""
-        if self._methods[self._current] is attempt.methods:
+        if self._methods[self._current] is methods:
             self._current = (self._current + 1) % len(self._methods)
 
     async def pause(self, failures: int, *, before: float, cause: BaseException | None = None) -> None:
@@ -154,22 +154,31 @@ class Connection:
             await channel.close()
 
     async def _connected(self, end: float) -> Methods:
-        loop = asyncio.get_running_loop()
         while True:
             if self.closed:
                 raise BusUnavailable("the context bus is closed")
-            channel, methods = self._channels[self._current], self._methods[self._current]
-            if channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY:
-                return methods
+            current = self._current
             try:
                 async with asyncio.timeout(self._share_of(end)):
-                    await channel.channel_ready()
+                    if await self._is_ready(self._channels[current]):
+                        return self._methods[current]
+                    await asyncio.sleep(_FIRST_PAUSE)
             except TimeoutError:
-                if loop.time() >= end:
+                if asyncio.get_running_loop().time() >= end:
                     raise self._late() from None
-                self._current = (self._current + 1) % len(self._channels)
             except aio.UsageError as error:  # closed while we waited
                 raise BusUnavailable("the context bus is closed") from error
+            self.turn_away_from(self._methods[current])
+
+    async def _is_ready(self, channel: aio.Channel) -> bool:
+        """Wait for the connection; where there are other servers, only until it is known to fail."""
+        state = channel.get_state(try_to_connect=True)
+        while state is not grpc.ChannelConnectivity.READY:
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE and len(self._channels) > 1:
+                return False
+            await channel.wait_for_state_change(state)
+            state = channel.get_state(try_to_connect=True)
+        return True
 
     def _share_of(self, end: float) -> float:
         """With several servers no single one may use up the deadline."""

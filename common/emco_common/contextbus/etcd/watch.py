@@ -110,4 +110,4 @@ async def _recover(
             if before is not None:
                 raise
     else:
-        connection.turn_away_from(attempt)
+        connection.turn_away_from(attempt.methods)
