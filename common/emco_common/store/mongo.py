@@ -20,7 +20,7 @@ from emco_common.errors import BadRequest, EmcoError, TooLarge
 from emco_common.store.api import Document, Key, StoreUnavailable, kind_of
 from emco_common.store.encoding import path_of, tokens_of
 from emco_common.store.mongo_blobs import Blobs
-from emco_common.store.mongo_documents import OWN, decoded
+from emco_common.store.mongo_documents import OWN, all_of, decoded
 from emco_common.store.mongo_marks import Patience, pending
 from emco_common.store.mongo_writes import Writes
 
@@ -108,7 +108,7 @@ class MongoStore:
     async def list(self, names: Iterable[str], within: Key) -> Sequence[Document]:
         condition: dict[str, Any] = {"keyId": kind_of(names), "emco.order": {"$gt": 0}}
         if within:
-            condition["emco.tokens"] = {"$all": tokens_of(within)}
+            condition["emco.tokens"] = all_of(tokens_of(within))
         async with _explained():
             found = await self._resources.find(condition).sort([("emco.order", ASCENDING)]).to_list()
         return [decoded(stored) for stored in found if "pending" not in stored[OWN]]

@@ -64,6 +64,11 @@ def decoded(stored: Stored) -> Document:
     )
 
 
+def all_of(tokens: list[str]) -> Any:
+    """The condition that a document has all ``tokens``; of one a plain equality, which every server's planner uses."""
+    return tokens[0] if len(tokens) == 1 else {"$all": tokens}
+
+
 def key_of(stored: Stored) -> Key:
     """The key of a document of any writer."""
     return {name: stored.get(name, "") for name in stored.get("keyId", "").strip("{}").split(",") if name}

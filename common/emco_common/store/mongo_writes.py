@@ -8,7 +8,6 @@ from dataclasses import replace as changed
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from emco_common.errors import EmcoError
@@ -16,7 +15,7 @@ from emco_common.store import api
 from emco_common.store import mongo_marks as marks
 from emco_common.store.api import Document, Key, kind_of
 from emco_common.store.encoding import path_of, targets_of, tokens_of
-from emco_common.store.mongo_documents import OWN, Stored, fields_of, key_of, own_fields_of
+from emco_common.store.mongo_documents import OWN, Stored, all_of, fields_of, key_of, own_fields_of
 from emco_common.store.mongo_marks import Collection, Mark, Patience
 
 WHO = {"keyId": 1, OWN: 1}  # enough to tell what a document is and which marks are on it
@@ -120,8 +119,8 @@ class Writes:
                 if added:
                     await marks.unclaim(self.resources, present["_id"], token=token)
                 raise
-            if written is not None:
-                return changed(document, revision=written[OWN]["revision"])
+            if written:
+                return changed(document, revision=present[OWN]["revision"] + 1)
             if added:
                 await marks.unclaim(self.resources, present["_id"], token=token)
 
@@ -131,10 +130,8 @@ class Writes:
             raise api.DocumentMissing("The requested resource not found")
         return found
 
-    async def _write_over(
-        self, present: Stored, fields: Stored, own: Stored, *, token: ObjectId | None
-    ) -> Stored | None:
-        """Write if nobody wrote since ``present`` was read and, with ``token``, the claim is still there; else None."""
+    async def _write_over(self, present: Stored, fields: Stored, own: Stored, *, token: ObjectId | None) -> bool:
+        """Write if nobody wrote since ``present`` was read and, with ``token``, the claim is still there."""
         condition = {"_id": present["_id"], "emco.revision": present[OWN]["revision"]}
         update: dict[str, Any] = {
             "$set": {**fields, **{f"emco.{name}": value for name, value in own.items()}},
@@ -146,9 +143,7 @@ class Writes:
         if token is not None:
             condition["emco.claims.token"] = token
             update["$pull"] = {"emco.claims": {"token": token}}
-        return await self.resources.find_one_and_update(
-            condition, update, projection={OWN: 1}, return_document=ReturnDocument.AFTER
-        )
+        return (await self.resources.update_one(condition, update)).matched_count == 1
 
     async def delete(self, key: Key, *, expected: int | None) -> None:
         path, patience = path_of(key), self.patience()
@@ -224,7 +219,7 @@ class Writes:
         return [*busy, *more]
 
     async def _child(self, key: Key, *, own: Any) -> tuple[Stored | None, list[Mark]]:
-        ours = {"emco.tokens": {"$all": tokens_of(key)}, "_id": {"$ne": own}}
+        ours = {"emco.tokens": all_of(tokens_of(key)), "_id": {"$ne": own}}
         foreign = {"emco.tokens": None, **key, "_id": {"$ne": own}}
         busy: list[Mark] = []
         for condition in (ours, foreign):
