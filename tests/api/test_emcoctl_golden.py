@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -13,20 +14,30 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(os.environ.get("EMCO_SHARED") or ROOT.parent / "shared" / "emco") / "golden"
-REPLAY = GOLDEN / "replay_emcoctl.py"
+REPLAY, CASES = GOLDEN / "replay_emcoctl.py", GOLDEN / "emcoctl.jsonl"
 COMMAND = [sys.executable, "-c", "from emco_emcoctl.main import cli; cli()"]
+PARTS = 4
 
 CONTRADICTORY = {"fatal-ovnaction", "fatal-sfc", "fatal-workflowmgr"}
 """Records that ask for ``composite-apps/c/v`` and want ``composite-apps/c/v1`` to be requested. No client can do both;
-that the default ports are right for these services is asserted in the unit tests of the configuration."""
+that everything else about these requests is as wanted is asserted below."""
+
+
+def families() -> list[str]:
+    """The first words of the ids, which the replay program takes as prefixes."""
+    lines = CASES.read_text(encoding="utf-8").splitlines()
+    return sorted({json.loads(line)["id"].partition("-")[0] for line in lines if line})
 
 
 @pytest.mark.skipif(
-    not REPLAY.exists(), reason=f"{REPLAY.name} is not here; point EMCO_SHARED at the folder with golden/"
+    not (REPLAY.exists() and CASES.exists()),
+    reason=f"{REPLAY.name} and its cases are not here; point EMCO_SHARED at the folder with golden/",
 )
-def test_every_recorded_command_line_does_what_is_wanted() -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_recorded_command_line_does_what_is_wanted(part: int) -> None:
+    mine = families()[part::PARTS]
     done = subprocess.run(
-        [sys.executable, str(REPLAY), "--wanted", "--cmd", shlex.join(COMMAND)],
+        [sys.executable, str(REPLAY), "--wanted", "--only", ",".join(mine), "--cmd", shlex.join(COMMAND)],
         capture_output=True,
         text=True,
         timeout=240,
@@ -35,6 +46,6 @@ def test_every_recorded_command_line_does_what_is_wanted() -> None:
 
     differing = set(re.findall(r"^([\w-]+): ", done.stdout, re.MULTILINE))
     assert re.search(r"^\d+ cases, ", done.stdout, re.MULTILINE), done.stdout + done.stderr
-    assert differing == CONTRADICTORY, done.stdout
+    assert differing == {case for case in CONTRADICTORY if case.startswith(tuple(mine))}, done.stdout
     for wanted, got in re.findall(r"^ +want (.*)\n +got +(.*)$", done.stdout, re.MULTILINE):
         assert wanted.replace("/c/v1/", "/c/v/") == got

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -45,7 +46,8 @@ class Sender:
         self._timeout = timeout
         self._environ = environ
         self._cwd = cwd
-        self._clients: dict[str, httpx.Client] = {}
+        self._cookies = CookieJar()
+        self._clients: dict[tuple[str, bool], httpx.Client] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +82,7 @@ class Sender:
         self, method: str, url: httpx.URL, target: str, headers: Mapping[str, str], content: Any
     ) -> httpx.Response:
         proxy = _proxy(url, self._environ)
-        client = self._client(proxy)
+        client = self._client(proxy, encrypted=url.scheme == "https")
         wire = f"{url.scheme}://{url.netloc.decode()}{target}" if proxy else target
         request = client.build_request(
             method, url, headers=headers, content=content, extensions={"target": wire.encode(), **self._limits()}
@@ -93,15 +95,18 @@ class Sender:
             "timeout": {"connect": min(CONNECT_SECONDS, seconds), "read": seconds, "write": seconds, "pool": seconds}
         }
 
-    def _client(self, proxy: str) -> httpx.Client:
+    def _client(self, proxy: str, *, encrypted: bool) -> httpx.Client:
+        """Certificates are read only where one will be checked: that takes longer than a request does."""
         import httpx
 
-        if proxy not in self._clients:
-            client = httpx.Client(proxy=proxy or None, trust_env=False, follow_redirects=False)
+        if (proxy, encrypted) not in self._clients:
+            client = httpx.Client(
+                proxy=proxy or None, verify=encrypted, cookies=self._cookies, trust_env=False, follow_redirects=False
+            )
             client.headers.clear()
             client.headers.update({"User-Agent": "emcoctl", "Accept-Encoding": "gzip"})
-            self._clients[proxy] = client
-        return self._clients[proxy]
+            self._clients[proxy, encrypted] = client
+        return self._clients[proxy, encrypted]
 
     def _content(self, call: Call) -> tuple[dict[str, str], Any]:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}

@@ -46,7 +46,7 @@ class RefusedError(TransportError):
 class Patience:
     """Seconds to wait for the first connection, and for one after a break."""
 
-    first: float = 10.0
+    first: float = 5.0
     again: float = 300.0
 
 
