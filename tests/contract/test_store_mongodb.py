@@ -19,7 +19,9 @@ from emco_common.store.api import Document
 from emco_common.store.mongo import MongoStore, NewerDatabase
 from emco_common.store.mongo_documents import escaped, unescaped
 from tests.contract.test_store_races import outcomes
+from tests.support.stores import ONE_SERVER
 
+pytestmark = ONE_SERVER
 DIG = {"project": "retail", "compositeApp": "pos", "compositeAppVersion": "v1", "deploymentIntentGroup": "pos-east"}
 PARENT, CHILD = {"a": "1"}, {"a": "1", "b": "1"}
 SHORT = 0.02  # seconds
@@ -212,3 +214,8 @@ def names_in(value: Any) -> list[str]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     own = list(value) if isinstance(value, dict) else []
     return own + [name for part in inner for name in names_in(part)]
+
+
+async def test_several_processes_may_make_the_same_new_database_at_once(mongodb_url: str) -> None:
+    for store in await asyncio.gather(*[opened(mongodb_url) for _ in range(4)]):
+        await store.close()

@@ -11,6 +11,8 @@ import pytest
 from emco_common.store.api import DocumentStore
 from emco_common.store.factory import open_store
 
+ONE_SERVER = pytest.mark.xdist_group("mongodb")  # parallel workers would start a server each
+
 
 @dataclass
 class Backend:
@@ -30,7 +32,7 @@ class Backend:
             await store.close()
 
 
-@pytest.fixture(params=["sqlite", "mongodb"])
+@pytest.fixture(params=["sqlite", pytest.param("mongodb", marks=ONE_SERVER)])
 async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
     url = f"sqlite://{tmp_path}/emco.db" if request.param == "sqlite" else request.getfixturevalue("mongodb_url")
     made = Backend(request.param, url)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from bson.errors import BSONError
 from pymongo import ASCENDING, AsyncMongoClient
-from pymongo.errors import ConfigurationError, DocumentTooLarge, PyMongoError, WriteError
+from pymongo.errors import ConfigurationError, DocumentTooLarge, DuplicateKeyError, PyMongoError, WriteError
 
 from emco_common.errors import BadRequest, EmcoError, TooLarge
 from emco_common.store.api import Document, Key, StoreUnavailable, kind_of
@@ -80,8 +80,8 @@ class MongoStore:
     async def _prepare(self) -> None:
         meta = await self._database.meta.find_one({"_id": "store"})
         if meta is None:
-            version = {"$setOnInsert": {"version": VERSION}}
-            await self._database.meta.update_one({"_id": "store"}, version, upsert=True)
+            with suppress(DuplicateKeyError):  # another process starts at the same moment
+                await self._database.meta.insert_one({"_id": "store", "version": VERSION})
         elif meta["version"] > VERSION:
             raise NewerDatabase(
                 f"The database {self._database.name} was written by a newer EMCO (store version {meta['version']}, "
