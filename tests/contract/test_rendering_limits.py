@@ -102,6 +102,15 @@ async def test_a_cancelled_render_leaves_no_worker_behind() -> None:
         assert (await renderer.render(GOOD)).regular
 
 
+async def test_a_worker_that_died_while_idle_costs_no_render() -> None:
+    async with renderer_of("sdk", concurrency=1) as renderer:
+        await renderer.render(GOOD)
+        (worker,) = renderer._all
+        worker.process.kill()
+        await worker.process.wait()
+        assert (await renderer.render(GOOD)).regular
+
+
 async def test_more_renders_than_workers_wait_for_their_turn(renderer: PooledRenderer) -> None:
     apps = await asyncio.gather(*(renderer.render(replace(GOOD, release=f"r{n}")) for n in range(8)))
     assert len(apps) == 8
@@ -114,11 +123,9 @@ async def test_nothing_is_left_on_disk_and_no_process() -> None:
         await renderer.render(GOOD)
         with pytest.raises(RenderError):
             await renderer.render(request(b"nonsense"))
-        root = renderer._root
-        assert root is not None
-        assert [list(folder.iterdir()) for folder in root.iterdir()] == [[], []], "a render cleans up behind itself"
         workers = list(renderer._all)
-    assert not root.exists()
+        assert [list(worker.folder.iterdir()) for worker in workers] == [[], []], "a render cleans up behind itself"
+    assert not any(worker.folder.exists() for worker in workers)
     assert all(worker.process.returncode is not None for worker in workers)
 
 

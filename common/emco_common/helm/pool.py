@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from emco_common.errors import Unavailable
 from emco_common.helm.api import RenderedApp, RenderError, RenderRequest
 from emco_common.helm.engine import describe_crash
 from emco_common.helm.wire import LENGTH_BYTES, Answer, WorkerSetup, decode_answer, encode_request
@@ -34,7 +35,6 @@ class PooledRenderer:
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._root: Path | None = None
         self._closed = False
 
     async def warm(self) -> None:
@@ -44,7 +44,7 @@ class PooledRenderer:
 
     async def render(self, request: RenderRequest) -> RenderedApp:
         async with self._free:
-            worker = self._idle.pop() if self._idle else await self._start()
+            worker = await self._take()
             try:
                 answer = await worker.ask(encode_request(request), seconds=self._setup.limits.seconds)
             except BaseException:
@@ -64,12 +64,20 @@ class PooledRenderer:
         await asyncio.gather(*(worker.stop() for worker in self._all))
         self._all.clear()
         self._idle.clear()
-        if self._root is not None:
-            await asyncio.to_thread(shutil.rmtree, self._root, ignore_errors=True)
-            self._root = None
+
+    async def _take(self) -> _Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.returncode is None:
+                return worker
+            # Something else than a chart ended it; the next request must not pay for that.
+            self._all.discard(worker)
+            await worker.stop()
+        return await self._start()
 
     async def _give_back(self, worker: _Worker, answer: Answer) -> None:
-        if answer.cpu_seconds < self._setup.limits.cpu_seconds and not self._closed:
+        fresh = answer.cpu_seconds < self._setup.limits.cpu_seconds
+        if fresh and len(self._all) <= self._size and not self._closed:
             self._idle.append(worker)
         else:
             await self._retire(worker)
@@ -77,7 +85,7 @@ class PooledRenderer:
     async def _retire(self, worker: _Worker) -> None:
         self._all.discard(worker)
         await worker.stop()
-        if not self._closed:
+        if len(self._all) < self._size and not self._closed:
             task = asyncio.create_task(self._replace(), name="helm-worker-replace")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -85,16 +93,17 @@ class PooledRenderer:
     async def _replace(self) -> None:
         try:
             self._idle.append(await self._start())
-        except RenderError as error:
+        except Unavailable as error:
             # The next render starts one itself and tells its caller.
             log.warning("helm_worker_not_started", reason=str(error))
 
     async def _start(self) -> _Worker:
         if self._closed:
             raise RuntimeError("the renderer is closed")
-        if self._root is None:
-            self._root = Path(tempfile.mkdtemp(prefix="emco-helm-"))
-        worker = await _Worker.start(self._setup, root=self._root)
+        try:
+            worker = await _Worker.start(self._setup)
+        except OSError as error:
+            raise Unavailable(f"no process can be started to render in: {error.strerror}") from error
         self._all.add(worker)
         return worker
 
@@ -107,21 +116,22 @@ class _Worker:
     listener: asyncio.Task[None]
 
     @staticmethod
-    async def start(setup: WorkerSetup, *, root: Path) -> _Worker:
-        folder = Path(tempfile.mkdtemp(dir=root))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-m",
-            "emco_common.helm.worker",
-            replace(setup, work=str(folder)).encode(),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=_environment(folder, setup),
-            cwd=folder,
-            start_new_session=True,
-        )
+    async def start(setup: WorkerSetup) -> _Worker:
+        folder = Path(tempfile.mkdtemp(prefix="emco-helm-"))
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *("-I", "-m", "emco_common.helm.worker", replace(setup, work=str(folder)).encode()),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=_environment(folder, setup),
+                cwd=folder,
+                start_new_session=True,
+            )
+        except BaseException:
+            folder.rmdir()
+            raise
         tail = bytearray()
         listener = asyncio.create_task(_keep_tail(process, tail), name="helm-worker-stderr")
         return _Worker(process=process, folder=folder, tail=tail, listener=listener)
