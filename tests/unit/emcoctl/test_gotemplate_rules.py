@@ -131,3 +131,9 @@ def test_width_is_bounded() -> None:
 def test_attributes_of_values_cannot_be_reached() -> None:
     with pytest.raises(TemplateError, match="can't evaluate field __class__"):
         render("{{.v.__class__}}", {"v": "text"})
+
+
+def test_a_chain_of_else_if_is_bounded_too() -> None:
+    assert render("{{if 0}}" + "{{else if 0}}" * 40 + "{{else}}x{{end}}") == "x"
+    with pytest.raises(TemplateError, match="nested deeper than"):
+        render("{{if 0}}" + "{{else if 0}}" * 5000 + "{{end}}")
