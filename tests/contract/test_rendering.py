@@ -193,7 +193,8 @@ async def test_a_sub_chart_may_be_packed(renderer: PooledRenderer) -> None:
     sub = tarball(
         {"sub/Chart.yaml": "apiVersion: v2\nname: sub\nversion: 1.0.0\n", "sub/templates/a.yaml": config_map("s")}
     )
-    files = {"web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n", "web/charts/sub-1.0.0.tgz": sub}
+    files: dict[str, str | bytes] = {"web/Chart.yaml": "apiVersion: v2\nname: web\nversion: 1.0.0\n"}
+    files["web/charts/sub-1.0.0.tgz"] = sub
     app = await renderer.render(request(tarball(files)))
     assert app.regular[0].text.startswith("# Source: web/charts/sub/templates/a.yaml\n")
 

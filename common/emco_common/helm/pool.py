@@ -130,7 +130,7 @@ class _Worker:
                 start_new_session=True,
             )
         except BaseException:
-            folder.rmdir()
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         tail = bytearray()
         listener = asyncio.create_task(_keep_tail(process, tail), name="helm-worker-stderr")

@@ -33,10 +33,8 @@ def compose(text: str, *, max_nodes: int = MAX_NODES, max_depth: int = MAX_DEPTH
 
 def construct(node: yaml.Node) -> object:
     """Plain data from a node that ``compose`` let through. Raises ``ValueError``."""
-    constructor = yaml.constructor.SafeConstructor()
     try:
-        constructor.flatten_mapping(node) if isinstance(node, yaml.MappingNode) else None
-        data: object = constructor.construct_document(node)
+        data: object = yaml.constructor.SafeConstructor().construct_document(node)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ValueError(f"is not YAML: {_short(error)}") from error
     return data
