@@ -12,8 +12,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,24 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from emco_allinone.suite import Suite, running
 from emco_common.kube.client import KubeClient
+from emco_common.kube.discovery import Kind
 from emco_common.kube.kubeconfig import parse_kubeconfig
 from emco_common.log import configure_logging
-from emco_simcluster import SimFleet
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "smartcity"
+Fleet = Mapping[str, str]
+"""Kubeconfigs by name of cluster."""
+KINDS = tuple(
+    Kind(*words.split())
+    for words in (
+        "v1 ServiceAccount",
+        "v1 Secret",
+        "v1 ConfigMap",
+        "v1 Service",
+        "apps/v1 Deployment",
+        "apps/v1 StatefulSet",
+    )
+)
 STEPS = ("read", "place", "render", "assemble", "write", "controllers", "queue")
 BASE = "/v2/projects/smartcity/composite-apps/smartcity/v1"
 GROUP = f"{BASE}/deployment-intent-groups/city"
@@ -44,24 +57,61 @@ async def measure(clusters: int) -> Sequence[Row]:
     """One deployment over ``clusters`` clusters: half of them edge, one cloud when there are two."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        fleet = SimFleet(clusters, ready_after=0.05)
-        await fleet.start()
-        stack.push_async_callback(fleet.stop)
+        fleet = await stack.enter_async_context(_fleet(clusters, folder))
         suite = await stack.enter_async_context(
             running(folder / "data", {}, ingress_port=0, http_port=0, grpc_port=0, log_level="error")
         )
         client = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{suite.ingress_port}", timeout=120)
+            httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{suite.ingress_port}", timeout=120, limits=httpx.Limits(keepalive_expiry=1)
+            )
         )
         rows = [await _onboard(client, suite, fleet, folder)]
         rows += await _instantiate(client, suite)
         rows.append(await _status(client))
-        applied = [(c.kubeconfig, [o for o in c.objects() if _ours(o)]) for c in fleet.clusters]
+        applied = await _applied(fleet)
         rows += await _terminate(client)
-        return [*rows, await _floor(applied)]
+        return [*rows, await _floor(fleet, applied)]
 
 
-async def _onboard(client: httpx.AsyncClient, suite: Suite, fleet: SimFleet, folder: Path) -> Row:
+@asynccontextmanager
+async def _fleet(clusters: int, folder: Path) -> AsyncIterator[Fleet]:
+    """Simulated clusters in a process of their own, as they would be elsewhere."""
+    names = [f"c{index}" for index in range(clusters)]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "emco_simcluster", "--ready-after", "0.05"),
+        *("--clusters", ",".join(names), "--write-kubeconfigs", str(folder)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        files = [folder / f"{name}.kubeconfig" for name in names]
+        yield dict(zip(names, await asyncio.to_thread(_read_when_there, files), strict=True))
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def _read_when_there(files: Sequence[Path]) -> Sequence[str]:
+    for _ in range(600):
+        if all(file.exists() and file.stat().st_size for file in files):
+            return [file.read_text() for file in files]
+        time.sleep(0.1)
+    raise SystemExit("the simulated clusters did not start")
+
+
+async def _applied(fleet: Fleet) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    """What EMCO applied, read back from the clusters."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for name, kubeconfig in fleet.items():
+        client = KubeClient(parse_kubeconfig(kubeconfig))
+        listed = [await client.list(kind, namespace="default") for kind in KINDS]
+        found[name] = [item for answer in listed for item in answer.items if _ours(item)]
+        await client.close()
+    return found
+
+
+async def _onboard(client: httpx.AsyncClient, suite: Suite, fleet: Fleet, folder: Path) -> Row:
     began = time.perf_counter()
     packages = folder / "packages"
     process = await asyncio.create_subprocess_exec(
@@ -72,13 +122,12 @@ async def _onboard(client: httpx.AsyncClient, suite: Suite, fleet: SimFleet, fol
     await _post(client, "/v2/controllers", {"metadata": {"name": "rsync"}, "spec": rsync})
     await _post(client, "/v2/cluster-providers", {"metadata": {"name": "sim"}})
     registered = time.perf_counter()
-    names = [f"c{index}" for index in range(len(fleet.clusters))]
-    await asyncio.gather(*(_register(client, n, c.kubeconfig) for n, c in zip(names, fleet.clusters, strict=True)))
+    await asyncio.gather(*(_register(client, name, kubeconfig) for name, kubeconfig in fleet.items()))
     registered = time.perf_counter() - registered
     await _post(client, "/v2/projects", {"metadata": {"name": "smartcity"}})
     clouds = "/v2/projects/smartcity/logical-clouds"
     await _post(client, clouds, {"metadata": {"name": "lc"}, "spec": {"level": "0"}})
-    for name in names:
+    for name in fleet:
         spec = {"clusterProvider": "sim", "cluster": name}
         await _post(client, f"{clouds}/lc/cluster-references", {"metadata": {"name": name}, "spec": spec})
     await _post(client, f"{clouds}/lc/instantiate", None)
@@ -144,11 +193,13 @@ async def _terminate(client: httpx.AsyncClient) -> Sequence[Row]:
     return [Row("terminate answered", answered), Row("all gone", time.perf_counter() - began)]
 
 
-async def _floor(applied: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Row:
-    count = sum(len(objects) for _, objects in applied)
-    clients = [KubeClient(parse_kubeconfig(kubeconfig)) for kubeconfig, _ in applied]
+async def _floor(fleet: Fleet, applied: Mapping[str, Sequence[Mapping[str, Any]]]) -> Row:
+    count = sum(map(len, applied.values()))
+    clients = [KubeClient(parse_kubeconfig(kubeconfig)) for kubeconfig in fleet.values()]
     began = time.perf_counter()
-    await asyncio.gather(*(_apply_all(client, objects) for client, (_, objects) in zip(clients, applied, strict=True)))
+    await asyncio.gather(
+        *(_apply_all(client, objects) for client, objects in zip(clients, applied.values(), strict=True))
+    )
     seconds = time.perf_counter() - began
     await asyncio.gather(*(client.close() for client in clients))
     return Row("floor: the same applies, bare", seconds, f"{count} objects, {count / seconds:.0f}/s")
