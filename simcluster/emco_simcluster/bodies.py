@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Hashable, Mapping
+from typing import Any, ClassVar
 
 import yaml
 
-from emco_simcluster import errors
+from emco_simcluster import errors, protobuf
 from emco_simcluster.errors import Cause
 from emco_simcluster.incoming import APPLY_PATCH, Options
 from emco_simcluster.tls import User
@@ -20,19 +21,31 @@ _JSON = frozenset({"", "application/json", "*/*"})
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: a date is a text."""
+    """YAML as Kubernetes reads it: a date is a text, ``y`` and ``n`` are booleans, and every key is a text."""
+
+    bool_values: ClassVar[dict[str, bool]] = {**yaml.CSafeLoader.bool_values, "y": True, "n": False}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        pairs = super().construct_mapping(node, deep=deep)
+        return {k if isinstance(k, str) else json.dumps(k, default=str): v for k, v in pairs.items()}
 
 
 _Loader.yaml_implicit_resolvers = {
     letter: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for letter, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
 
 
 def document(data: bytes, media: str) -> Any:
     """A body as a value. Raises 400 for what cannot be read and 415 for what is neither JSON nor YAML."""
     if media in _YAML:
         return _yaml(data)
+    if media == protobuf.MEDIA:
+        try:
+            return protobuf.decode(data)
+        except protobuf.Undecodable as error:
+            raise errors.unsupported_media() from error
     if media not in _JSON and not media.endswith("+json"):
         raise errors.unsupported_media()
     try:

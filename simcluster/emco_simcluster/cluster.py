@@ -272,6 +272,7 @@ def _node(name: str) -> Json:
     labels = {**_MARK, "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
     condition = {"type": "Ready", "status": "True", "reason": "Simulated", "message": "this node is simulated"}
     info = {"kubeletVersion": VERSION, "osImage": "simulated", "containerRuntimeVersion": "simulated://0"}
+    info |= dict.fromkeys(("kernelVersion", "machineID", "systemUUID", "bootID"), "simulated")
     return {
         "metadata": {"name": name, "labels": labels, "annotations": dict(_MARK)},
         "spec": {"providerID": f"simulated://{name}"},

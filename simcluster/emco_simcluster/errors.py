@@ -45,7 +45,8 @@ class Cause:
 
     @classmethod
     def invalid(cls, field: str, value: Any, detail: str) -> Cause:
-        shown = json.dumps(value, separators=(",", ":")) if isinstance(value, dict | list | str) else str(value)
+        quoted = isinstance(value, dict | list) or (isinstance(value, str) and value != "null")
+        shown = json.dumps(value, separators=(",", ":")) if quoted else str(value)
         return cls(field, "FieldValueInvalid", f"Invalid value: {shown}: {detail}")
 
     @classmethod
@@ -106,6 +107,12 @@ def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> ApiError:
     return _invalid(kind.qualified, {"name": name, "group": kind.group, "kind": kind.kind}, name, causes)
 
 
+def unconditional(kind: Kind, name: str) -> ApiError:
+    """An update of a custom object that names no resourceVersion; a real server names the resource here."""
+    cause = Cause("metadata.resourceVersion", "FieldValueInvalid", "Invalid value: 0: must be specified for an update")
+    return _invalid(kind.resource, {"name": name, "group": kind.group, "kind": kind.plural}, name, [cause])
+
+
 def invalid_options(what: str, causes: Sequence[Cause]) -> ApiError:
     """Query options that contradict themselves, e.g. ``what`` = ``ListOptions``."""
     return _invalid(f"{what}.meta.k8s.io", {"group": "meta.k8s.io", "kind": what}, "", causes)
@@ -131,7 +138,11 @@ def unsupported_media() -> ApiError:
     return ApiError(415, "UnsupportedMediaType", text)
 
 
-def unsupported_patch() -> ApiError:
+def unsupported_patch(kind: Kind) -> ApiError:
+    if kind.custom:
+        accepted = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+        text = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+        return ApiError(415, "UnsupportedMediaType", text)
     return ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +45,10 @@ def addressed(kind: Kind, namespace: str, body: Json, *, name: str | None) -> Js
             f"converting ({source}.{body['kind']}) to ({goal}.{kind.kind}): unknown conversion"
         )
         raise errors.bad_request(text)
+    if kind.custom and not (body.get("kind") and body.get("apiVersion")):
+        missing = "Kind" if not body.get("kind") else "apiVersion"
+        text = f"the object provided is unrecognized (must be of type {kind.kind}): Object '{missing}' is missing"
+        raise errors.bad_request(text)
     sent = body.get("metadata") or {}
     if not isinstance(sent, dict):
         raise errors.bad_request(f"{kind.kind}.metadata must be an object")
@@ -65,6 +71,7 @@ def addressed(kind: Kind, namespace: str, body: Json, *, name: str | None) -> Js
 
 def decoded(kind: Kind, obj: Json, options: Options) -> Json:
     """The body as a typed server reads it: wrong types are refused, unknown members refused or dropped."""
+    _base64_data(kind, obj)
     unknown = False
     for flaw in flaws(obj, kind.shape):
         if flaw.expected or options.strict:
@@ -73,6 +80,18 @@ def decoded(kind: Kind, obj: Json, options: Options) -> Json:
         unknown = True
     decoded: Json = without_unknown(obj, kind.shape) if unknown else obj
     return decoded
+
+
+def _base64_data(kind: Kind, obj: Json) -> None:
+    data = obj.get("data")
+    if kind.kind != "Secret" or kind.custom or not isinstance(data, dict):
+        return
+    for value in data.values():
+        try:
+            base64.b64decode(value or "", validate=True)
+        except (binascii.Error, TypeError, ValueError) as error:
+            text = 'Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input byte 0'
+            raise errors.bad_request(text) from error
 
 
 def _group_version(kind: Kind) -> str:
@@ -119,7 +138,7 @@ def patched_with(media: str, current: Json, patch: Any, kind: Kind) -> Any:
     except PatchError as error:
         text = "the server rejected our request due to an error in our request"
         raise ApiError(422, "Invalid", text, details={}) from error
-    raise errors.unsupported_patch()
+    raise errors.unsupported_patch(kind)
 
 
 def typed(kind: Kind, namespace: str, name: str, config: Json) -> Json:
@@ -129,6 +148,7 @@ def typed(kind: Kind, namespace: str, name: str, config: Json) -> Json:
     config = addressed(kind, namespace, config, name=name)
     if not kind.custom:
         config = normalised(config)
+        _base64_data(kind, config)
     for flaw in flaws(config, kind.shape):
         raise untyped(kind, "", name, flaw.of_apply())
     return config

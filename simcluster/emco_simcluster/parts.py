@@ -26,6 +26,9 @@ _GENERATION = frozenset(
         "ValidatingWebhookConfiguration",
     ]
 )
+IN_USE = "kubernetes.io/pvc-protection"
+"""The finalizer that keeps a volume claim while a pod uses it."""
+
 SERVER_METADATA = (
     *("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace"),
     "selfLink",
@@ -77,7 +80,10 @@ def label_job(job: Json) -> None:
     spec = job["spec"]
     if spec.get("manualSelector") or "selector" in spec:
         return
-    labels = spec["template"]["metadata"].setdefault("labels", {})
-    labels |= {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name}
+    spec.setdefault("manualSelector", False)
+    labels = {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name}
     labels |= {"controller-uid": uid, "job-name": name}
+    template = spec["template"]["metadata"]
+    template["labels"] = {**(template.get("labels") or {}), **labels}
+    job["metadata"]["labels"] = {**template["labels"], **(job["metadata"].get("labels") or {})}
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}

@@ -148,7 +148,7 @@ class ApiServer:
     async def _watch(
         self, request: web.BaseRequest, target: Target, query: Mapping[str, str], rules: list[Rule]
     ) -> web.StreamResponse:
-        watch = Watch.read(self.store, target.kind, target.namespace, _with_name(query, target))
+        watch = Watch.read(self.store, target.kind, target.namespace, query)
         response = web.StreamResponse(
             headers={**self._headers("application/json"), "Cache-Control": "no-cache, private"}
         )
@@ -286,10 +286,6 @@ class ApiServer:
     def _soon(self, work: Callable[[], None]) -> None:
         """After the answer is out."""
         asyncio.get_running_loop().call_later(0.05, work)
-
-
-def _with_name(query: Mapping[str, str], target: Target) -> Mapping[str, str]:
-    return {**query, "fieldSelector": f"metadata.name={target.name}"} if target.name else query
 
 
 def _abort(request: web.BaseRequest) -> None:

@@ -78,7 +78,8 @@ def _metadata(kind: Kind, metadata: Json) -> Iterator[Cause]:
         if len(name) > 63:
             yield Cause.invalid("metadata.name", name, "must be no more than 63 characters")
         elif not _LABEL.fullmatch(name):
-            yield Cause.invalid("metadata.name", name, _LABEL_TEXT)
+            text = "must not contain dots" if _SUBDOMAIN.fullmatch(name) else _LABEL_TEXT
+            yield Cause.invalid("metadata.name", name, text)
     elif len(name) > 253:
         yield Cause.invalid("metadata.name", name, "must be no more than 253 characters")
     elif not _SUBDOMAIN.fullmatch(name):
@@ -102,7 +103,9 @@ def _changed_metadata(new: Json, old: Json) -> Iterator[Cause]:
     if old.get("deletionTimestamp"):
         added = [f for f in new.get("finalizers") or () if f not in (old.get("finalizers") or ())]
         if added:
-            text = f"no new finalizers can be added if the object is being deleted, found new finalizers {added!r}"
+            shown = ", ".join(f'"{f}"' for f in added)
+            start = "no new finalizers can be added if the object is being deleted, found new finalizers"
+            text = f"{start} []string{{{shown}}}"
             yield Cause.forbidden("metadata.finalizers", text)
 
 
@@ -132,14 +135,15 @@ def _pod(obj: Json) -> Iterator[Cause]:
 def _workload(obj: Json) -> Iterator[Cause]:
     spec = obj["spec"]
     selector = spec.get("selector")
-    labels = spec["template"]["metadata"].get("labels") or {}
-    if not isinstance(selector, dict) or not (selector.get("matchLabels") or selector.get("matchExpressions")):
+    labels = spec["template"]["metadata"].get("labels")
+    present = isinstance(selector, dict) and bool(selector.get("matchLabels") or selector.get("matchExpressions"))
+    if not present:
         yield Cause.required("spec.selector")
-        selector = {}
-    wanted = selector.get("matchLabels") or {}
-    if any(labels.get(k) != v for k, v in wanted.items()):
+    wanted = (selector.get("matchLabels") or {}) if present else {}
+    if not present or any((labels or {}).get(k) != v for k, v in wanted.items()):
         text = "`selector` does not match template `labels`"
-        yield Cause.invalid("spec.template.metadata.labels", labels, text)
+        shown = "null" if labels is None else labels
+        yield Cause.invalid("spec.template.metadata.labels", shown, text)
     replicas = spec.get("replicas", 1)
     if not isinstance(replicas, int) or replicas < 0:
         yield Cause.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
@@ -150,8 +154,7 @@ def _job(obj: Json) -> Iterator[Cause]:
     pod = obj["spec"]["template"]["spec"]
     yield from _pod_spec(pod, "spec.template.spec")
     if pod.get("restartPolicy") not in ("Never", "OnFailure"):
-        text = f'Unsupported value: "{pod.get("restartPolicy")}": supported values: "OnFailure", "Never"'
-        yield Cause("spec.template.spec.restartPolicy", "FieldValueNotSupported", text)
+        yield Cause.required("spec.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
 
 
 def _service(obj: Json) -> Iterator[Cause]:
@@ -195,7 +198,7 @@ def _definition(obj: Json) -> Iterator[Cause]:
         yield Cause.invalid("spec.versions", [v.get("name") for v in versions], text)
     for number, version in enumerate(versions):
         if not (version.get("schema") or {}).get("openAPIV3Schema"):
-            yield Cause.required(f"spec.versions[{number}].schema.openAPIV3Schema", "schemas are required")
+            yield Cause.required(f"spec.versions[{number}].schema.openAPIV3Schema")
     expected = f"{names.get('plural')}.{spec.get('group')}"
     if obj["metadata"].get("name") != expected:
         text = 'must be spec.names.plural+"."+spec.group'
@@ -246,7 +249,7 @@ def _frozen_job(new: Json, old: Json) -> Iterator[Cause]:
 def _frozen_service(new: Json, old: Json) -> Iterator[Cause]:
     before, after = old["spec"].get("clusterIP"), new["spec"].get("clusterIP")
     if before and after != before and new["spec"].get("type") != "ExternalName":
-        yield Cause.invalid("spec.clusterIPs[0]", new["spec"].get("clusterIPs") or [after], "may not change once set")
+        yield Cause.invalid("spec.clusterIPs[0]", [after], "may not change once set")
 
 
 def _frozen_claim(new: Json, old: Json) -> Iterator[Cause]:

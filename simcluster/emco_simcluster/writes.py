@@ -20,6 +20,7 @@ from emco_simcluster.incoming import Options, addressed, decoded, patched_with, 
 from emco_simcluster.kinds import Kind, KindTable
 from emco_simcluster.network import Network
 from emco_simcluster.parts import (
+    IN_USE,
     SERVER_METADATA,
     desired,
     has_generation,
@@ -77,20 +78,17 @@ class Writer:
         name = metadata["name"]
         if self.store.get(kind.key, namespace, name) is not None:
             raise errors.already_exists(kind, name)
-        owned = self._owned(kind, None, obj, options, "")
+        owned = self._allotted(kind, self._owned(kind, None, obj, options, ""))
         return Written(self._put(kind, owned, options), created=True)
 
     def update(
         self, kind: Kind, namespace: str, name: str, body: Json, *, options: Options, subresource: str = ""
     ) -> Written:
         """PUT: 404 if missing, 409 if ``resourceVersion`` is not the current one."""
-        live = self._live(kind, namespace, name)
         obj = decoded(kind, addressed(kind, namespace, body, name=name), options)
+        live = self._live(kind, namespace, name)
         if kind.custom and not subresource and not obj["metadata"].get("resourceVersion"):
-            cause = Cause(
-                "metadata.resourceVersion", "FieldValueInvalid", "Invalid value: 0: must be specified for an update"
-            )
-            raise errors.invalid(kind, name, [cause])
+            raise errors.unconditional(kind, name)
         return self._replace(kind, live, obj, options=options, subresource=subresource)
 
     def patch(
@@ -120,7 +118,7 @@ class Writer:
             self._namespace_open(kind, namespace, name)
         applied = self._applied(kind, live, config, options, subresource)
         if live is None:
-            obj = self._accept(kind, self._new(kind, applied, options), None)
+            obj = self._allotted(kind, self._accept(kind, self._new(kind, applied, options), None))
             return Written(self._put(kind, obj, options), created=True)
         new = keep_server_metadata(applied, live.obj)
         return self._commit(kind, live, self._accept(kind, new, live.obj), options)
@@ -207,7 +205,7 @@ class Writer:
         """Fill in defaults and refuse what is invalid."""
         try:
             obj = with_defaults(kind, obj)
-            if kind.kind == "Service" and not kind.custom:
+            if kind.kind == "Service" and not kind.custom and live is not None:
                 self.network.assign(obj, live)
             if kind.kind == "Job" and not kind.custom:
                 label_job(obj)
@@ -220,6 +218,18 @@ class Writer:
         if len(encode(obj)) > OBJECT_LIMIT:
             raise errors.too_large(OBJECT_LIMIT)
         return obj
+
+    def _allotted(self, kind: Kind, obj: Json) -> Json:
+        """With what only the server gives a new object, and so nobody else comes to own."""
+        if kind.key == ("", "persistentvolumeclaims"):
+            finalizers = [*(obj["metadata"].get("finalizers") or ()), IN_USE]
+            return {**obj, "metadata": {**obj["metadata"], "finalizers": sorted(set(finalizers))}}
+        if kind.key != ("", "services"):
+            return obj
+        ports = [dict(p) for p in obj["spec"].get("ports") or ()]
+        allotted = {**obj, "spec": {**obj["spec"], **({"ports": ports} if ports else {})}}
+        self.network.assign(allotted, None)
+        return allotted
 
     def _namespace_open(self, kind: Kind, namespace: str, name: str) -> None:
         if not kind.namespaced:

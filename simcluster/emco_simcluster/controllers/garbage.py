@@ -6,7 +6,6 @@ from typing import Any
 
 from emco_simcluster.controllers.world import World, condition
 from emco_simcluster.deletes import FOREGROUND
-from emco_simcluster.kinds import Kind
 from emco_simcluster.storage import Change, Place
 
 Json = dict[str, Any]
@@ -65,26 +64,15 @@ class Garbage:
 
     def foreground(self, place: Place) -> None:
         """Delete the dependents of an owner that is being deleted in the foreground, then let it go."""
-        entry, kind = self._world.store.at(place), self._world.kind(place)
-        if entry is None or kind is None or FOREGROUND not in (entry.obj["metadata"].get("finalizers") or ()):
+        entry = self._world.store.at(place)
+        if entry is None or FOREGROUND not in (entry.obj["metadata"].get("finalizers") or ()):
             return
         dependents = self._world.store.dependents(entry.obj["metadata"]["uid"])
         for each in dependents:
             self._world.delete(each)
         if self._world.store.dependents(entry.obj["metadata"]["uid"]):
             return
-        self._release(place, kind, entry.obj, FOREGROUND)
-
-    def _release(self, place: Place, kind: Kind, obj: Json, finalizer: str) -> None:
-        metadata = dict(obj["metadata"])
-        kept = [f for f in metadata.pop("finalizers", ()) if f != finalizer]
-        if kept:
-            metadata["finalizers"] = kept
-            self._world.store.put(kind, {**obj, "metadata": metadata})
-        elif place[0] != ("", "pods"):
-            self._world.store.remove(place)
-        else:
-            self._world.store.put(kind, {**obj, "metadata": metadata})
+        self._world.release(place, FOREGROUND)
 
     def empty(self, place: Place) -> None:
         """Delete what is in a terminating namespace; when nothing is left, the namespace itself."""

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from emco_simcluster.controllers.world import World, condition
-from emco_simcluster.storage import Change, Place
+from emco_simcluster.parts import IN_USE
+from emco_simcluster.storage import Change, Entry, Place
 
 Json = dict[str, Any]
 
@@ -35,6 +36,9 @@ class Platform:
             self._world.agenda.add(work[0], change.place, seconds=work[1])
         if change.type != "DELETED":
             return
+        if change.place[0] == ("", "pods"):
+            for name in _claims(change.entry.obj):
+                self._world.agenda.add(self.claim, (("", "persistentvolumeclaims"), change.place[1], name))
         group, plural = change.place[0]
         definition = (("apiextensions.k8s.io", "customresourcedefinitions"), "", f"{plural}.{group}")
         if self._world.store.at(definition) is not None:
@@ -52,12 +56,23 @@ class Platform:
     def claim(self, place: Place) -> None:
         """A volume claim is bound to a volume that needs no disk."""
         entry, kind = self._world.store.at(place), self._world.kind(place)
-        if entry is None or kind is None or (entry.obj.get("status") or {}).get("phase") == "Bound":
+        if entry is None or kind is None:
+            return
+        if entry.obj["metadata"].get("deletionTimestamp"):
+            self._release_claim(place, entry)
+            return
+        if (entry.obj.get("status") or {}).get("phase") == "Bound":
             return
         spec = {**entry.obj["spec"], "volumeName": f"pvc-{entry.obj['metadata']['uid']}"}
         capacity = (spec.get("resources") or {}).get("requests") or {}
         status = {"phase": "Bound", "accessModes": spec.get("accessModes") or [], "capacity": capacity}
         self._world.store.put(kind, {**entry.obj, "spec": spec, "status": status})
+
+    def _release_claim(self, place: Place, entry: Entry) -> None:
+        """A claim that is being deleted goes when no pod uses it any more."""
+        pods = self._world.store.entries(("", "pods"), place[1])
+        if place[2] not in {name for p in pods for name in _claims(p.obj)}:
+            self._world.release(place, IN_USE)
 
     def namespace(self, place: Place) -> None:
         """Every namespace has a default service account and the certificate of the cluster's authority."""
@@ -133,8 +148,6 @@ class Platform:
                 message="the initial names have been accepted",
             ),
         ]
-        if not established:
-            conditions = conditions[:1]
         stored = next(v["name"] for v in obj["spec"]["versions"] if v.get("storage"))
         return {"conditions": conditions, "acceptedNames": obj["spec"]["names"], "storedVersions": [stored]}
 
@@ -149,3 +162,9 @@ class Platform:
             return
         self._world.kinds.drop(key)
         self._world.store.remove(place)
+
+
+def _claims(pod: Json) -> list[str]:
+    """The volume claims a pod uses."""
+    volumes = pod["spec"].get("volumes") or ()
+    return [str(v["persistentVolumeClaim"].get("claimName", "")) for v in volumes if "persistentVolumeClaim" in v]

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from emco_simcluster.controllers.world import World, condition, owned
+from emco_simcluster.parts import IN_USE
 from emco_simcluster.storage import Change, Entry, Place, encode
 
 Json = dict[str, Any]
@@ -140,7 +141,7 @@ class Workloads:
             self._claims(obj, number)
             labels = {label: revision, "statefulset.kubernetes.io/pod-name": pod_name}
             labels |= {"apps.kubernetes.io/pod-index": str(number)}
-            self._pod(obj, obj["spec"]["template"], pod_name, labels=labels)
+            self._pod(obj, _with_claims(obj, pod_name), pod_name, labels=labels)
         pods = self._active(obj)
         ready = sum(_ready(p.obj) for p in pods)
         counts = {"readyReplicas": ready, "currentReplicas": len(pods), "updatedReplicas": len(pods)}
@@ -157,6 +158,7 @@ class Workloads:
     def _claims(self, obj: Json, number: int) -> None:
         for template in obj["spec"].get("volumeClaimTemplates") or ():
             metadata = {**template.get("metadata", {}), "namespace": obj["metadata"]["namespace"]}
+            metadata["finalizers"] = [IN_USE]
             metadata["name"] = f"{template['metadata']['name']}-{obj['metadata']['name']}-{number}"
             claim = {"metadata": metadata, "spec": template.get("spec") or {}, "status": {"phase": "Pending"}}
             self._world.create("", "persistentvolumeclaims", claim)
@@ -247,6 +249,17 @@ class Workloads:
         if node:
             spec["nodeName"] = node
         self._world.create("", "pods", {"metadata": metadata, "spec": spec, "status": {"phase": "Pending"}})
+
+
+def _with_claims(stateful_set: Json, pod_name: str) -> Json:
+    """The pod template with the volume claims of one pod."""
+    template: Json = stateful_set["spec"]["template"]
+    names = [t["metadata"]["name"] for t in stateful_set["spec"].get("volumeClaimTemplates") or ()]
+    if not names:
+        return template
+    claimed = [{"name": n, "persistentVolumeClaim": {"claimName": f"{n}-{pod_name}"}} for n in names]
+    kept = [v for v in template["spec"].get("volumes") or () if v.get("name") not in names]
+    return {**template, "spec": {**template["spec"], "volumes": kept + claimed}}
 
 
 def _fingerprint(template: Json) -> str:

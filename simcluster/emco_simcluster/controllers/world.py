@@ -117,6 +117,20 @@ class World:
         if kind is not None and self.store.at(place) is not None:
             self.deleter.delete(kind, place[1], place[2], DeleteOptions(grace=grace, propagation="Background"))
 
+    def release(self, place: Place, finalizer: str) -> None:
+        """Take a finalizer from an object that is being deleted; with the last one the object goes."""
+        entry, kind = self.store.at(place), self.kind(place)
+        if entry is None or kind is None:
+            return
+        metadata = dict(entry.obj["metadata"])
+        kept = [f for f in metadata.pop("finalizers", ()) if f != finalizer]
+        if kept:
+            metadata["finalizers"] = kept
+        if kept or place[0] == ("", "pods"):
+            self.store.put(kind, {**entry.obj, "metadata": metadata})
+        else:
+            self.store.remove(place)
+
     def children(self, uid: str, plural: str) -> list[Entry]:
         """The objects of one resource that this owner controls, by name."""
         entries = [self.store.at(p) for p in self.store.dependents(uid) if p[0][1] == plural]
