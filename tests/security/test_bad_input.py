@@ -133,9 +133,7 @@ class TestIntents:
         answer = await shop.post(f"{group}/instantiate", expect=409)
         assert answer.text == "DeploymentIntentGroup must be Approved before instantiatingearly\n"
 
-    async def test_for_a_cluster_outside_the_logical_cloud_are_refused(
-        self, shop: Shop, cluster: SimCluster
-    ) -> None:
+    async def test_for_a_cluster_outside_the_logical_cloud_are_refused(self, shop: Shop, cluster: SimCluster) -> None:
         await shop.upload(CLUSTERS, {"metadata": {"name": "other"}}, cluster.kubeconfig.encode())
         group = await shop.group("outside", intent={"allOf": [{"clusterProvider": "acme", "cluster": "other"}]})
         answer = await shop.post(f"{group}/instantiate", expect=400)

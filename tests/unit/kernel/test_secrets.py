@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emco_common.secrets import Sealer, SealBroken
+from emco_common.secrets import SealBroken, Sealer
 
 
 @given(plain=st.binary(max_size=200), record=st.text(max_size=40))

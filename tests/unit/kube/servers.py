@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
+
 from emco_common.kube import KubeClient, Kubeconfig
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

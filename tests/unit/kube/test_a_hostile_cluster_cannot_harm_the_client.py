@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web
-from emco_common.kube import Kind, KubeClient, Kubeconfig, Ref, errors, transport
 
+from emco_common.kube import Kind, KubeClient, Kubeconfig, Ref, errors, transport
 from tests.unit.kube.servers import scripted_cluster
 
 CONFIG_MAP = Kind("v1", "ConfigMap")

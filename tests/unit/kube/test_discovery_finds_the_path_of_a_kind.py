@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from aiohttp import web
-from emco_common.kube import Kind, Ref, errors
 
+from emco_common.kube import Kind, Ref, errors
 from tests.unit.kube.servers import scripted_cluster
 
 CONFIG_MAP = Kind("v1", "ConfigMap")

@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from emco_common.kube import errors
 from hypothesis import given
 from hypothesis import strategies as st
+
+from emco_common.kube import errors
 
 
 def status(code: int, reason: str, message: str = "m", **details: Any) -> bytes:

@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from emco_common.kube import BadKubeconfig, Policy, parse_kubeconfig
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emco_common.kube import BadKubeconfig, Policy, parse_kubeconfig
 from tests.unit.kube.certs import NOW, b64, certificate_pem, config, key_pem, new_key, text
 
 CANARY = "canary-5b1f0c"

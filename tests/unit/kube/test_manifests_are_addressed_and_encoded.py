@@ -3,8 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from emco_common.kube import Kind, Ref, errors, kind_of, ref_of
 
+from emco_common.kube import Kind, Ref, errors, kind_of, ref_of
 from tests.unit.kube.servers import scripted_cluster
 
 

@@ -1,5 +1,7 @@
 """App dependencies: unknown apps and cycles are refused by name."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,7 @@ def test_a_cycle_is_found_exactly_when_there_is_no_order(needs: dict[str, list[s
     cycle = find_cycle(graph)
     if cycle:
         assert cycle[0] == cycle[-1]
-        assert all(after in graph[before] for before, after in zip(cycle, cycle[1:], strict=False))
+        assert all(after in graph[before] for before, after in pairwise(cycle))
     else:
         assert _can_be_ordered(graph)
 
