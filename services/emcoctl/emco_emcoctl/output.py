@@ -112,7 +112,7 @@ class TerminalOutput(_Problems):
 
     def problem(self, message: str) -> None:
         self._failed += 1
-        super().problem(message)
+        print(f"{self._painted(_RED, '✗')} {message}", file=self._stderr, flush=True)
 
     def finished(self) -> None:
         if self._done + self._failed > 1:

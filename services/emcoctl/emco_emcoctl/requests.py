@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
@@ -21,6 +22,7 @@ CONNECT_SECONDS = 30.0
 MAX_REQUESTS = 10
 """Requests one call may take, redirects included."""
 
+_ERRNO = re.compile(r"^\[Errno -?\d+\] ")
 _KEEPING_THE_METHOD = frozenset({307, 308})
 _REDIRECTS = frozenset({301, 302, 303}) | _KEEPING_THE_METHOD
 
@@ -185,4 +187,4 @@ def _reason(error: Exception) -> str:
         return f"no {what} in time"
     if isinstance(error, httpx.RemoteProtocolError):
         return f"the answer broke off ({error})"
-    return str(error) or type(error).__name__
+    return _ERRNO.sub("", str(error)) or type(error).__name__

@@ -312,6 +312,14 @@ def test_on_a_terminal_there_is_a_line_per_document_with_the_reason(ctl: Ctl, re
     ]
 
 
+def test_on_a_terminal_a_server_that_is_away_is_a_cross_too(ctl: Ctl, three: str) -> None:
+    ctl.file("cfg.yaml", "orchestrator: {host: 127.0.0.1, port: 1}\n")
+    ctl.environ["NO_COLOR"] = "1"
+
+    assert ctl.plain("--config", "cfg.yaml", "apply", "-f", three, stdout=Terminal()) == 4
+    assert ctl.err == "✗ POST http://127.0.0.1:1/v2/projects: Connection refused\n"
+
+
 def test_on_a_terminal_what_is_read_is_shown_indented_and_coloured(ctl: Ctl, recorder: Recorder) -> None:
     recorder.script = [Reply(200, b'{"a":[1]}'), Reply(200, b"text")]
 

@@ -1,0 +1,177 @@
+"""The commands of emcoctl (emcoctl 1). Each imports what it needs only when it runs, so that help is quick."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from emco_emcoctl import commandline
+from emco_emcoctl.errors import NoInput, UsageError
+from emco_emcoctl.options import CALLS, COMPAT, CONFIG, FILES, STOP, WAIT, takes
+from emco_emcoctl.session import PROGRAM, Session, session_of
+
+
+@click.group(add_help_option=False, invoke_without_command=True)
+@takes(CONFIG)
+@click.pass_context
+def root(context: click.Context, config: str) -> None:
+    """Command line of EMCO, the edge multi-cluster orchestrator."""
+    if context.invoked_subcommand is None:
+        session_of(context).show(context.get_help())
+
+
+@root.command(add_help_option=False)
+@takes(*FILES, *CALLS, STOP, WAIT, CONFIG, COMPAT)
+@click.argument("anchor", nargs=-1)
+@click.pass_obj
+def apply(session: Session, /, **given: Any) -> None:
+    """Create (POST) the resources of files, or call ANCHOR without a body."""
+    _operate("apply", session=session, **given)
+
+
+@root.command(add_help_option=False)
+@takes(*FILES, *CALLS, STOP, WAIT, CONFIG, COMPAT)
+@click.argument("anchor", nargs=-1)
+@click.pass_obj
+def update(session: Session, /, **given: Any) -> None:
+    """Replace (PUT) the resources of files."""
+    _operate("update", session=session, **given)
+
+
+@root.command(add_help_option=False)
+@takes(*FILES, *CALLS, CONFIG, COMPAT)
+@click.argument("anchor", nargs=-1)
+@click.pass_obj
+def get(session: Session, /, **given: Any) -> None:
+    """Read the resources of files, or ANCHOR."""
+    _operate("get", session=session, **given)
+
+
+@root.command(add_help_option=False)
+@takes(*FILES, *CALLS, STOP, WAIT, CONFIG, COMPAT)
+@click.argument("anchor", nargs=-1)
+@click.pass_obj
+def delete(session: Session, /, **given: Any) -> None:
+    """Delete the resources of files, last first, or ANCHOR."""
+    _operate("delete", session=session, **given)
+
+
+@root.command(add_help_option=False)
+@takes(*FILES[:2], *CALLS, CONFIG, COMPAT)
+@click.argument("anchor", required=False)
+@click.argument("filters", nargs=-1, metavar="[NAME=VALUE]...")
+@click.pass_obj
+def watch(session: Session, /, **given: Any) -> None:
+    """Follow the status of ANCHOR, one line of JSON per change.
+
+    Ends when interrupted. Filters are format=summary|all, status=ready|deployed, and app=, cluster=PROVIDER+CLUSTER,
+    resource=, each repeatable. -f and -v are accepted and ignored.
+    """
+    _watch(session, **given)
+
+
+@root.command(add_help_option=False)
+@takes(CONFIG)
+@click.argument("shell", required=False)
+@click.pass_context
+def completion(context: click.Context, shell: str | None, config: str) -> None:
+    """Print the completion script for SHELL.
+
+    Shells are bash, fish, powershell and zsh. For bash: source <(emcoctl completion bash)
+    """
+    from emco_emcoctl.completion import script
+
+    text = script(shell, command=root, program=PROGRAM) if shell else None
+    session_of(context).show(text or context.get_help())
+
+
+@root.command("help", add_help_option=False)
+@takes(CONFIG)
+@click.argument("topic", nargs=-1)
+@click.pass_context
+def help_(context: click.Context, topic: tuple[str, ...], config: str) -> None:
+    """Show the help of a command."""
+    command: click.Command = root
+    if topic:
+        found = root.get_command(context, topic[0])
+        if found is None:
+            raise UsageError(f"there is no command '{topic[0]}'; see '{PROGRAM} --help'")
+        command = found
+    parent = context.parent if command is not root else None
+    shown = click.Context(command, info_name=topic[0] if topic else PROGRAM, parent=parent)
+    session_of(context).show(command.get_help(shown))
+
+
+def _operate(
+    command: str,
+    *,
+    session: Session,
+    config: str,
+    compat: bool,
+    files: tuple[str, ...],
+    values: tuple[str, ...],
+    anchor: tuple[str, ...],
+    token: tuple[str, ...],
+    token_file: str,
+    **rest: Any,
+) -> None:
+    from emco_emcoctl import running
+
+    settings, report = session.prepared(config)
+    order = running.Order(
+        command=command,
+        files=commandline.listed_files(files, cwd=session.cwd),
+        values=tuple(name for name in commandline.listed_files(values, cwd=session.cwd) if name),
+        anchor=anchor[0] if anchor else None,
+        token=session.token(token, file=token_file),
+        **rest,
+    )
+    world = running.World(session.cwd, session.environ, session.stdin, session.sleep)
+    failures = running.execute(order, config=settings, report=report, world=world)
+    session.code = running.exit_code(failures, compat=session.compat)
+
+
+def _watch(
+    session: Session,
+    *,
+    config: str,
+    anchor: str | None,
+    filters: tuple[str, ...],
+    token: tuple[str, ...],
+    token_file: str,
+    timeout: float,
+    **_: Any,
+) -> None:
+    from emco_emcoctl.registration import registration
+
+    if not anchor:
+        raise NoInput("name the status to watch, as in projects/P/logical-clouds/L/status")
+    wanted = registration(anchor, filters)
+    settings, report = session.prepared(config)
+    for word in wanted.ignored:
+        report.warning(f"the filter '{word}' is unknown and ignored")
+    host, port = settings.status_endpoint(wanted.service)
+
+    import asyncio
+    import uuid
+
+    from emco_emcoctl.watch import Patience, Watcher
+
+    async def pause(seconds: float) -> None:
+        # A blocking sleep would hold back an interrupt, so the real one is replaced by the event loop's.
+        await asyncio.sleep(seconds) if session.sleep is time.sleep else session.sleep(seconds)
+
+    watcher = Watcher(
+        wanted,
+        host=host,
+        port=port,
+        client_id=str(uuid.uuid4()),
+        token=session.token(token, file=token_file),
+        stdout=session.stdout,
+        report=report,
+        pause=pause,
+        patience=Patience(first=min(Patience.first, timeout), again=timeout),
+    )
+    asyncio.run(watcher.run())

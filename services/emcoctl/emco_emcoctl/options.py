@@ -1,0 +1,89 @@
+"""The flags of emcoctl, each declared once (emcoctl 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from emco_emcoctl.session import TOKEN_VARIABLE, session_of
+
+
+def _show_help(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        session_of(context).show(context.get_help())
+        context.exit()
+
+
+def _help_flag(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "-h", "--help", is_flag=True, expose_value=False, is_eager=True, callback=_show_help, help="Show this and exit."
+    )(command)
+
+
+_PATH = click.Path(readable=False)
+CONFIG = click.option(
+    "--config",
+    default="",
+    type=_PATH,
+    metavar="FILE",
+    help="Configuration file; by default the first $HOME/.emco.<type>.",
+)
+COMPAT = click.option("--compat", is_flag=True, help="End with the exit codes of the original client.")
+STOP = click.option("-s", "--stop", is_flag=True, help="Stop at the first answer that is not 2xx.")
+WAIT = click.option(
+    "-w",
+    "--waitTime",
+    "wait",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Wait so long after each call that is accepted (202).",
+)
+FILES = (
+    click.option(
+        "-f",
+        "--filename",
+        "files",
+        multiple=True,
+        type=_PATH,
+        metavar="FILE",
+        help="Resource file, - for standard input; repeatable.",
+    ),
+    click.option(
+        "-v",
+        "--values",
+        multiple=True,
+        type=_PATH,
+        metavar="FILE",
+        help="Values: the resource files are Go templates; repeatable.",
+    ),
+    click.option(
+        "--allow-missing", "missing_as_text", is_flag=True, help="Print a missing value as <no value>, as the original."
+    ),
+    click.option("--strict", is_flag=True, help="Refuse documents with unknown fields."),
+)
+CALLS = (
+    click.option("-t", "--token", multiple=True, help=f"Bearer token; better put it into ${TOKEN_VARIABLE}."),
+    click.option("--token-file", default="", type=_PATH, metavar="FILE", help="File that holds the bearer token."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=300.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Longest time to wait for an answer.",
+    ),
+)
+
+
+def takes(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Gives a command these options, and the flag for its help."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return _help_flag(command)
+
+    return decorate
