@@ -1,7 +1,7 @@
 """What every service is made of and how it lives: its dependencies, its ports, its background work.
 
-A service's ``app`` module builds a ``Service`` from ``Settings`` and ``Deps``; ``emco serve`` runs one of them, ``emco up``
-all of them in one process over the same dependencies.
+A service's ``app`` module builds a ``Service`` from ``Settings`` and ``Deps``; ``emco serve`` runs one of them,
+``emco up`` all of them in one process over the same dependencies.
 """
 
 from __future__ import annotations
