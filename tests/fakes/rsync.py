@@ -25,7 +25,7 @@ async def _nothing(_operation: str, _context: str) -> None:
 
 @dataclass
 class FakeRsync:
-    """``calls`` are operation and context; ``then`` runs inside a call, to set a status or to hold it up."""
+    """``calls`` are operation and context; ``then`` runs inside an accepted call, to set a status or to hold it up."""
 
     calls: list[tuple[str, str]] = field(default_factory=list)
     accepts: bool = True
@@ -68,7 +68,8 @@ class FakeRsync:
         self.calls.append((operation, context_id))
         if self.aborts is not None:
             await context.abort(self.aborts, self.message)
-        await self.then(operation, context_id)
+        if self.accepts:
+            await self.then(operation, context_id)
 
 
 def _register(fake: FakeRsync) -> Callable[[aio.Server], None]:

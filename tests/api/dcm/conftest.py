@@ -1,0 +1,171 @@
+"""A running dcm, spoken to without a socket, on the embedded store and bus, with a stand-in for rsync.
+
+The stand-in notes what it is asked and, like rsync, writes the status of a context; what rsync itself does is tested
+with rsync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from emco_common.appcontext import AppContextStore, ContextState, keys, values
+from emco_common.cloudconfig import Access, CloudConfigs
+from emco_common.lifecycle import Action, State, StateInfo
+from emco_common.runtime import Deps, Service, open_deps
+from emco_common.store.api import Document, Key
+from emco_dcm.app import create_service
+from emco_dcm.settings import DcmSettings
+from tests.fakes.rsync import FakeRsync, fake_rsync
+
+CLOUDS = "/v2/projects/shop/logical-clouds"
+LC = f"{CLOUDS}/lc"
+_STATES = {
+    "install": ContextState.INSTANTIATED,
+    "uninstall": ContextState.TERMINATED,
+    "update": ContextState.INSTANTIATED,
+}
+
+
+@dataclass
+class Dcm:
+    """``statuses`` is what rsync makes of an operation; take one out and the context stays as it is."""
+
+    service: Service
+    deps: Deps
+    rsync: FakeRsync
+    settings: DcmSettings
+    client: httpx.AsyncClient = field(init=False)
+    background: list[asyncio.Future[None]] = field(init=False)
+    statuses: dict[str, str] = field(default_factory=lambda: dict(_STATES))
+
+    @property
+    def contexts(self) -> AppContextStore:
+        return AppContextStore(self.deps.bus)
+
+    async def post(self, path: str, body: Any = None, *, expect: int = 201) -> httpx.Response:
+        return self._checked(await self.client.post(path, json=body), expect)
+
+    async def get(self, path: str, *, expect: int = 200) -> Any:
+        answer = self._checked(await self.client.get(path), expect)
+        return answer.json() if expect == 200 else answer.text
+
+    async def delete(self, path: str, *, expect: int = 204) -> str:
+        return self._checked(await self.client.delete(path), expect).text.removesuffix("\n")
+
+    async def refused(self, path: str, expect: int, body: Any = None) -> str:
+        """The text of a POST that is refused."""
+        return (await self.post(path, body, expect=expect)).text.removesuffix("\n")
+
+    async def cloud(self, *clusters: str, name: str = "lc", level: str = "0") -> None:
+        """A cloud that refers to registered clusters of provider ``acme``."""
+        spec = {"level": level, "namespace": "shop-ns", "user": {"userName": "bob"}}
+        await self.post(CLOUDS, {"metadata": {"name": name}, "spec": spec})
+        for cluster in clusters:
+            await self.cluster(cluster)
+            await self.post(f"{CLOUDS}/{name}/cluster-references", reference(f"{cluster}-ref", cluster))
+
+    async def cluster(self, name: str, *, namespace: str = "default") -> None:
+        """Register a cluster as clm would."""
+        key = {"clusterProvider": "acme", "cluster": name}
+        if await self.deps.store.get(key) is None:
+            await self.deps.store.create(Document(key=key, body={"metadata": {"name": name}}))
+            access = Access("acme", name, namespace=namespace, kubeconfig=b"apiVersion: v1")
+            await CloudConfigs(self.deps.store, self.deps.sealer).create(access)
+
+    async def instantiated(self, *clusters: str) -> str:
+        """An instantiated cloud; answers its context."""
+        await self.cloud(*(clusters or ("hq",)))
+        await self.post(f"{LC}/instantiate", expect=202)
+        return (await self.info()).instance
+
+    async def info(self) -> StateInfo:
+        document = await self.deps.store.get({"project": "shop", "logicalCloud": "lc"})
+        assert document is not None
+        return StateInfo.from_json(document.tags["stateInfo"])
+
+    async def set_info(self, *actions: tuple[State, str]) -> None:
+        """Put the cloud where a crash or an earlier life might have left it."""
+        document = await self.deps.store.get({"project": "shop", "logicalCloud": "lc"})
+        assert document is not None
+        info = StateInfo(
+            actions[-1][1], tuple(Action(state, one, self.deps.clock(), n) for n, (state, one) in enumerate(actions))
+        )
+        await self.deps.store.replace(replace(document, tags={**document.tags, "stateInfo": info.as_json()}))
+
+    async def set_status(self, instance: str, status: str) -> None:
+        await self.deps.bus.put(keys.status(instance), values.encode_state(status))
+
+    async def contexts_on_the_bus(self) -> set[str]:
+        return {*(await self.contexts.ids()).complete, *(await self.contexts.ids()).incomplete}
+
+    async def group(self, name: str, state: State, instance: str = "") -> None:
+        """A deployment intent group that names the cloud, as the orchestrator would keep it."""
+        info = StateInfo(instance, (Action(State.CREATED, time=self.deps.clock()), Action(state, instance)))
+        key: Key = {
+            "project": "shop",
+            "compositeApp": "pos",
+            "compositeAppVersion": "v1",
+            "deploymentIntentGroup": name,
+        }
+        uses = {"project": "shop", "logicalCloud": "lc"}
+        body = {"metadata": {"name": name}, "spec": {"logicalCloud": "lc"}}
+        await self.deps.store.create(
+            Document(key=key, body=body, tags={"stateInfo": info.as_json()}, references=(uses,))
+        )
+
+    async def restart(self) -> None:
+        """A new life of the process on the same data, after the old one ended."""
+        await self.stop()
+        self.service = create_service(self.settings, self.deps)
+        self.start()
+
+    def start(self) -> None:
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self.service.app), base_url="http://dcm")
+        self.background = [asyncio.ensure_future(work()) for work in self.service.background]
+
+    async def stop(self) -> None:
+        for task in self.background:
+            task.cancel()
+        await asyncio.gather(*self.background, return_exceptions=True)
+        await self.client.aclose()
+
+    async def take(self, operation: str, context: str) -> None:
+        """What the stand-in does inside a call."""
+        status = self.statuses.get(operation)
+        if status is not None:
+            await self.set_status(context.rpartition(">")[2], status)
+
+    def _checked(self, answer: httpx.Response, expect: int) -> httpx.Response:
+        assert answer.status_code == expect, f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}"
+        return answer
+
+
+def reference(name: str, cluster: str, provider: str = "acme") -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"clusterProvider": provider, "cluster": cluster}}
+
+
+@pytest.fixture
+async def dcm(tmp_path: Path) -> AsyncIterator[Dcm]:
+    settings = DcmSettings(
+        database_url=SecretStr(f"sqlite://{tmp_path}/store.db"),
+        bus_url=SecretStr(f"embedded://{tmp_path}/bus.db"),
+        data_key=SecretStr("test key"),
+        grpc_connect_timeout=2,
+        rsync_timeout=5,
+    )
+    async with open_deps(settings) as deps, fake_rsync() as rsync:
+        await rsync.register(deps.store)
+        await deps.store.create(Document(key={"project": "shop"}, body={"metadata": {"name": "shop"}}))
+        made = Dcm(create_service(settings, deps), deps, rsync, settings)
+        rsync.then = made.take
+        made.start()
+        yield made
+        await made.stop()
