@@ -36,7 +36,9 @@ class Channels:
         if channel is None:
             channel = self._channels[address] = aio.insecure_channel(address, options=_OPTIONS)
         try:
-            await asyncio.wait_for(channel.channel_ready(), self._connect_timeout)
+            # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with the result.
+            async with asyncio.timeout(self._connect_timeout):
+                await channel.channel_ready()
         except TimeoutError as error:
             raise PeerUnreachable(f"nothing answers at {address}") from error
         return channel

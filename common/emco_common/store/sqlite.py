@@ -120,7 +120,9 @@ class SqliteStore:
         async with _explained():
             reading = asyncio.get_running_loop().run_in_executor(self._threads, self._with_reader, work)
             try:
-                return await asyncio.wait_for(reading, timeout)
+                # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with the result.
+                async with asyncio.timeout(timeout):
+                    return await reading
             except TimeoutError:
                 raise StoreUnavailable(f"The document store did not answer within {timeout:g} s") from None
 
