@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from emco_common.kube.discovery import Discovery, Kind, Resource
-from emco_common.kube.errors import BadAnswer, Gone, Invalid, UnknownKind, error_from_event
+from emco_common.kube.errors import BadAnswer, Forbidden, Gone, Invalid, UnknownKind, error_from_event
 from emco_common.kube.kubeconfig import Kubeconfig
 from emco_common.kube.transport import Json, Transport
 
@@ -95,6 +95,13 @@ class KubeClient:
     async def version(self, *, timeout: float | None = None) -> Json:
         """The server's ``/version``; the cheapest proof that it is there."""
         return await self._transport.request("GET", "/version", timeout=timeout)
+
+    async def check_identity(self, *, timeout: float | None = None) -> None:
+        """``Unauthorized`` if the server does not know us any more; ``/version`` answers strangers as well."""
+        try:
+            await self._transport.request("GET", "/api", timeout=timeout)
+        except Forbidden:
+            return  # it knows whom it refuses
 
     async def resource(self, kind: Kind) -> Resource:
         """How the cluster serves ``kind``; ``UnknownKind``."""

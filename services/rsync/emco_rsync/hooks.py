@@ -54,6 +54,8 @@ async def _until_done(site: Site, item: Item) -> None:
             reason = await _wait(site, item, piece)
             if reason:
                 site.failed(item, f"the hook failed: {reason}")
+            else:
+                site.applied(item)
             if item.kind in _RUNS_ONCE:
                 site.recorder.hook(site.plan.app, site.plan.cluster, item.resource, success=not reason)
     except KubeError as error:

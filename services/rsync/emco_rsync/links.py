@@ -18,6 +18,7 @@ import structlog
 from emco_common.appcontext.states import Connectivity
 from emco_common.errors import EmcoError
 from emco_common.kube import KubeClient, KubeError, Policy, parse_kubeconfig
+from emco_common.kube.errors import Unauthorized
 from emco_rsync.backoff import Backoff
 from emco_rsync.classify import Verdict, classify
 
@@ -75,6 +76,7 @@ class Link:
         self._listeners: set[Listener] = set()
         self._client: KubeClient | None = None
         self._kubeconfig = b""
+        self._unknown_to_it = False
         self._prober: asyncio.Task[KubeClient] | None = None
 
     def listen(self, listener: Listener) -> Callable[[], None]:
@@ -108,7 +110,10 @@ class Link:
 
     def doubt(self, error: KubeError, *, client: KubeClient) -> None:
         """Take note of an error that ``client`` met outside of ``call`` (a watch)."""
-        if classify(error) is Verdict.AWAY and client is self._client and self._prober is None:
+        if classify(error) is not Verdict.AWAY or client is not self._client:
+            return
+        self._unknown_to_it = self._unknown_to_it or isinstance(error, Unauthorized)
+        if self._prober is None:
             self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")
 
     async def close(self) -> None:
@@ -151,6 +156,9 @@ class Link:
             )
             self._kubeconfig = kubeconfig
         await self._client.version(timeout=self._settings.probe_timeout)
+        if self._unknown_to_it:
+            await self._client.check_identity(timeout=self._settings.probe_timeout)
+            self._unknown_to_it = False
         return self._client
 
     def _become(self, state: Connectivity, reason: str) -> None:

@@ -27,6 +27,20 @@ from emco_simcluster import SimCluster
 
 DEADLINE = 20.0
 
+CRD = """apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.org}
+spec:
+  group: example.org
+  scope: Namespaced
+  names: {plural: widgets, singular: widget, kind: Widget, listKind: WidgetList}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}"""
+WIDGET = "apiVersion: example.org/v1\nkind: Widget\nmetadata: {name: w}\nspec: {a: 1}"
+
 
 def config_map(name: str, **data: str) -> str:
     pairs = "".join(f"\n  {key}: {value!r}" for key, value in (data or {"a": "b"}).items())
@@ -122,12 +136,10 @@ class Rig:
 
     async def until(self, identity: str, condition: Callable[[ContextStatus], bool]) -> ContextStatus:
         """Wait until the status fulfils the condition."""
-        try:
-            async with asyncio.timeout(DEADLINE):
-                while not condition(status := await self.status(identity)):
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            raise AssertionError(f"not within {DEADLINE} s; {await self.dump(identity)}") from None
+        deadline = asyncio.get_running_loop().time() + DEADLINE
+        while not condition(status := await self.status(identity)):
+            assert asyncio.get_running_loop().time() < deadline, f"not in time; {await self.dump(identity)}"
+            await asyncio.sleep(0.01)
         return status
 
     async def until_state(self, identity: str, state: str) -> ContextStatus:
@@ -135,7 +147,11 @@ class Rig:
 
     async def error(self, identity: str, *place: str) -> str:
         """The reason kept for the context, or for app, cluster[, resource] of it."""
-        root = {0: keys.root, 2: keys.cluster, 3: keys.resource}[len(place)](identity, *place)
+        root = keys.root(identity)
+        if len(place) == 2:
+            root = keys.cluster(identity, *place)
+        elif place:
+            root = keys.resource(identity, *place)
         entry = await self.bus.get(root + ERROR)
         return values.decode_string(entry.key, entry.value) if entry else ""
 
@@ -177,4 +193,4 @@ async def running(
         await store.close()
 
 
-__all__ = ["Approval", "Rig", "config_map", "context", "deployment", "job", "resources", "running"]
+__all__ = ["CRD", "WIDGET", "Approval", "Rig", "config_map", "context", "deployment", "job", "resources", "running"]

@@ -1,0 +1,148 @@
+"""What one object meets stays its own affair, with its reason where the user looks (robustness 46, 51, 53, 54)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emco_common.appcontext.model import App, AppContext, Cluster, Resource
+from emco_common.kube import Kind, KubeClient, Ref, parse_kubeconfig
+from emco_simcluster import Rule, SimCluster
+from tests.unit.rsync.rig import CRD, WIDGET, config_map, context, deployment, resources, running
+
+PLACE = ("web", "p+edge")
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {key: canary-77}"
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+async def test_a_refused_object_fails_alone(tmp_path: Path, sim_cluster: SimCluster, status: int) -> None:
+    sim_cluster.faults.add(Rule(verb="apply", name="bad", status=status, message="denied by the admission webhook"))
+    manifests = [config_map("a"), config_map("bad"), config_map("b"), deployment("d")]
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": manifests}, "other": {"edge": [config_map("c")]}}))
+        found = await rig.until_state("71", "InstantiateFailed")
+        assert rig.labelled("edge") == ["ConfigMap/a", "ConfigMap/b", "ConfigMap/c", "Deployment/d"]
+        assert found.resource(*PLACE, "bad+ConfigMap").status == "Failed"
+        assert found.resource(*PLACE, "d+Deployment").status == "Applied"
+        assert "denied by the admission webhook" in await rig.error("71", *PLACE, "bad+ConfigMap")
+        assert await rig.error("71", *PLACE, "a+ConfigMap") == ""
+        assert "bad+ConfigMap" in await rig.error("71")
+        sim_cluster.faults.clear()
+        await rig.install("71")
+        await rig.until_state("71", "Instantiated")
+        assert await rig.error("71", *PLACE, "bad+ConfigMap") == ""
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(verb="apply", name="slow", status=429, retry_after=1, times=1),
+        Rule(verb="apply", name="slow", status=503, times=2),
+        Rule(verb="apply", name="slow", status=500, times=2),
+        Rule(verb="apply", name="slow", status=409, times=2),
+        Rule(verb="apply", name="slow", status=503, times=1, after_write=True),
+        Rule(verb="apply", name="slow", cut=True, times=2),
+    ],
+    ids=["throttled", "unavailable", "internal", "conflict", "done and then unavailable", "cut"],
+)
+async def test_trouble_that_passes_is_tried_again(tmp_path: Path, sim_cluster: SimCluster, rule: Rule) -> None:
+    sim_cluster.faults.add(rule)
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("slow"), config_map("a")]}}))
+        status = await rig.until_state("71", "Instantiated")
+        assert {resource.status for resource in status.resources.values()} == {"Applied"}
+        assert await rig.error("71", *PLACE, "slow+ConfigMap") == ""
+
+
+async def test_lasting_trouble_does_not_hold_up_what_follows_and_is_told_meanwhile(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    number = sim_cluster.faults.add(Rule(verb="apply", name="slow", status=500, message="webhook is not there"))
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("slow"), deployment("d")]}}))
+        status = await rig.until("71", lambda s: s.resource(*PLACE, "d+Deployment").status == "Applied")
+        assert status.status == "Instantiating"
+        assert "webhook is not there" in await rig.error("71", *PLACE, "slow+ConfigMap")
+        sim_cluster.faults.remove(number)
+        await rig.until_state("71", "Instantiated")
+
+
+async def test_lasting_trouble_is_given_up_in_the_end(tmp_path: Path, sim_cluster: SimCluster) -> None:
+    sim_cluster.faults.add(Rule(verb="apply", name="slow", status=500, message="webhook is not there"))
+    async with running(tmp_path, [sim_cluster], give_up_after=0.1) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("slow")]}}))
+        await rig.until_state("71", "InstantiateFailed")
+        assert "webhook is not there" in await rig.error("71")
+
+
+async def test_an_object_of_a_kind_that_comes_later_waits_for_it(tmp_path: Path, sim_cluster: SimCluster) -> None:
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [WIDGET, config_map("a")]}}))
+        await rig.until("71", lambda s: s.resource(*PLACE, "a+ConfigMap").status == "Applied")
+        assert "is its CRD installed" in await rig.error("71", *PLACE, "w+Widget")
+        await rig.install(context("72", {"web": {"edge": [CRD]}}))
+        await rig.until_state("71", "Instantiated")
+        assert rig.labelled("edge", "Widget") == ["Widget/w"]
+
+
+async def test_a_poisoned_manifest_fails_alone_and_can_be_terminated(tmp_path: Path, sim_cluster: SimCluster) -> None:
+    listed = (Resource("x+ConfigMap", "a: [canary"), *resources(config_map("a")))
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(AppContext("71", (App("web", (Cluster("p+edge", resources=listed),)),)))
+        status = await rig.until_state("71", "InstantiateFailed")
+        assert status.resource(*PLACE, "a+ConfigMap").status == "Applied"
+        assert (await rig.error("71", *PLACE, "x+ConfigMap")).startswith("not valid YAML in line ")
+        await rig.uninstall("71")
+        await rig.until_state("71", "Terminated")
+
+
+async def test_fields_of_another_manager_are_reported_where_they_are_not_forced(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": "theirs"}}
+    async with KubeClient(parse_kubeconfig(sim_cluster.kubeconfig)) as somebody:
+        await somebody.apply(other, manager="somebody", namespace="default")
+    async with running(tmp_path, [sim_cluster], force_conflicts=False) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("a")]}}))
+        await rig.until_state("71", "InstantiateFailed")
+        assert "somebody" in await rig.error("71", *PLACE, "a+ConfigMap")
+
+
+async def test_no_secret_is_told_in_a_reason(tmp_path: Path, sim_cluster: SimCluster) -> None:
+    sim_cluster.faults.add(Rule(verb="apply", name="s", status=422, message="stringData: Invalid value: canary-77"))
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [SECRET]}}))
+        await rig.until_state("71", "InstantiateFailed")
+        assert "canary" not in await rig.error("71")
+        assert "canary" not in await rig.error("71", *PLACE, "s+Secret")
+
+
+async def test_an_object_that_will_not_go_is_reported_and_the_rest_goes(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    held = config_map("held").replace("name: held", "name: held\n  finalizers: [example.org/hold]")
+    async with running(tmp_path, [sim_cluster], removal_timeout=0.3) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("a"), held, deployment("d")]}}))
+        await rig.until_state("71", "Instantiated")
+        await rig.uninstall("71")
+        status = await rig.until_state("71", "TerminateFailed")
+        assert status.resource(*PLACE, "a+ConfigMap").status == "Deleted"
+        assert "example.org/hold" in await rig.error("71", *PLACE, "held+ConfigMap")
+        async with KubeClient(parse_kubeconfig(sim_cluster.kubeconfig)) as somebody:
+            ref = Ref(Kind("v1", "ConfigMap"), "held", "default")
+            await somebody.patch(ref, {"metadata": {"finalizers": None}})
+        await rig.uninstall("71")
+        await rig.until_state("71", "Terminated")
+
+
+async def test_a_delete_that_is_refused_is_a_failure(tmp_path: Path, sim_cluster: SimCluster) -> None:
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("a"), config_map("b")]}}))
+        await rig.until_state("71", "Instantiated")
+        sim_cluster.faults.add(Rule(verb="delete", name="b", status=403, message="not yours"))
+        await rig.uninstall("71")
+        status = await rig.until_state("71", "TerminateFailed")
+        assert status.resource(*PLACE, "a+ConfigMap").status == "Deleted"
+        assert status.resource(*PLACE, "b+ConfigMap").status == "Failed"
+        assert "not yours" in await rig.error("71", *PLACE, "b+ConfigMap")
