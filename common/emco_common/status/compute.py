@@ -97,12 +97,14 @@ class _Cluster:
         else:
             rows = [row for row in rows if self._query.wants_resource(row.name)]
         provider, _, name = self._cluster.name.partition("+")
+        connectivity, reason = self._connectivity()
         return ClusterRows(
             provider,
             name,
-            self._connectivity(),
+            connectivity,
             resources=tuple(row for row in rows if not row.events),
             hooks=tuple(row for row in rows if row.events),
+            reason=reason,
         )
 
     def _resources(self) -> list[tuple[Resource, tuple[str, ...]]]:
@@ -127,11 +129,9 @@ class _Cluster:
         detail = self._manifests.read(text) if self._query.output is Output.DETAIL else None
         error = self._contexts.status.errors.get(place, "")
         if not self._query.form.of_clusters:
-            state = kept.status or ResourceState.PENDING
-            settled = state in (ResourceState.APPLIED, ResourceState.DELETED)
-            return Row(gvk, name, state, detail, "" if settled else error, events)
+            return Row(gvk, name, kept.status or ResourceState.PENDING, detail, error, events)
         state = Readiness.READY if kept.success and gvk.kind in ("Job", "Pod") else _expected(gvk)
-        return Row(gvk, name, state, detail, "" if state == Readiness.READY else error, events)
+        return Row(gvk, name, state, detail, error, events)
 
     def _taken_over(self, reference: str | None) -> bool:
         """A later update handled the resource, and this context collects the status itself (12.4 rule 4)."""
@@ -158,14 +158,15 @@ class _Cluster:
     def _live(self) -> list[Live]:
         return live_objects(self._contexts.status.status.cluster(self._app.name, self._cluster.name).status)
 
-    def _connectivity(self) -> str:
+    def _connectivity(self) -> tuple[str, str]:
+        """What is known of the way to the cluster, and why there is none; by the context that handled it last."""
         place = (self._app.name, self._cluster.name)
         kept = self._contexts.status.status.cluster(*place)
         handled = self._contexts.find(kept.reference) if kept.reference else None
-        if handled is not None:
-            return handled.status.cluster(*place).connectivity or Connectivity.UNKNOWN
-        current = self._contexts.current.status.cluster(*place)
-        return kept.connectivity or current.connectivity or Connectivity.UNKNOWN
+        for seen in (handled,) if handled else (self._contexts.status, self._contexts.current):
+            if connectivity := seen.status.cluster(*place).connectivity:
+                return connectivity, seen.errors.get((*place, ""), "")
+        return Connectivity.UNKNOWN, ""
 
 
 def _expected(gvk: GroupVersionKind) -> str:
@@ -186,5 +187,6 @@ def _overlaid(rows: list[Row], live: Iterable[Live], query: StatusQuery) -> list
         if index is None:
             wanted.append(Row(found.gvk, found.name, state, detail, found.ready.reason))
         else:
-            wanted[index] = replace(wanted[index], state=state, detail=detail, reason=found.ready.reason)
+            row = wanted[index]
+            wanted[index] = replace(row, state=state, detail=detail, reason=found.ready.reason or row.reason)
     return wanted

@@ -14,7 +14,7 @@ from emco_common.lifecycle import NoStateInformation, StateInfo
 from emco_common.status.query import StatusQuery, View
 
 Place = tuple[str, str, str]
-"""App, cluster, resource."""
+"""App, cluster, resource; without a resource the cluster itself."""
 
 
 class ContextGone(NotFound):
@@ -23,7 +23,7 @@ class ContextGone(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One context as a single range read showed it. ``errors`` say why a resource failed."""
+    """One context as a single range read showed it. ``errors`` say why resources failed and clusters are not reached."""
 
     context: AppContext
     status: ContextStatus
@@ -106,6 +106,6 @@ def decode_seen(context: str, entries: Sequence[Entry]) -> Seen:
     errors: dict[Place, str] = {}
     for entry in entries:
         place = keys.parse(entry.key) if entry.key.endswith(f"/{_ERROR}") else None
-        if place is not None and place.resource and place.leaf == _ERROR:
+        if place is not None and place.cluster and place.leaf == _ERROR:
             errors[place.app, place.cluster, place.resource] = values.decode_string(entry.key, entry.value)
     return Seen(codec.decode(entries), decode_status(context, entries), errors)

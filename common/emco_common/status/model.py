@@ -38,11 +38,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class ClusterRows:
+    """``reason`` says why the cluster is not reached."""
+
     provider: str
     cluster: str
     connectivity: str
     resources: tuple[Row, ...] = ()
     hooks: tuple[Row, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

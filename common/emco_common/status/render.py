@@ -1,6 +1,7 @@
 """The exact JSON of a status answer: which keys, in which order, what is left out (spec lifecycle 12.2, 12.3, 12.5).
 
-Pure. Keys that the original does not have come last: ``reason`` of a resource, ``hooks`` of a cluster.
+Pure. Keys that the original does not have come last: ``reason`` of a resource, ``hooks`` and ``reason`` of a
+cluster.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ def _cluster(cluster: ClusterRows, form: Form) -> Json:
     }
     if cluster.hooks:
         body["hooks"] = [{**_row(row, form), "events": list(row.events)} for row in cluster.hooks]
+    if cluster.reason:
+        body["reason"] = cluster.reason
     return body
 
 

@@ -24,6 +24,9 @@ from emco_common.store.api import Document, Key
 from emco_dcm.app import create_service
 from emco_dcm.settings import DcmSettings
 from tests.fakes.rsync import FakeRsync, fake_rsync
+from tests.support.suite import suite
+
+__all__ = ["dcm", "suite"]
 
 CLOUDS = "/v2/projects/shop/logical-clouds"
 LC = f"{CLOUDS}/lc"

@@ -90,6 +90,7 @@ async def test_a_no_is_shown_with_its_message(client: RsyncClient, rsync: FakeRs
     ("code", "kind"),
     [
         (grpc.StatusCode.UNKNOWN, RsyncRefused),
+        (grpc.StatusCode.UNIMPLEMENTED, RsyncRefused),
         (grpc.StatusCode.UNAVAILABLE, RsyncSilent),
         (grpc.StatusCode.INTERNAL, EmcoError),
     ],

@@ -78,11 +78,12 @@ async def test_a_deployment_that_was_never_updated_is_one_range(bus: Counting) -
 async def test_the_reason_of_a_failure_comes_along(bus: Counting) -> None:
     await stored(bus, revision("7"))
     await bus.bus.put(f"{keys.resource('7', *PLACE)}error/", values.encode("no such namespace"))
+    await bus.bus.put(f"{keys.cluster('7', *PLACE[:2])}error/", values.encode("connection refused"))
 
     found = await read_contexts(bus, RUNNING, StatusQuery())  # type: ignore[arg-type]
 
     assert found is not None
-    assert found.status.errors == {PLACE: "no such namespace"}
+    assert found.status.errors == {PLACE: "no such namespace", (*PLACE[:2], ""): "connection refused"}
 
 
 UPDATED = history(

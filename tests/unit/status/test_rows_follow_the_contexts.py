@@ -82,7 +82,26 @@ def test_a_failure_tells_its_reason() -> None:
     failed = applied(of, resources={place: ResourceStatus("Failed")})
     assert at_hq(ask(once(of, failed, errors)))["resources"][0]["reason"] == "admission webhook said no"
     assert at_hq(ask(once(of, failed, errors), "status=ready"))["resources"][0]["reason"] == "admission webhook said no"
-    assert "reason" not in at_hq(ask(once(of, applied(of), errors)))["resources"][0]
+    assert "reason" not in at_hq(ask(once(of, failed, {place: ""})))["resources"][0]
+
+
+def test_the_live_object_knows_best_why_it_is_not_ready() -> None:
+    contexts = with_report(web("web+Deployment"), reported(live("web+Deployment", ready=False)))
+    seen = replace(contexts.current, errors={("web", HQ, "web+Deployment"): "older news"})
+
+    (row,) = at_hq(ask(Contexts(seen, seen), "status=ready"))["resources"]
+
+    assert row["reason"] == "0 of 1 replicas are ready"
+
+
+def test_a_cluster_that_is_not_reached_tells_why() -> None:
+    of = web("web+Role")
+    status = applied(of, clusters={("web", HQ): ClusterStatus("Retrying", reference="7")})
+
+    told = at_hq(ask(once(of, status, {("web", HQ, ""): "connection refused"}), "status=deployed"))
+
+    assert (told["connectivity"], told["reason"]) == ("Retrying", "connection refused")
+    assert "reason" not in at_hq(ask(once(of, status), "status=deployed"))
 
 
 # Rules 1 and 4: after an update
