@@ -23,7 +23,7 @@ class ContextGone(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One context as a single range read showed it. ``errors`` say why resources failed and clusters are not reached."""
+    """One context as a single range read showed it; ``errors`` say why resources failed or clusters are not reached."""
 
     context: AppContext
     status: ContextStatus
