@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from emco_common.appcontext import keys, values
 from emco_common.appcontext.io import AppContextStore
@@ -23,7 +23,6 @@ from emco_common.store.sqlite import SqliteStore
 from emco_rsync.app import create_service
 from emco_rsync.recorder import ERROR
 from emco_rsync.settings import RsyncSettings
-from emco_simcluster import SimCluster
 
 DEADLINE = 20.0
 
@@ -100,17 +99,26 @@ def context(
     )
 
 
+class Registrable(Protocol):
+    """A cluster, simulated or real."""
+
+    name: str
+
+    @property
+    def kubeconfig(self) -> str: ...
+
+
 class Rig:
     """``clusters`` by name, registered as ``p+<name>``."""
 
-    def __init__(self, service: Service, deps: Deps, clusters: Mapping[str, SimCluster]) -> None:
+    def __init__(self, service: Service, deps: Deps, clusters: Mapping[str, Any]) -> None:
         self.service = service
         self.deps = deps
         self.bus: ContextBus = deps.bus
         self.clusters = clusters
         self.contexts = AppContextStore(deps.bus)
 
-    async def register(self, cluster: SimCluster, *, level: str = "0", namespace: str = "default") -> None:
+    async def register(self, cluster: Registrable, *, level: str = "0", namespace: str = "default") -> None:
         access = Access("p", cluster.name, level, namespace, kubeconfig=cluster.kubeconfig.encode())
         await CloudConfigs(self.deps.store, self.deps.sealer).put(access)
 
@@ -160,7 +168,7 @@ class Rig:
         return "\n".join(f"{entry.key} {entry.value[:200].decode()}" for entry in found.entries)
 
     def labelled(self, cluster: str, kind: str | None = None) -> list[str]:
-        """``Kind/name`` of what was applied, pods and their owners' works excluded."""
+        """``Kind/name`` of what was applied on a simulated cluster; what its controllers made is left out."""
         return sorted(
             f"{obj['kind']}/{obj['metadata']['name']}"
             for obj in self.clusters[cluster].objects(kind)
@@ -170,7 +178,7 @@ class Rig:
 
 @asynccontextmanager
 async def running(
-    folder: Path, clusters: Iterable[SimCluster] = (), *, register: bool = True, **settings: Any
+    folder: Path, clusters: Iterable[Registrable] = (), *, register: bool = True, **settings: Any
 ) -> AsyncIterator[Rig]:
     """A resource synchronizer over the store and bus in ``folder``, which a later one may take over."""
     store = await SqliteStore.open(folder / "store.db")
