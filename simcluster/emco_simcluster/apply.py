@@ -63,7 +63,9 @@ def apply(live: Json | None, config: Json, shape: Shape, *, applier: Applier) ->
     merged: Json = merge(base, wanted, shape)
     if before is not None:
         kept = claimed.union(*(m.fields for m in others))
-        merged = _prune(merged, before.fields - kept, kept, shape)
+        dropped = before.fields - kept
+        if dropped:  # what became empty went as well; an empty map or list the applier names comes back
+            merged = merge(_prune(merged, dropped, kept, shape), wanted, shape)
     changed, removed = difference(ownable(live or {}), ownable(merged), shape)
 
     contested = [Contested(m, path) for m in others for path in m.fields & changed]
@@ -105,8 +107,6 @@ def _merge_lists(live: list[Any], config: list[Any], shape: Shape) -> list[Any]:
 
 def _prune(value: Any, dropped: FieldSet, kept: FieldSet, shape: Shape) -> Any:
     """Without the ``dropped`` fields; a container of which something is ``kept`` stays."""
-    if not dropped:
-        return value
     holders = {path[:n] for path in kept for n in range(1, len(path) + 1)}
     touched = {path[:n] for path in dropped for n in range(len(path))}
     return _prune_below(value, (), shape, dropped, holders, touched)

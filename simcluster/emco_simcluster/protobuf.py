@@ -1,6 +1,7 @@
-"""Bodies in Kubernetes' protobuf coding, for the few kinds that ``kubectl create <kind>`` and ``kubectl auth`` send so.
+"""Bodies in Kubernetes' protobuf coding, for the few kinds that kubectl and Helm send so.
 
-Everything else a client of EMCO's sort sends is JSON or YAML. Message and field numbers are those of ``k8s.io/api``.
+A message with a field that is not known here is refused rather than read in part. Everything else a client of EMCO's
+sort sends is JSON or YAML. Message and field numbers are those of ``k8s.io/api``.
 """
 
 from __future__ import annotations
@@ -28,10 +29,24 @@ _METADATA: Mapping[int, tuple[str, str]] = {
     11: ("labels", "map"),
     12: ("annotations", "map"),
     14: ("finalizers", "strings"),
+    **dict.fromkeys((4, 7, 8, 9, 10, 17), ("", "server's own")),
+}
+_PRECONDITIONS: Mapping[int, tuple[str, str]] = {1: ("uid", "string"), 2: ("resourceVersion", "string")}
+_DELETE_OPTIONS: Mapping[int, tuple[str, str]] = {
+    1: ("gracePeriodSeconds", "integer"),
+    2: ("preconditions", "preconditions"),
+    3: ("orphanDependents", "boolean"),
+    4: ("propagationPolicy", "string"),
+    5: ("dryRun", "strings"),
 }
 _OBJECT: Mapping[int, tuple[str, str]] = {1: ("metadata", "metadata")}
+_EMPTY_STATUS: Mapping[int, tuple[str, str]] = {
+    **_OBJECT,
+    2: ("", "server's own"),
+    3: ("", "server's own"),
+}
 _KINDS: Mapping[tuple[str, str], Mapping[int, tuple[str, str]]] = {
-    ("v1", "Namespace"): _OBJECT,
+    ("v1", "Namespace"): _EMPTY_STATUS,
     ("v1", "ServiceAccount"): _OBJECT,
     ("v1", "ConfigMap"): {
         **_OBJECT,
@@ -46,8 +61,10 @@ _KINDS: Mapping[tuple[str, str], Mapping[int, tuple[str, str]]] = {
         4: ("stringData", "map"),
         5: ("immutable", "boolean"),
     },
-    ("authentication.k8s.io/v1", "SelfSubjectReview"): _OBJECT,
-    ("authorization.k8s.io/v1", "SelfSubjectAccessReview"): _OBJECT,
+    ("authentication.k8s.io/v1", "SelfSubjectReview"): _EMPTY_STATUS,
+    ("authorization.k8s.io/v1", "SelfSubjectAccessReview"): _EMPTY_STATUS,
+    ("v1", "DeleteOptions"): _DELETE_OPTIONS,
+    ("meta.k8s.io/v1", "DeleteOptions"): _DELETE_OPTIONS,
 }
 
 
@@ -68,11 +85,15 @@ def decode(data: bytes) -> Json:
 def _message(data: bytes, table: Mapping[int, tuple[str, str]]) -> Json:
     found: Json = {}
     for number, value in _fields(data):
-        if number not in table:
-            continue
         name, type_ = table[number]
+        if not name:
+            continue
         if type_ == "metadata":
             found[name] = _message(value, _METADATA)
+        elif type_ == "preconditions":
+            found[name] = _message(value, _PRECONDITIONS)
+        elif type_ == "integer":
+            found[name] = value
         elif type_.endswith("map"):
             pair = dict(_fields(value))
             item = pair.get(2, b"")

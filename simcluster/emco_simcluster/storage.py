@@ -77,8 +77,13 @@ class Log:
         self._limit = limit
         self._changes: list[Change] = []
         self._waiting: set[asyncio.Future[None]] = set()
-        self.forgotten = 0
+        self._forgotten = 0
+
+    @property
+    def forgotten(self) -> int:
         """Changes up to this revision are no longer known."""
+        excess = len(self._changes) - self._limit
+        return max(self._forgotten, self._changes[excess - 1].revision if excess > 0 else 0)
 
     def append(self, change: Change) -> None:
         self._changes.append(change)
@@ -91,19 +96,14 @@ class Log:
         """The changes after a revision, or None if some of them are forgotten."""
         if self._changes and self._changes[-1].revision <= revision:
             return []
-        oldest = max(self.forgotten, self._bound())
-        if revision < oldest:
+        if revision < self.forgotten:
             return None
         return self._changes[bisect_right(self._changes, revision, key=_revision) :]
-
-    def _bound(self) -> int:
-        excess = len(self._changes) - self._limit
-        return self._changes[excess - 1].revision if excess > 0 else 0
 
     def forget(self, revision: int) -> None:
         """Drop the changes up to a revision: who has not seen them must list again."""
         self._changes = self._changes[bisect_right(self._changes, revision, key=_revision) :]
-        self.forgotten = max(self.forgotten, revision)
+        self._forgotten = max(self._forgotten, revision)
 
     async def news(self, seconds: float) -> None:
         """Return at the next change, or after some seconds."""
