@@ -11,6 +11,7 @@ from emco_common.runtime import Deps, Service
 from emco_common.web.app import create_app
 from emco_dcm import resources
 from emco_dcm.clouds import Clouds
+from emco_dcm.handover import Handover
 from emco_dcm.hooks import ClusterQuotaHooks, ClusterReferenceHooks, LogicalCloudHooks
 from emco_dcm.operations import LogicalClouds
 from emco_dcm.routes import lifecycle_router, references_router
@@ -24,11 +25,12 @@ def create_service(settings: DcmSettings, deps: Deps) -> Service:
     """Logical clouds over their dependencies."""
     contexts = AppContextStore(deps.bus)
     clouds = Clouds(deps.store, contexts)
+    handover = Handover(clouds, contexts, RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout))
     operations = LogicalClouds(
         clouds,
         contexts,
         CloudConfigs(deps.store, deps.sealer),
-        RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout),
+        handover,
         clock=deps.clock,
         randbelow=deps.randbelow,
     )
@@ -48,4 +50,4 @@ def create_service(settings: DcmSettings, deps: Deps) -> Service:
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
     )
-    return Service(NAME, app, settings.host, settings.http_port, background=(operations.resume,))
+    return Service(NAME, app, settings.host, settings.http_port, background=(handover.resume,))

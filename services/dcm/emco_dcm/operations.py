@@ -1,17 +1,12 @@
-"""Instantiate, terminate, update and stop: the order of steps, and what remains when one of them fails (spec dcm 5).
+"""Instantiate, terminate, update and stop: the order of steps (spec dcm 5).
 
-Everything is checked first; then the context is written, the new state recorded, and rsync told last. What rsync
-surely did not take is undone. What it may have taken, or what a crash left between recording and telling, is told
-again until it is taken; a second telling does no harm (defects 1, 2, 19).
+Everything is checked first; then the context is written, the new state recorded, and rsync told last (defects 1, 2).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-
-import structlog
+from collections.abc import Callable, Sequence
 
 from emco_common.appcontext import (
     App,
@@ -24,22 +19,17 @@ from emco_common.appcontext import (
     new_id,
 )
 from emco_common.cloudconfig import AccessMissing, CloudConfigs
-from emco_common.errors import BadRequest, Conflict, EmcoError, Unprocessable
+from emco_common.errors import BadRequest, Conflict, Unprocessable
 from emco_common.lifecycle import Action, State
-from emco_common.rsyncclient import RsyncClient, RsyncNotRegistered, RsyncRefused, RsyncUnreachable
 from emco_common.runtime import Clock
 from emco_common.store.api import Key
 from emco_dcm import lifecycle
 from emco_dcm.clouds import Cloud, Clouds, ClusterReference
+from emco_dcm.handover import Handover
 from emco_dcm.lifecycle import Operation, Situation
 from emco_dcm.schemas import ADMIN
 
-_log = structlog.get_logger()
 APP = "logical-cloud"
-RESUME_PAUSE = 2.0
-"""Seconds between attempts to hand over what rsync did not take."""
-_NOT_TAKEN = (RsyncNotRegistered, RsyncRefused, RsyncUnreachable)
-_STOPPED = (State.INSTANTIATE_STOPPED, State.TERMINATE_STOPPED)
 
 
 class LogicalClouds:
@@ -50,7 +40,7 @@ class LogicalClouds:
         clouds: Clouds,
         contexts: AppContextStore,
         access: CloudConfigs,
-        rsync: RsyncClient,
+        handover: Handover,
         *,
         clock: Clock,
         randbelow: Callable[[int], int],
@@ -58,11 +48,9 @@ class LogicalClouds:
         self._clouds = clouds
         self._contexts = contexts
         self._access = access
-        self._rsync = rsync
+        self._handover = handover
         self._clock = clock
         self._randbelow = randbelow
-        self._unfinished = asyncio.Event()
-        self._at_work: set[str] = set()
 
     async def instantiate(self, key: Key) -> None:
         """Raises ``NotFound``, ``BadRequest``, ``Conflict`` or ``Unprocessable`` (5.2), and the errors of rsync."""
@@ -77,7 +65,7 @@ class LogicalClouds:
         cloud = await self._bring(key, context, instantiated)
         for instance in cloud.info.instances:
             if instance != context.id:
-                await self._discard(instance)
+                await self._handover.discard(instance)
 
     async def update(self, key: Key) -> Cloud:
         """Bring the cloud to what its references now say. Answers the cloud."""
@@ -102,9 +90,9 @@ class LogicalClouds:
             lifecycle.check(Operation.TERMINATE, situation)
             return cloud.with_info(cloud.info.then(self._action(State.TERMINATED, cloud.info.instance, cloud)))
 
-        with self._working_on(before.info.instance):
+        with self._handover.working_on(before.info.instance):
             cloud = await self._clouds.change(key, terminated)
-            await self._hand_over(cloud)
+            await self._handover.hand_over(cloud)
 
     async def stop(self, key: Key) -> None:
         """Ask rsync to leave off what it is doing for the cloud (5.5)."""
@@ -115,35 +103,6 @@ class LogicalClouds:
 
         cloud = await self._clouds.change(key, stopped)
         await self._contexts.set_stop_flag(cloud.info.instance, True)
-
-    async def resume(self) -> None:
-        """Until cancelled: at start, and whenever rsync did not answer, hand over what it has not taken."""
-        self._unfinished.set()
-        while True:
-            await self._unfinished.wait()
-            self._unfinished.clear()
-            try:
-                for cloud in await self._clouds.all():
-                    await self._resume(cloud)
-            except EmcoError as error:
-                _log.warning("logical_clouds_not_read", error=str(error))
-                self._unfinished.set()
-            if self._unfinished.is_set():
-                await asyncio.sleep(RESUME_PAUSE)
-
-    async def _resume(self, cloud: Cloud) -> None:
-        info = cloud.info
-        if not info.instance:
-            return
-        if info.instance in self._at_work:
-            self._unfinished.set()
-            return
-        try:
-            if lifecycle.is_pending(info, await self._clouds.status_of(info.instance)):
-                await self._hand_over(cloud, resuming=True)
-                _log.info("operation_resumed", logical_cloud=cloud.name, state=info.state, instance=info.instance)
-        except EmcoError as error:
-            _log.warning("operation_not_resumed", logical_cloud=cloud.name, state=info.state, error=str(error))
 
     async def _possible(self, key: Key, operation: Operation) -> Cloud:
         cloud = await self._clouds.read(key)
@@ -179,79 +138,17 @@ class LogicalClouds:
 
     async def _bring(self, key: Key, context: AppContext, decide: Callable[[Cloud, Situation], Cloud]) -> Cloud:
         """Write the context, record it, tell rsync."""
-        with self._working_on(context.id):
+        with self._handover.working_on(context.id):
             try:
                 await self._contexts.write_new(context)
                 cloud = await self._clouds.change(key, decide)
             except ContextExists:
                 raise
             except BaseException:
-                await asyncio.shield(self._discard(context.id))
+                await asyncio.shield(self._handover.discard(context.id))
                 raise
-            await self._hand_over(cloud)
+            await self._handover.hand_over(cloud)
             return cloud
-
-    async def _hand_over(self, cloud: Cloud, *, resuming: bool = False) -> None:
-        """Tell rsync what the last action of the cloud asks for; undo the action if it surely will not be done."""
-        final = (RsyncNotRegistered, RsyncRefused) if resuming else _NOT_TAKEN
-        try:
-            await self._tell(cloud)
-        except final:
-            await asyncio.shield(self._undo(cloud))
-            raise
-        except BaseException:
-            self._unfinished.set()
-            raise
-
-    async def _tell(self, cloud: Cloud) -> None:
-        info = cloud.info
-        match info.state:
-            case State.INSTANTIATED:
-                await self._rsync.install(info.instance)
-            case State.UPDATED:
-                await self._rsync.update(info.actions[-2].instance, info.instance)
-            case State.TERMINATED:
-                if info.actions[-2].state in _STOPPED:
-                    await self._contexts.set_stop_flag(info.instance, False)
-                await self._rsync.uninstall(info.instance)
-
-    async def _undo(self, cloud: Cloud) -> None:
-        """Take back the last action, and the context it brought, unless something else has happened since."""
-        undone = cloud.info
-
-        def as_before(present: Cloud, _situation: Situation) -> Cloud:
-            if present.info != undone:
-                raise Conflict("the Logical Cloud has moved on")
-            earlier = undone.actions[:-1]
-            # A new instantiation replaces the status context; before the first there is none.
-            status_context = undone.status_context
-            if undone.state is State.INSTANTIATED:
-                status_context = next((a.instance for a in reversed(earlier) if a.state is State.INSTANTIATED), "")
-            return present.with_info(type(undone)(status_context, earlier))
-
-        try:
-            await self._clouds.change(cloud.key, as_before)
-        except EmcoError as error:
-            _log.warning("operation_not_undone", logical_cloud=cloud.name, state=undone.state, error=str(error))
-            self._unfinished.set()
-            return
-        if undone.state is not State.TERMINATED:
-            await self._discard(undone.instance)
-
-    async def _discard(self, instance: str) -> None:
-        """Remove a context; one that stays is in nobody's way and must not hide why it was to go."""
-        try:
-            await self._contexts.delete(instance)
-        except EmcoError as error:
-            _log.warning("context_not_removed", instance=instance, error=str(error))
 
     def _action(self, state: State, instance: str, cloud: Cloud) -> Action:
         return Action(state, instance, self._clock(), revision=cloud.info.revision + 1)
-
-    @contextmanager
-    def _working_on(self, instance: str) -> Iterator[None]:
-        self._at_work.add(instance)
-        try:
-            yield
-        finally:
-            self._at_work.discard(instance)
