@@ -32,11 +32,11 @@ NAME = "rsync"
 
 def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     """The resource synchronizer over its dependencies."""
-    pace = Pace(Backoff(random.random))
-    journal = Journal(deps.bus, backoff=pace.backoff)
+    pace = Pace(Backoff(random.random), bus_backoff=Backoff(random.random, first=0.1, longest=5.0))
     links = Links(_access(CloudConfigs(deps.store, deps.sealer)), settings=settings.link, backoff=pace.backoff)
     subscriptions = Subscriptions()
     tracker = Tracker(links, streams=settings.watch_streams, pace=pace, notify=subscriptions.tell)
+    journal = Journal(deps.bus, backoff=pace.bus_backoff, gone=tracker.abandon)
     executor = Executor(links, tracker, settings=settings.apply, pace=pace)
     queue = Queue(deps.bus)
     registry = CollectorRegistry()

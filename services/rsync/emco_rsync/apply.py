@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
@@ -10,6 +9,7 @@ from functools import partial
 from emco_common.kube import Kind, KubeClient, KubeError, Ref, errors
 from emco_common.kube.csr import CSR, approve
 from emco_rsync.classify import classify, classify_removal, describe
+from emco_rsync.concurrent import concurrently
 from emco_rsync.health import established
 from emco_rsync.manifests import DEPLOYMENT_LABEL, Json
 from emco_rsync.plan import CRD_KIND, NAMESPACE_KIND, Item, Piece, Wave
@@ -23,15 +23,15 @@ async def apply_waves(site: Site, waves: Iterable[Wave]) -> None:
     """One wave after the other. What the cluster cannot take right now does not hold up what follows for long."""
     late: list[Item] = []
     for wave in waves:
-        settled = await asyncio.gather(*(apply_item(site, item, attempts=QUICK_ATTEMPTS) for item in wave))
+        settled = await concurrently(apply_item(site, item, attempts=QUICK_ATTEMPTS) for item in wave)
         late += [item for item, done in zip(wave, settled, strict=True) if not done]
-    await asyncio.gather(*(apply_item(site, item) for item in late))
+    await concurrently(apply_item(site, item) for item in late)
 
 
 async def install_crds(site: Site, items: Iterable[Item]) -> bool:
     """Create the definitions that are missing and wait until all are served. False if one is not."""
     before = len(site.problems)
-    await asyncio.gather(*(_install_crd(site, item) for item in items))
+    await concurrently(_install_crd(site, item) for item in items)
     return len(site.problems) == before
 
 

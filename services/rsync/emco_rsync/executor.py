@@ -7,7 +7,8 @@ run again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
 import structlog
 
@@ -16,6 +17,7 @@ from emco_common.appcontext.states import OperationStatus
 from emco_common.appcontext.status import ContextStatus
 from emco_common.errors import EmcoError
 from emco_rsync.apply import apply_waves, install_crds
+from emco_rsync.concurrent import concurrently
 from emco_rsync.hooks import run_hooks
 from emco_rsync.links import Identity, Links
 from emco_rsync.observe import expected_of
@@ -45,7 +47,7 @@ class Executor:
 
         async def bring(app: AppPlan) -> list[str]:
             waits = (self._await(app, dependency, plan, deployed) for dependency in app.dependencies)
-            problems = [problem for problem in await asyncio.gather(*waits) if problem]
+            problems = [problem for problem in await concurrently(waits) if problem]
             if not problems:
                 problems = await self._everywhere(
                     app.clusters, lambda cluster: self._install(plan, cluster, recorder, status)
@@ -53,9 +55,9 @@ class Executor:
             deployed[app.app].set_result(not problems)
             return problems
 
-        return _flat(await asyncio.gather(*(bring(app) for app in plan.apps)))
+        return _flat(await concurrently(bring(app) for app in plan.apps))
 
-    async def remove(self, plan: Plan, recorder: Recorder, status: ContextStatus) -> list[str]:
+    async def remove(self, plan: Plan, recorder: Recorder) -> list[str]:
         """Hooks of deletion, then everything backwards, then the hooks themselves; definitions stay (D6)."""
         return await self._everywhere(plan.clusters, lambda cluster: self._remove(plan, cluster, recorder))
 
@@ -65,7 +67,7 @@ class Executor:
         async def work(cluster: ClusterPlan) -> list[str]:
             async with self._links.use(_identity(plan, cluster)) as link:
                 site = Site(link, cluster, recorder, settings=self._settings, pace=self._pace)
-                await asyncio.gather(*(read_item(site, item, namespace=plan.namespace) for item in cluster.regular))
+                await concurrently(read_item(site, item, namespace=plan.namespace) for item in cluster.regular)
                 return site.problems
 
         return await self._everywhere(plan.clusters, work)
@@ -79,10 +81,10 @@ class Executor:
 
     async def unfollow(self, plan: Plan) -> None:
         """Returns when what the removed objects leave behind is gone as well, or has had its time."""
-        await asyncio.gather(*(self._tracker.unfollow(cluster.label, cluster.cluster) for cluster in plan.clusters))
+        await concurrently(self._tracker.unfollow(cluster.label, cluster.cluster) for cluster in plan.clusters)
 
     async def _everywhere(
-        self, clusters: tuple[ClusterPlan, ...], work: Callable[[ClusterPlan], Awaitable[list[str]]]
+        self, clusters: tuple[ClusterPlan, ...], work: Callable[[ClusterPlan], Coroutine[Any, Any, list[str]]]
     ) -> list[str]:
         async def alone(cluster: ClusterPlan) -> list[str]:
             if cluster.empty:
@@ -95,7 +97,7 @@ class Executor:
                 _log.exception("cluster_work_failed", app=cluster.app, cluster=cluster.cluster)
                 return [f"{cluster.app} on {cluster.cluster}: internal error; the log of rsync tells more"]
 
-        return _flat(await asyncio.gather(*(alone(cluster) for cluster in clusters)))
+        return _flat(await concurrently(alone(cluster) for cluster in clusters))
 
     async def _install(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, status: ContextStatus) -> list[str]:
         def finished(item: Item) -> bool:
@@ -121,7 +123,7 @@ class Executor:
             if await run_hooks(site, cluster.pre_delete, finished=lambda _: False):
                 await remove_waves(site, cluster.removal_waves)
                 await run_hooks(site, cluster.post_delete, finished=lambda _: False)
-                await asyncio.gather(*(remove_item(site, item) for item in cluster.hooks))
+                await concurrently(remove_item(site, item) for item in cluster.hooks)
             return site.problems
 
     async def _follow(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> None:
@@ -143,7 +145,7 @@ class Executor:
             return f"{app.app}: not started, because {other.app}, which it depends on, has failed"
         if dependency.op_status == OperationStatus.READY:
             clusters = [cluster for cluster in other.clusters if not cluster.empty]
-            await asyncio.gather(*(self._tracker.until_ready(one.label, one.cluster) for one in clusters))
+            await concurrently(self._tracker.until_ready(one.label, one.cluster) for one in clusters)
         await self._pace.sleep(dependency.wait)
         return ""
 

@@ -23,14 +23,23 @@ _BATCH_BYTES = 500_000
 
 
 class Journal:
-    """``put`` never waits and never fails; ``flush`` waits until the bus has everything that was put before."""
+    """``put`` never waits and never fails; ``flush`` waits until the bus has everything that was put before.
+
+    ``gone`` is told of contexts that were written to and do not exist.
+    """
 
     def __init__(
-        self, bus: ContextBus, *, backoff: Backoff, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self,
+        bus: ContextBus,
+        *,
+        backoff: Backoff,
+        gone: Callable[[str], None] = lambda context: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._bus = bus
         self._backoff = backoff
         self._sleep = sleep
+        self._gone = gone
         self._pending: dict[str, dict[str, Put]] = {}
         self._roots: dict[str, int] = {}
         self._work = asyncio.Event()
@@ -50,10 +59,6 @@ class Journal:
         wanted = self._accepted
         async with self._progress:
             await self._progress.wait_for(lambda: self._written >= wanted)
-
-    def forget(self, context: str) -> None:
-        """Nothing more will be written for this context."""
-        self._roots.pop(context, None)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -75,6 +80,7 @@ class Journal:
                 try:
                     if not await self._write_batch(context, batch):
                         _log.info("status_dropped", context=context, reason="the context was deleted", keys=len(batch))
+                        self._gone(context)
                     break
                 except EmcoError as error:
                     if not error.retriable:

@@ -47,7 +47,7 @@ class LinkSettings:
     """Times in seconds."""
 
     connections: int = 8
-    watches: int = 64
+    watches: int = 256
     call_timeout: float = 15.0
     probe_timeout: float = 5.0
     max_failures: int | None = None
@@ -90,9 +90,7 @@ class Link:
         """Wait, for ever if need be, until the cluster answers. ``RetriesExceeded`` where the operator set a limit."""
         if self._client is not None and self._prober is None:
             return self._client
-        if self._prober is None:
-            self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")
-        return await asyncio.shield(self._prober)
+        return await asyncio.shield(self._prober or self._start_probing())
 
     async def call(self, operation: Callable[[KubeClient], Awaitable[T]]) -> T:
         """One call, when a slot is free and the cluster there. Any ``KubeError``; ``RetriesExceeded``.
@@ -114,7 +112,7 @@ class Link:
             return
         self._unknown_to_it = self._unknown_to_it or isinstance(error, Unauthorized)
         if self._prober is None:
-            self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")
+            self._start_probing()
 
     async def close(self) -> None:
         if self._prober is not None:
@@ -123,6 +121,12 @@ class Link:
         if self._client is not None:
             await self._client.close()
             self._client = None
+
+    def _start_probing(self) -> asyncio.Task[KubeClient]:
+        prober = self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")
+        # Perhaps nobody waits for it: its error is seen here.
+        prober.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return prober
 
     async def _probe(self) -> KubeClient:
         try:
@@ -177,6 +181,7 @@ async def _to_its_end(call: Awaitable[T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})  # it has a deadline of its own
+        _ = task.cancelled() or task.exception()  # nobody is left whom its error would concern
         raise
 
 

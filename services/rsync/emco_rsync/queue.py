@@ -129,6 +129,9 @@ class Queue:
                 return
         raise Unavailable(f"the queue of context {context} is being changed by too many writers at once")
 
+    async def stop_requested(self, context: str) -> bool:
+        return _flag(await self._bus.get(keys.stop_flag(context)))
+
     async def retire(self, desk: Desk) -> bool:
         """There is no more work; false if there is some after all."""
         writes: list[Put | Delete] = [Delete(keys.active(desk.context))]

@@ -85,8 +85,8 @@ class Recorder:
         self._journal.put(self._status_context, puts)
         return bool(puts)
 
-    async def flush(self) -> None:
-        await self._journal.flush()
+    def belongs_to(self, context: str) -> bool:
+        return context in (self._context, self._status_context)
 
     def _has(self, update: ResourceUpdate) -> bool:
         return keys.resource(self._status_context, update.app, update.cluster, update.resource) in self._known

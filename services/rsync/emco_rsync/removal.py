@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from emco_common.kube import Kind, KubeClient, KubeError, errors
 from emco_rsync.apply import carries
 from emco_rsync.classify import classify_removal, describe
+from emco_rsync.concurrent import concurrently
 from emco_rsync.plan import NAMESPACE_KIND, Item, Piece, Wave
 from emco_rsync.site import LOOK_AGAIN, Site
 
@@ -23,7 +23,7 @@ class StillThere(KubeError):
 async def remove_waves(site: Site, waves: Iterable[Wave]) -> None:
     """Each wave is gone before the next begins; what will not go is reported and does not keep the rest."""
     for wave in waves:
-        await asyncio.gather(*(remove_item(site, item) for item in wave))
+        await concurrently(remove_item(site, item) for item in wave)
 
 
 async def remove_item(site: Site, item: Item) -> None:

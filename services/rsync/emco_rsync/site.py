@@ -46,6 +46,8 @@ class Pace:
     """How time passes: for tests, or for real."""
 
     backoff: Backoff
+    bus_backoff: Backoff
+    """For the bus, for which everything waits."""
     sleep: Sleep = asyncio.sleep
     clock: Callable[[], float] = lambda: asyncio.get_running_loop().time()
 

@@ -14,7 +14,8 @@ import structlog
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState, QueueEvent
 from emco_common.errors import EmcoError
-from emco_rsync.worker import Worker, Workshop, load
+from emco_rsync.plan import Plan
+from emco_rsync.worker import Worker, Workshop, check, load
 
 _log = structlog.get_logger()
 
@@ -25,7 +26,7 @@ class Supervisor:
     ``submit`` may be called before ``run``; its events are durable and are found then.
     """
 
-    def __init__(self, equip: Callable[[Callable[[str], None]], Workshop]) -> None:
+    def __init__(self, equip: Callable[[Callable[[Plan], None]], Workshop]) -> None:
         self._shop = equip(self.terminated)
         self._queue = self._shop.queue
         self._executor = self._shop.executor
@@ -35,7 +36,7 @@ class Supervisor:
 
     async def submit(self, context: str, event: QueueEvent) -> None:
         """Queue an event durably and see to it. ``ContextNotFound``, ``MalformedContext``, ``Unavailable``."""
-        await load(self._shop, context)  # what cannot be read is refused now, not later
+        await check(self._shop, context)  # what makes no sense is refused now, not later
         await self._queue.add(context, event)
         _log.info("event_queued", context=context, queued=str(event))
         self._see_to(context, interrupt=event == QueueEvent.TERMINATE)
@@ -62,7 +63,7 @@ class Supervisor:
             except EmcoError as error:
                 attempt += 1
                 _log.warning("restart_delayed", why=str(error))
-                await self._shop.pace.sleep(self._shop.pace.backoff.delay(attempt))
+                await self._shop.pace.sleep(self._shop.pace.bus_backoff.delay(attempt))
         for context in active:
             self._see_to(context)
         for context in live:
@@ -70,9 +71,9 @@ class Supervisor:
                 self._start(self._watch_again(context), name=f"watch again {context}")
         _log.info("work_taken_up", active=len(active), live=len(live))
 
-    def terminated(self, context: str) -> None:
+    def terminated(self, plan: Plan) -> None:
         """Nothing is left to remove; see the end of what the objects leave behind."""
-        self._start(self._see_off(context), name=f"see off {context}")
+        self._start(self._see_off(plan), name=f"see off {plan.context}")
 
     def _see_to(self, context: str, *, interrupt: bool = False) -> None:
         worker = self._workers.get(context)
@@ -103,7 +104,8 @@ class Supervisor:
             desk = await self._queue.read(context)
             plan, recorder, _ = await load(self._shop, context)
             if desk.state is ContextState.TERMINATED:
-                await self._see_off(context)
+                await self._executor.follow(plan, recorder, complete=False)
+                await self._see_off(plan)
             elif desk.state is not ContextState.CREATED:
                 await self._executor.follow(plan, recorder)
         except ContextNotFound:
@@ -111,13 +113,9 @@ class Supervisor:
         except EmcoError as error:
             _log.error("watch_not_taken_up", context=context, why=str(error))
 
-    async def _see_off(self, context: str) -> None:
+    async def _see_off(self, plan: Plan) -> None:
         try:
-            plan, recorder, _ = await load(self._shop, context)
-            await self._executor.follow(plan, recorder, complete=False)
             await self._executor.unfollow(plan)
-            await self._queue.forget(context)
-        except ContextNotFound:
-            await self._queue.forget(context)
+            await self._queue.forget(plan.context)
         except EmcoError as error:
-            _log.error("end_not_seen", context=context, why=str(error))
+            _log.error("end_not_seen", context=plan.context, why=str(error))

@@ -60,6 +60,7 @@ class Tracker:
         self._watches: dict[str, ClusterWatch] = {}
         self._users: dict[str, set[Place]] = {}
         self._dirty: set[Place] = set()
+        self._leaving: set[Place] = set()
         self._work = asyncio.Event()
         self._news = asyncio.Condition()
 
@@ -115,6 +116,9 @@ class Tracker:
             await self._pace.sleep(GATHER_SECONDS)
             self._work.clear()
             dirty, self._dirty = self._dirty, set()
+            for place in self._leaving & set(self._followed):
+                await self._drop(place)
+            self._leaving.clear()
             spent = 0.0
             for place in dirty:
                 started = self._pace.clock()
@@ -127,6 +131,12 @@ class Tracker:
             async with self._news:
                 self._news.notify_all()
             await self._pace.sleep(_SHARE * spent)
+
+    def abandon(self, context: str) -> None:
+        """The context does not exist any more: nobody can read what would be told of it."""
+        gone = [place for place, followed in self._followed.items() if followed.recorder.belongs_to(context)]
+        self._leaving |= set(gone)
+        self._work.set()
 
     async def close(self) -> None:
         for place in list(self._followed):

@@ -12,6 +12,7 @@ from contextlib import aclosing
 
 import structlog
 
+from emco_common.errors import EmcoError
 from emco_common.kube import Kind, KubeClient, KubeError, errors
 from emco_rsync.links import Link
 from emco_rsync.manifests import DEPLOYMENT_LABEL, Json
@@ -91,6 +92,9 @@ class ClusterWatch:
                 self.link.doubt(error, client=client)
                 if not isinstance(error, errors.Gone):
                     _log.info("watch_interrupted", cluster=self.link.identity.cluster, kind=str(kind), why=str(error))
+            except EmcoError as error:
+                failures += 1
+                _log.info("watch_interrupted", cluster=self.link.identity.cluster, kind=str(kind), why=str(error))
             except Exception:
                 failures += 1
                 _log.exception("watch_failed", cluster=self.link.identity.cluster, kind=str(kind))

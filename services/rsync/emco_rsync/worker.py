@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 
@@ -29,6 +30,8 @@ from emco_rsync.states import Transition, transition
 
 _log = structlog.get_logger()
 
+T = TypeVar("T")
+
 STOP_POLL_SECONDS = 1.0
 STOPPED = "stopped by request"
 MAX_REASON = 4_000
@@ -45,7 +48,7 @@ class Workshop:
     pace: Pace
     finished: Callable[[str, QueueState], None]
     """Told of each event that is done with."""
-    terminated: Callable[[str], None]
+    terminated: Callable[[Plan], None]
     """Told of each context of which nothing is left to remove."""
 
 
@@ -57,6 +60,7 @@ class Worker:
         self._shop = shop
         self._interrupted = asyncio.Event()
         self._woken = False
+        self._plan: Plan | None = None
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -67,25 +71,32 @@ class Worker:
 
     async def run(self) -> bool:
         """Work until the queue is empty. False if the context does not exist any more."""
+        queue = self._shop.queue
+        try:
+            while True:
+                self._woken = False
+                self._interrupted.clear()  # before the read, so that a terminate is either read or interrupts
+                desk = await self._surely(lambda: queue.read(self.context))
+                if desk.next is not None:
+                    await self._process(desk, desk.next[1])
+                elif await self._surely(partial(queue.retire, desk)) and not self._woken:
+                    return True
+        except ContextNotFound:
+            await self._surely(lambda: queue.forget(self.context, live=False))
+            return False
+
+    async def _surely(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """What is done on the bus, however long that is away."""
         failures = 0
         while True:
             try:
-                self._woken = False
-                desk = await self._shop.queue.read(self.context)
-                if desk.next is not None:
-                    await self._process(desk, desk.next[1])
-                elif await self._shop.queue.retire(desk) and not self._woken:
-                    return True
-                failures = 0
-            except ContextNotFound:
-                await self._shop.queue.forget(self.context, live=False)
-                return False
+                return await operation()
             except EmcoError as error:
                 if not error.retriable:
                     raise
                 failures += 1
                 _log.warning("worker_delayed", context=self.context, why=str(error))
-                await self._shop.pace.sleep(self._shop.pace.backoff.delay(failures))
+                await self._shop.pace.sleep(self._shop.pace.bus_backoff.delay(failures))
 
     async def _process(self, desk: Desk, element: QueueElement) -> None:
         found = transition(element.event, desk.state)
@@ -97,17 +108,17 @@ class Worker:
             await self._run(desk, element, found)
 
     async def _run(self, desk: Desk, element: QueueElement, found: Transition) -> None:
-        self._interrupted.clear()
-        await self._shop.queue.begin(desk, running=found.running, desired=found.done)
+        await self._surely(lambda: self._shop.queue.begin(desk, running=found.running, desired=found.done))
         _log.info("event_started", context=self.context, queued=element.event)
         try:
             reason = await self._until_cut_short(self._carry_out(QueueEvent(element.event)), element)
         except ContextNotFound:
             raise
         except EmcoError as error:
-            if error.retriable:
-                raise
             reason = str(error)
+        except Exception:
+            _log.exception("event_failed", context=self.context, queued=element.event)
+            reason = "internal error; the log of rsync tells more"
         await self._shop.journal.flush()
         if reason:
             await self._finish(element, QueueState.ERROR, state=found.failed, reason=reason[:MAX_REASON])
@@ -116,12 +127,13 @@ class Worker:
 
     async def _carry_out(self, event: QueueEvent) -> str:
         """Why the event has failed, or ``""``."""
-        plan, recorder, status = await load(self._shop, self.context)
+        plan, recorder, status = await self._surely(lambda: load(self._shop, self.context))
+        self._plan = plan
         match event:
             case QueueEvent.INSTANTIATE:
                 problems = await self._shop.executor.install(plan, recorder, status)
             case QueueEvent.TERMINATE:
-                problems = await self._shop.executor.remove(plan, recorder, status)
+                problems = await self._shop.executor.remove(plan, recorder)
             case _:
                 problems = await self._shop.executor.read(plan, recorder)
         return "; ".join(problems)
@@ -147,7 +159,7 @@ class Worker:
         while True:
             await self._shop.pace.sleep(STOP_POLL_SECONDS)
             try:
-                if (await self._shop.queue.read(self.context)).stop:
+                if await self._shop.queue.stop_requested(self.context):
                     return
             except EmcoError as error:
                 _log.info("stop_flag_not_read", context=self.context, why=str(error))
@@ -155,11 +167,20 @@ class Worker:
     async def _finish(
         self, element: QueueElement, result: QueueState, *, state: ContextState | None = None, reason: str = ""
     ) -> None:
-        await self._shop.queue.finish(self.context, element, result, state=state, reason=reason)
+        queue = self._shop.queue
+        await self._surely(lambda: queue.finish(self.context, element, result, state=state, reason=reason))
         _log.info("event_finished", context=self.context, queued=element.event, result=str(result), why=reason)
         self._shop.finished(element.event, result)
-        if element.event == QueueEvent.TERMINATE and state is ContextState.TERMINATED:
-            self._shop.terminated(self.context)
+        if state is ContextState.TERMINATED and self._plan is not None:
+            self._shop.terminated(self._plan)
+
+
+async def check(shop: Workshop, context: str) -> None:
+    """``ContextNotFound``; ``MalformedContext`` for what could not be worked on."""
+    entries = (await shop.bus.range(keys.root(context))).entries
+    if not entries or entries[0].key != keys.root(context):
+        raise ContextNotFound(context)
+    await asyncio.to_thread(codec.decode, entries)
 
 
 async def load(shop: Workshop, context: str) -> tuple[Plan, Recorder, ContextStatus]:
@@ -170,7 +191,7 @@ async def load(shop: Workshop, context: str) -> tuple[Plan, Recorder, ContextSta
     plan = await asyncio.to_thread(lambda: make_plan(codec.decode(entries)))
     if plan.status_context != context:
         entries = (await shop.bus.range(keys.root(plan.status_context))).entries
-    status = decode_status(plan.status_context, entries)
+    status = await asyncio.to_thread(decode_status, plan.status_context, entries)
     recorder = Recorder(
         shop.journal,
         context=context,

@@ -111,12 +111,12 @@ class Registrable(Protocol):
 class Rig:
     """``clusters`` by name, registered as ``p+<name>``."""
 
-    def __init__(self, service: Service, deps: Deps, clusters: Mapping[str, Any]) -> None:
+    def __init__(self, service: Service, deps: Deps, bus: ContextBus, clusters: Mapping[str, Any]) -> None:
         self.service = service
         self.deps = deps
-        self.bus: ContextBus = deps.bus
+        self.bus = bus
         self.clusters = clusters
-        self.contexts = AppContextStore(deps.bus)
+        self.contexts = AppContextStore(bus)
 
     async def register(self, cluster: Registrable, *, level: str = "0", namespace: str = "default") -> None:
         access = Access("p", cluster.name, level, namespace, kubeconfig=cluster.kubeconfig.encode())
@@ -178,20 +178,26 @@ class Rig:
 
 @asynccontextmanager
 async def running(
-    folder: Path, clusters: Iterable[Registrable] = (), *, register: bool = True, **settings: Any
+    folder: Path,
+    clusters: Iterable[Registrable] = (),
+    *,
+    wrap_bus: Callable[[ContextBus], Any] | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Rig]:
-    """A resource synchronizer over the store and bus in ``folder``, which a later one may take over."""
+    """A resource synchronizer over the store and bus in ``folder``, which a later one may take over.
+
+    ``wrap_bus`` makes what the service sees of the bus; the test itself sees it as it is.
+    """
     store = await SqliteStore.open(folder / "store.db")
     bus = await EmbeddedBus.open(folder / "bus.db")
     channels = Channels(connect_timeout=2)
-    deps = Deps(store, bus, Sealer("test key"), channels)
+    deps = Deps(store, wrap_bus(bus) if wrap_bus else bus, Sealer("test key"), channels)
     quick = {"cluster_timeout": 2.0, "probe_timeout": 1.0, "http_port": 0, "grpc_port": 0, **settings}
     service = create_service(RsyncSettings(**quick), deps)
-    rig = Rig(service, deps, {cluster.name: cluster for cluster in clusters})
+    rig = Rig(service, deps, bus, {cluster.name: cluster for cluster in clusters})
     try:
-        if register:
-            for cluster in rig.clusters.values():
-                await rig.register(cluster)
+        for cluster in rig.clusters.values():
+            await rig.register(cluster)
         await service.start()
         yield rig
     finally:
