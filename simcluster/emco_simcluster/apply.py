@@ -48,7 +48,7 @@ class Applier:
 
 
 def apply(live: Json | None, config: Json, shape: Shape, *, applier: Applier) -> Json:
-    """The object after ``config`` was applied to ``live``, ``managedFields`` included.
+    """The object after ``config`` was applied to ``live``, ``managedFields`` included; ``live`` itself if nothing changes.
 
     Raises ``ApplyConflict``, or ``DuplicateElement`` where a keyed list of ``config`` names one key twice.
     """
@@ -67,6 +67,9 @@ def apply(live: Json | None, config: Json, shape: Shape, *, applier: Applier) ->
         if dropped:  # what became empty went as well; an empty map or list the applier names comes back
             merged = merge(_prune(merged, dropped, kept, shape), wanted, shape)
     changed, removed = difference(ownable(live or {}), ownable(merged), shape)
+
+    if live is not None and before is not None and before.fields == claimed and not changed and not removed:
+        return live
 
     contested = [Contested(m, path) for m in others for path in m.fields & changed]
     if contested and not applier.force:

@@ -74,7 +74,7 @@ def json_object(data: bytes, media: str) -> Json:
     return value
 
 
-def write_options(query: Mapping[str, str], *, agent: str, user: User, apply: bool) -> Options:
+def write_options(query: Mapping[str, str], *, agent: str, user: User, apply: bool, size: int) -> Options:
     """The options of a write. Apply must name its manager; only apply may force."""
     manager = query.get("fieldManager", "")
     what = "PatchOptions" if apply or "force" in query else "UpdateOptions"
@@ -95,6 +95,7 @@ def write_options(query: Mapping[str, str], *, agent: str, user: User, apply: bo
         user=user.name,
         groups=user.groups,
         dry_run=bool(dry_run),
+        size=size,
         force=force,
         strict=query.get("fieldValidation") == "Strict",
     )

@@ -17,9 +17,9 @@ Json = dict[str, Any]
 def normalised(value: Any) -> Any:
     """A copy without null members, which a typed server never stores."""
     if isinstance(value, dict):
-        return {k: normalised(v) for k, v in value.items() if v is not None}
+        return {k: normalised(v) if isinstance(v, dict | list) else v for k, v in value.items() if v is not None}
     if isinstance(value, list):
-        return [normalised(v) for v in value]
+        return [normalised(v) if isinstance(v, dict | list) else v for v in value]
     return value
 
 
@@ -27,7 +27,11 @@ def with_defaults(kind: Kind, obj: Json) -> Json:
     """The object as a server would store it. Custom kinds are taken as they come."""
     if kind.custom:
         return obj
-    obj = normalised(obj)
+    managed = obj["metadata"].get("managedFields")
+    bare = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
+    obj = normalised({**obj, "metadata": bare})
+    if managed is not None:
+        obj["metadata"]["managedFields"] = managed
     if "status" in kind.subresources:
         obj.setdefault("status", normalised(_STATUS.get(kind.kind, {})))
     fill = _FILL.get(kind.kind)

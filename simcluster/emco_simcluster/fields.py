@@ -1,13 +1,14 @@
 """Sets of fields: which paths of an object someone owns, in the coding of ``managedFields`` (fieldsV1).
 
 Pure. A path is a tuple of elements as fieldsV1 writes them: ``f:spec`` a member, ``k:{"name":"web"}`` an element of a
-keyed list, ``v:"x"`` an element of a set.
+keyed list, ``v:"x"`` an element of a set, ``i:0`` the place in any other list.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from emco_simcluster.shapes import Shape
@@ -26,7 +27,8 @@ def element_of(item: Any, shape: Shape) -> str:
     if shape.unique:
         return "v:" + _compact(item)
     members = item if isinstance(item, dict) else {}
-    return "k:" + _compact({k: members.get(k, shape.key_defaults.get(k)) for k in sorted(shape.keys)})
+    pairs = (f'"{k}":{_compact(members.get(k, shape.key_defaults.get(k)))}' for k in shape.keys)
+    return "k:{" + ",".join(pairs) + "}"
 
 
 def elements(items: Sequence[Any], shape: Shape, *, path: Path = ()) -> dict[str, Any]:
@@ -153,6 +155,8 @@ def show(path: Path) -> str:
         sort, _, rest = element.partition(":")
         if sort == "f":
             text += "." + rest
+        elif sort == "i":
+            text += f"[{rest}]"
         elif sort == "k":
             text += "[" + ",".join(f"{k}={_compact(v)}" for k, v in json.loads(rest).items()) + "]"
         else:
@@ -160,5 +164,10 @@ def show(path: Path) -> str:
     return text
 
 
+_encode_other = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+
+
 def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    if isinstance(value, str):
+        return encode_basestring_ascii(value)
+    return _encode_other(value)

@@ -25,7 +25,7 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a writing request says besides its body."""
+    """What a writing request says besides its body, and how many bytes that has."""
 
     manager: str = "unknown"
     user: str = ""
@@ -33,6 +33,7 @@ class Options:
     dry_run: bool = False
     force: bool = False
     strict: bool = False
+    size: int = 0
 
 
 def addressed(kind: Kind, namespace: str, body: Json, *, name: str | None) -> Json:

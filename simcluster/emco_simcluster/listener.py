@@ -7,6 +7,7 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -85,8 +86,11 @@ class Listener:
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
         self._transports.clear()
-        for task in list(self._pending):
-            task.cancel()
+        # A handshake is ended by its socket: a task that is cancelled before its transport has begun leaves that one
+        # behind, registered for a descriptor which the next connection gets.
+        for connection in list(self._raw):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     async def stop(self) -> None:
         """Stop for good."""
@@ -121,6 +125,7 @@ class Listener:
             task.add_done_callback(self._pending.discard)
 
     async def _serve(self, connection: socket.socket) -> None:
+        self._raw.add(connection)
         try:
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
                 self._factory, connection, ssl=self._context, ssl_handshake_timeout=_HANDSHAKE_SECONDS
@@ -128,6 +133,8 @@ class Listener:
         except (OSError, ssl.SSLError, asyncio.CancelledError):
             connection.close()
             return
+        finally:
+            self._raw.discard(connection)
         self._transports = {t for t in self._transports if not t.is_closing()} if self._crowded() else self._transports
         self._transports.add(transport)
 

@@ -56,7 +56,7 @@ TEXTS = Shape(type="map", values=STRING)
 
 def map_list(*keys: str, item: Shape = PLAIN, **defaults: Any) -> Shape:
     """A list that is a map by some members of its elements; ``defaults`` of members that may be left out."""
-    return Shape(keys=keys, item=item, key_defaults=defaults, type="list")
+    return Shape(keys=tuple(sorted(keys)), item=item, key_defaults=defaults, type="list")
 
 
 def struct(**fields: Shape) -> Shape:
@@ -91,7 +91,7 @@ def _of_schema(schema: Json, *, depth: int) -> Shape:
         fields=properties,
         values=_of_schema(additional, depth=depth + 1) if isinstance(additional, dict) else None,
         item=item,
-        keys=keys if list_type == "map" else (),
+        keys=tuple(sorted(keys)) if list_type == "map" else (),
         key_defaults={k: described[k]["default"] for k in keys if "default" in described.get(k, {})},
         unique=list_type == "set",
         atomic=schema.get("x-kubernetes-map-type") == "atomic" or list_type == "atomic",

@@ -20,9 +20,12 @@ Place = tuple[ResourceKey, str, str]
 """Resource, namespace ("" for cluster-wide ones) and name of an object."""
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def encode(value: Any) -> bytes:
     """JSON as it goes over the wire."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return _encode(value).encode()
 
 
 class Entry:

@@ -6,8 +6,7 @@ Apply refuses both; the other writes refuse wrong types, and drop unknown member
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from emco_simcluster.fields import Path, element_of, show
@@ -44,23 +43,25 @@ class Flaw:
         return f"json: cannot unmarshal {got} into Go struct field {kind}.{dotted} of type {_GO_TYPES[self.expected]}"
 
 
-def flaws(value: Any, shape: Shape, *, path: Path = ()) -> Iterator[Flaw]:
+def flaws(value: Any, shape: Shape) -> list[Flaw]:
     """What is wrong with a value, in document order."""
     if value is None:
-        return
+        return []
     if shape.type and not _fits(value, shape.type):
-        yield Flaw(path, shape.type, value)
-    elif isinstance(value, dict):
+        return [Flaw((), shape.type, value)]
+    found: list[Flaw] = []
+    if isinstance(value, dict):
         for name, child in value.items():
-            below = (*path, f"f:{name}")
             if shape.closed and name not in shape.fields:
-                yield Flaw(below, "", child)
-            else:
-                yield from flaws(child, shape.member(name), path=below)
+                found.append(Flaw((f"f:{name}",), "", child))
+            elif below := flaws(child, shape.member(name)):
+                found += [replace(flaw, path=(f"f:{name}", *flaw.path)) for flaw in below]
     elif isinstance(value, list) and shape.item is not None:
-        for item in value:
-            element = element_of(item, shape) if shape.keyed else f"v:{json.dumps(item)}"
-            yield from flaws(item, shape.item, path=(*path, element))
+        for place, item in enumerate(value):
+            if below := flaws(item, shape.item):
+                element = element_of(item, shape) if shape.keyed else f"i:{place}"
+                found += [replace(flaw, path=(element, *flaw.path)) for flaw in below]
+    return found
 
 
 def without_unknown(value: Any, shape: Shape) -> Any:

@@ -74,7 +74,7 @@ class Verbs:
     def _write(self, call: Call) -> Reply:
         target = call.target
         apply = call.verb == "apply"
-        options = bodies.write_options(call.query, agent=call.agent, user=call.user, apply=apply)
+        options = bodies.write_options(call.query, agent=call.agent, user=call.user, apply=apply, size=len(call.body))
         if target.kind.plural in REVIEWS:
             return Reply(201, encode(_review(target.kind.plural, bodies.json_object(call.body, call.media), call.user)))
         if target.subresource == "scale":

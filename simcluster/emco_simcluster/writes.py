@@ -117,6 +117,8 @@ class Writer:
                 raise errors.not_found(kind, name)
             self._namespace_open(kind, namespace, name)
         applied = self._applied(kind, live, config, options, subresource)
+        if live is not None and applied is live.obj:
+            return Written(live)
         if live is None:
             obj = self._allotted(kind, self._accept(kind, self._new(kind, applied, options), None))
             return Written(self._put(kind, obj, options), created=True)
@@ -166,13 +168,16 @@ class Writer:
             return Written(live)
         if has_generation(kind) and desired(kind, new) != desired(kind, live.obj):
             metadata["generation"] = live.obj["metadata"].get("generation", 1) + 1
-        entry = self._put(kind, {**new, "apiVersion": kind.api_version}, options)
+        entry = self._put(kind, {**new, "apiVersion": kind.api_version}, options, live)
         going = metadata.get("deletionTimestamp") and not metadata.get("finalizers")
         if going and not options.dry_run and kind.kind not in ("Pod", "Namespace"):
             self.store.remove((kind.key, metadata.get("namespace", ""), metadata["name"]))
         return Written(entry)
 
-    def _put(self, kind: Kind, obj: Json, options: Options) -> Entry:
+    def _put(self, kind: Kind, obj: Json, options: Options, before: Entry | None = None) -> Entry:
+        estimate = options.size + (len(before.bare) if before else 0)
+        if estimate > OBJECT_LIMIT and len(encode(obj)) > OBJECT_LIMIT:
+            raise errors.too_large(OBJECT_LIMIT)
         if options.dry_run:
             return Entry(obj, self.store.revision)
         return self.store.put(kind, obj)
@@ -215,8 +220,6 @@ class Writer:
             raise errors.bad_request(text) from error
         if causes:
             raise errors.invalid(kind, str(obj["metadata"].get("name", "")), causes)
-        if len(encode(obj)) > OBJECT_LIMIT:
-            raise errors.too_large(OBJECT_LIMIT)
         return obj
 
     def _allotted(self, kind: Kind, obj: Json) -> Json:
