@@ -48,7 +48,7 @@ class Applier:
 
 
 def apply(live: Json | None, config: Json, shape: Shape, *, applier: Applier) -> Json:
-    """The object after ``config`` was applied to ``live``, ``managedFields`` included; ``live`` itself if nothing changes.
+    """The object after ``config`` was applied to ``live``, ``managedFields`` included; ``live`` itself if equal.
 
     Raises ``ApplyConflict``, or ``DuplicateElement`` where a keyed list of ``config`` names one key twice.
     """

@@ -76,7 +76,8 @@ class ApiServer:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if self.faults.outage is Outage.HANG:
             await self.faults.resumed.wait()
-            raise ConnectionResetError
+            if request.transport is None or request.transport.is_closing():
+                await asyncio.Event().wait()  # the end of the connection cancels this request
         parts = parts_of(request.rel_url.raw_path)
         if request.method not in _METHODS:
             raise errors.method_not_allowed()
