@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from emco_common.errors import EmcoError
 
 _log = structlog.get_logger()
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+_ALONE = ("grpc.so_reuseport", 0)
+"""Without it a second process gets the same port, and half of the calls."""
 
 
 class GrpcServer:
@@ -26,13 +29,25 @@ class GrpcServer:
 
     async def start(self) -> None:
         """Raises ``OSError`` if the address is taken."""
-        self._server = aio.server(interceptors=[_ErrorInterceptor()], options=_UNLIMITED)
+        self._look_at_port()
+        self._server = aio.server(interceptors=[_ErrorInterceptor()], options=[*_UNLIMITED, _ALONE])
         self._register(self._server)
+        host = f"[{self._host}]" if ":" in self._host else self._host
         try:
-            self.port = self._server.add_insecure_port(f"{self._host}:{self.port}")
+            self.port = self._server.add_insecure_port(f"{host}:{self.port}")
         except RuntimeError as error:
             raise OSError(f"gRPC port {self._host}:{self.port} cannot be opened: {error}") from error
         await self._server.start()
+
+    def _look_at_port(self) -> None:
+        """gRPC's own library prints lines of its own about a taken port, and none about why."""
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self._host, self.port))
+            except OSError as error:
+                raise OSError(f"gRPC port {self._host}:{self.port} cannot be opened: {error.strerror}") from error
 
     async def stop(self, grace: float = 2.0) -> None:
         if self._server is not None:
