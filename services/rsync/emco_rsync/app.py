@@ -28,6 +28,8 @@ from emco_rsync.tracker import Tracker
 from emco_rsync.worker import Workshop
 
 NAME = "rsync"
+STOP_GRACE = 2.0
+"""Seconds that calls to clusters may still take when the process stops. A cluster that is well needs a fraction."""
 
 
 def create_service(settings: RsyncSettings, deps: Deps) -> Service:
@@ -58,6 +60,7 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
             tasks.create_task(journal.run(), name="journal")
             tasks.create_task(tracker.run(), name="tracker")
             tasks.create_task(supervisor.run(), name="supervisor")
+            tasks.create_task(links.last_calls(grace=STOP_GRACE), name="last calls")
 
     app = create_app(
         NAME,

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -78,6 +78,7 @@ class Link:
         self._kubeconfig = b""
         self._unknown_to_it = False
         self._prober: asyncio.Task[KubeClient] | None = None
+        self.under_way: set[asyncio.Future[Any]] = set()
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Be told of changes, and at once of the present state if it is known. Answers how to stop it."""
@@ -101,7 +102,7 @@ class Link:
         async with self._slots:
             client = await self.available()
             try:
-                return await _to_its_end(operation(client))
+                return await self._to_its_end(operation(client))
             except KubeError as error:
                 self.doubt(error, client=client)
                 raise
@@ -121,6 +122,17 @@ class Link:
         if self._client is not None:
             await self._client.close()
             self._client = None
+
+    async def _to_its_end(self, call: Awaitable[T]) -> T:
+        task = asyncio.ensure_future(call)
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})  # it has a deadline of its own
+            _ = task.cancelled() or task.exception()  # nobody is left whom its error would concern
+            raise
 
     def _start_probing(self) -> asyncio.Task[KubeClient]:
         prober = self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")
@@ -175,16 +187,6 @@ class Link:
             listener(state, reason)
 
 
-async def _to_its_end(call: Awaitable[T]) -> T:
-    task = asyncio.ensure_future(call)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})  # it has a deadline of its own
-        _ = task.cancelled() or task.exception()  # nobody is left whom its error would concern
-        raise
-
-
 class Links:
     """All links of the process; a link lives as long as somebody uses it."""
 
@@ -213,6 +215,20 @@ class Links:
             if not self._users[identity]:
                 del self._users[identity], self._links[identity]
                 await link.close()
+
+    async def last_calls(self, *, grace: float) -> None:
+        """Until cancelled, as the process stops; then calls under way have ``grace`` seconds before they are cut.
+
+        What a cut call has done the next process finds on the cluster, as after a crash.
+        """
+        try:
+            await asyncio.Event().wait()
+        finally:
+            calls = {call for link in self._links.values() for call in link.under_way}
+            if calls:
+                _, late = await asyncio.wait(calls, timeout=grace)
+                for call in late:
+                    call.cancel()
 
     def states(self) -> list[tuple[Identity, Connectivity]]:
         """For metrics and readiness."""
