@@ -57,7 +57,8 @@ class Sealer:
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise SealBroken(
-                f"{record} was sealed with data key {key_id}, which is not configured; add it to EMCO_DATA_KEY"
+                f"{record} was sealed with data key {key_id}, which is not configured; put it into "
+                "EMCO_RETIRED_DATA_KEYS, or back into EMCO_DATA_KEY"
             )
         try:
             blob = base64.b64decode(text, validate=True)
