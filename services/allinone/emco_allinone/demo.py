@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ import httpx
 import yaml
 
 from emco_allinone.showing import Progress, summary, table
+from emco_allinone.stopping import watch_signals
 from emco_allinone.suite import Suite, running
 from emco_common.errors import EmcoError
 from emco_simcluster import SimCluster
@@ -38,6 +39,8 @@ STEPS = (
 )
 CLOUD_STATUS = "/v2/projects/smartcity/logical-clouds/default/status"
 GROUP_STATUS = "/v2/projects/smartcity/composite-apps/smartcity/v1/deployment-intent-groups/city/status"
+INTERRUPTED = 130
+"""Exit code of a demonstration that was broken off, as a shell would give it."""
 DEADLINE = 120.0
 """Seconds that the clusters may take to become ready, or to be empty again."""
 
@@ -56,8 +59,9 @@ class Stopwatch:
         return time.monotonic() - self.begun
 
 
-async def run_demo(edge: Path | None, cloud: Path | None, *, keep: bool) -> int:
-    """The whole demonstration; answers the exit code."""
+async def run_demo(edge: Path | None, cloud: Path | None, *, ingress_port: int | None) -> int:
+    """The whole demonstration; answers the exit code. With a port it is left running there until it is told to stop."""
+    keep = ingress_port is not None
     begun = Stopwatch()
     async with AsyncExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emco-demo-")))
@@ -69,21 +73,37 @@ async def run_demo(edge: Path | None, cloud: Path | None, *, keep: bool) -> int:
         )
         ports = {} if keep else {"http_port": 0, "grpc_port": 0}
         suite = await stack.enter_async_context(
-            running(work / "data", os.environ, ingress_port=9000 if keep else 0, **ports)
+            running(work / "data", os.environ, ingress_port=ingress_port or 0, **ports)
         )
         what = "two SIMULATED clusters" if simulated else "your two clusters"
         click.echo(f"EMCO is up in one process, on {what}: edge and cloud")
         demo = _Demo(suite, work, kubeconfigs)
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=demo.ingress, timeout=30))
         await demo.prepare()
+        stopped = watch_signals()
         try:
-            await _deploy(demo, client, simulated=simulated)
-            if keep:
-                await _hold(demo, client)
+            await _unless(stopped, _deploy(demo, client, simulated=simulated))
+            if keep and not stopped.is_set():
+                _tell(demo)
+                await stopped.wait()
         finally:
             await _remove(demo, client)
         click.echo(f"done in {begun.read():.1f} s; nothing is left behind")
-    return 0
+    return 0 if keep or not stopped.is_set() else INTERRUPTED
+
+
+async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, or break it off as soon as ``stopped`` is set."""
+    working = asyncio.create_task(work, name="demonstration")
+    waiting = asyncio.create_task(stopped.wait(), name="stop")
+    try:
+        await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+    finally:
+        working.cancel()
+        waiting.cancel()
+        await asyncio.gather(working, waiting, return_exceptions=True)
 
 
 class _Demo:
@@ -124,7 +144,11 @@ class _Demo:
         process = await asyncio.create_subprocess_exec(
             *command, cwd=self.work, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
-        output, _ = await asyncio.wait_for(process.communicate(), DEADLINE)
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), DEADLINE)
+        finally:
+            if process.returncode is None:
+                process.kill()
         if process.returncode:
             raise DemoFailed(f"{' '.join(command[2:])}\n{output.decode(errors='replace')}")
 
@@ -144,17 +168,12 @@ async def _deploy(demo: _Demo, client: httpx.AsyncClient, *, simulated: bool) ->
     click.echo()
 
 
-async def _hold(demo: _Demo, client: httpx.AsyncClient) -> None:
-    from emco_allinone.main import watch_signals
-
-    stopped = asyncio.Event()
-    watch_signals(stopped)
+def _tell(demo: _Demo) -> None:
     click.echo(f"Left running. Everything is behind {demo.ingress}/v2, the status is at")
     click.echo(f"  {demo.ingress}{GROUP_STATUS}?status=ready")
     for name, path in demo.kubeconfigs.items():
         click.echo(f"  kubectl --kubeconfig {path} get all   # {name}")
     click.echo(f"emcoctl's configuration is {demo.work / 'emco-cfg.yaml'}. Ctrl-C takes it all away again.")
-    await stopped.wait()
 
 
 async def _remove(demo: _Demo, client: httpx.AsyncClient) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -12,12 +11,22 @@ from typing import Any
 
 import click
 
+from emco_allinone.stopping import watch_signals
 from emco_common import __version__
 from emco_common.errors import EmcoError
 from emco_common.log import configure_logging
 from emco_common.settings import BadSettings
 
-_KUBECONFIG = click.Path(exists=True, path_type=Path, resolve_path=True)
+_KUBECONFIG = click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True)
+_INGRESS_PORT = click.option(
+    "--ingress-port",
+    type=click.IntRange(0, 65535),
+    default=9000,
+    envvar="EMCO_INGRESS_PORT",
+    show_default=True,
+    show_envvar=True,
+    help="One port in front of all services.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,7 +38,7 @@ def cli() -> None:
 @cli.command()
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path("data"), show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--ingress-port", type=int, default=9000, show_default=True, help="One port in front of all services.")
+@_INGRESS_PORT
 @click.option("--log-level", default="info", show_default=True)
 def up(data: Path, host: str, ingress_port: int, log_level: str) -> None:
     """Run every service in this process, on the embedded store and bus below DATA."""
@@ -46,24 +55,21 @@ def serve(service: str, config: Path) -> None:
 
 
 @cli.command()
-@click.option(
-    "--edge", type=click.Path(exists=True, path_type=Path, resolve_path=True), help="Kubeconfig of a real edge cluster."
-)
-@click.option(
-    "--cloud",
-    type=click.Path(exists=True, path_type=Path, resolve_path=True),
-    help="Kubeconfig of a real cloud cluster.",
-)
+@click.option("--edge", type=_KUBECONFIG, help="Kubeconfig of a real edge cluster.")
+@click.option("--cloud", type=_KUBECONFIG, help="Kubeconfig of a real cloud cluster.")
 @click.option("--keep", is_flag=True, help="Leave everything running and print the addresses.")
+@_INGRESS_PORT
 @click.option("--log-level", default="error", show_default=True)
-def demo(edge: Path | None, cloud: Path | None, keep: bool, log_level: str) -> None:
-    """SmartCity from nothing to running on two clusters, simulated ones unless both kubeconfigs are given."""
+def demo(edge: Path | None, cloud: Path | None, keep: bool, ingress_port: int, log_level: str) -> None:
+    """SmartCity from nothing to running on two clusters, simulated ones unless both kubeconfigs are given.
+
+    Ports are free ones, and the published ones with --keep."""
     from emco_allinone.demo import run_demo
 
     if (edge is None) != (cloud is None):
         raise click.UsageError("give both --edge and --cloud, or neither for two simulated clusters")
     configure_logging(log_level)
-    _run(run_demo(edge, cloud, keep=keep))
+    _run(run_demo(edge, cloud, ingress_port=ingress_port if keep else None))
 
 
 def _run(work: Coroutine[Any, Any, int | None]) -> None:
@@ -78,13 +84,12 @@ def _run(work: Coroutine[Any, Any, int | None]) -> None:
 async def _up(data: Path, host: str, ingress_port: int) -> None:
     from emco_allinone.suite import running
 
-    stopped = asyncio.Event()
     async with running(data, os.environ, ingress_port=ingress_port, host=host) as suite:
+        stopped = watch_signals()
         for service in suite.services.values():
             ports = f"REST {service.http_port}" + (f", gRPC {service.grpc_port}" if service.grpc_port else "")
             click.echo(f"  {service.name:<14}{ports}")
         click.echo(f"EMCO is up: http://{host}:{suite.ingress_port}/v2/projects (data in {data}; stop with Ctrl-C)")
-        watch_signals(stopped)
         await stopped.wait()
         click.echo("stopping")
 
@@ -98,29 +103,15 @@ async def _serve(name: str, config: Path) -> None:
         raise BadSettings(f"there is no service {name!r}; choose one of {', '.join(e.name for e in CATALOGUE)}")
     settings = entry.settings.load(name, os.environ, config=config)
     configure_logging(settings.log_level)
-    stopped = asyncio.Event()
     async with open_deps(settings) as deps:
         service = entry.create(settings, deps)
         await service.start()
+        stopped = watch_signals()
         try:
             click.echo(f"{name} is up: REST {settings.host}:{service.http_port}, gRPC {service.grpc_port or 'none'}")
-            watch_signals(stopped)
             await stopped.wait()
         finally:
             await service.stop()
-
-
-def watch_signals(stopped: asyncio.Event) -> None:
-    """SIGINT and SIGTERM end the wait for ``stopped``; a second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        if stopped.is_set():
-            os._exit(130)
-        stopped.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
 
 
 if __name__ == "__main__":

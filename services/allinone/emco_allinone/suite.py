@@ -10,14 +10,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from emco_allinone.catalogue import CATALOGUE
 from emco_allinone.ingress import Ingress
 from emco_common.runtime import Deps, Service, open_deps
 from emco_common.settings import Settings
 from emco_common.web.serving import HttpServer
-
-DEFAULT_INGRESS_PORT = 9000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Suite:
 
 @asynccontextmanager
 async def running(
-    data: Path, environment: Mapping[str, str], *, ingress_port: int = DEFAULT_INGRESS_PORT, **defaults: Any
+    data: Path, environment: Mapping[str, str], *, ingress_port: int, **defaults: Any
 ) -> AsyncIterator[Suite]:
     """Start everything on the embedded store and bus below ``data``; stop it at the end, callers first.
 
@@ -60,9 +59,10 @@ async def running(
 
 def _embedded(data: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     data.mkdir(parents=True, exist_ok=True)
+    folder = quote(str(data.absolute()))
     return {
-        "database_url": f"sqlite:///{data.absolute() / 'store.db'}",
-        "bus_url": f"embedded:///{data.absolute() / 'bus.db'}",
+        "database_url": f"sqlite://{folder}/store.db",
+        "bus_url": f"embedded://{folder}/bus.db",
         "data_key": environment.get("EMCO_DATA_KEY") or _own_data_key(data / "data.key"),
     }
 
