@@ -92,7 +92,7 @@ async def test_a_poisoned_manifest_fails_alone_and_can_be_terminated(tmp_path: P
         await rig.install(AppContext("71", (App("web", (Cluster("p+edge", resources=listed),)),)))
         status = await rig.until_state("71", "InstantiateFailed")
         assert status.resource(*PLACE, "a+ConfigMap").status == "Applied"
-        assert (await rig.error("71", *PLACE, "x+ConfigMap")).startswith("not valid YAML in line ")
+        assert (await rig.error("71", *PLACE, "x+ConfigMap")).startswith("the manifest is not valid YAML in line ")
         await rig.uninstall("71")
         await rig.until_state("71", "Terminated")
 

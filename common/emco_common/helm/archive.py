@@ -15,9 +15,9 @@ from emco_common.errors import TooLarge, Unprocessable
 from emco_common.helm import profile as profiles
 from emco_common.helm.gzip import BAD_FORMAT, refused
 from emco_common.helm.limits import ArchiveLimits
-from emco_common.helm.safeyaml import load_mapping
 from emco_common.helm.schema import check_values_schema
 from emco_common.helm.tar import read_tar
+from emco_common.kubeyaml import BadYaml, load_mapping
 
 CHART_FILE = "Chart.yaml"
 _SCHEMA_FILE = "values.schema.json"
@@ -139,7 +139,7 @@ def _chart_folder(report: ArchiveReport, app: str | None) -> str:
 def _check_metadata(name: str, content: bytes) -> None:
     try:
         metadata = load_mapping(content)
-    except ValueError as error:
+    except BadYaml as error:
         raise refused(f"{name} {error}") from error
     title = metadata.get("name")
     if not isinstance(title, str) or not title:

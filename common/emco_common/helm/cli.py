@@ -13,7 +13,7 @@ from pyhelm3 import Command, errors
 from emco_common.helm.api import RenderError
 from emco_common.helm.engine import TemplateJob, describe_crash
 from emco_common.helm.manifests import Document, RenderedChart, split_with_sources
-from emco_common.helm.safeyaml import load_mapping
+from emco_common.kubeyaml import load_mapping
 
 _CRD_FILE = re.compile(r"(?:[^/]+(?:/charts/[^/]+)*/)?(crds/.*)")
 _MISSING = re.compile(r"found in Chart\.yaml, but missing in charts/ directory: (.*)")

@@ -12,7 +12,7 @@ import yaml
 
 from emco_common.helm.api import Manifest, RenderedApp, RenderError
 from emco_common.helm.limits import RenderLimits
-from emco_common.helm.safeyaml import compose
+from emco_common.kubeyaml import BadYaml, compose
 
 CRD = "CustomResourceDefinition"
 HOOK_EVENTS = frozenset(
@@ -143,7 +143,7 @@ def _objects(documents: Iterable[Document], limits: RenderLimits) -> Iterator[_O
             )
         try:
             node = compose(document.text, max_nodes=limits.yaml_nodes, max_depth=limits.yaml_depth)
-        except ValueError as error:
+        except BadYaml as error:
             raise RenderError(f"YAML parse error on {document.source}: the document {error}") from error
         if node is not None:
             yield _identified(document, node)
@@ -174,7 +174,7 @@ def _members(node: yaml.Node | None) -> dict[str, yaml.Node]:
 
 def _scalar(node: yaml.Node | None) -> str:
     """The text of a node that Kubernetes would take for text, else nothing."""
-    if not isinstance(node, yaml.ScalarNode) or node.tag.rpartition(":")[2] not in ("str", "timestamp"):
+    if not isinstance(node, yaml.ScalarNode) or not node.tag.endswith(":str"):
         return ""
     return str(node.value)
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from emco_common.helm.api import RenderError
-from emco_common.helm.safeyaml import load_mapping
+from emco_common.kubeyaml import BadYaml, load_mapping
 
 MANIFEST = "manifest.yaml"
 
@@ -36,7 +36,7 @@ def parse_manifest(content: bytes) -> ProfileManifest:
     """Raises ``RenderError`` naming the key; keys match in any letter case, paths stay inside their archive."""
     try:
         manifest = _lowered(load_mapping(content))
-    except ValueError as error:
+    except BadYaml as error:
         raise RenderError(f"{MANIFEST} {error}") from error
     kind = manifest.get("type")
     if not isinstance(kind, Mapping):

@@ -15,10 +15,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from emco_common.errors import BadRequest
 from emco_common.kube.certificates import check_ca, check_pair
+from emco_common.kubeyaml import BadYaml, load
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 30
@@ -119,40 +118,12 @@ def _load(text: bytes | str) -> Mapping[str, Any]:
     except UnicodeDecodeError:
         raise BadKubeconfig("kubeconfig: not UTF-8 text") from None
     try:
-        _check_shape(decoded)
-        document = yaml.load(decoded, Loader=_loader())  # a safe loader
-    except yaml.MarkedYAMLError as error:
-        # The error's own text quotes the file, which may hold secrets: only the place is told.
-        mark = error.problem_mark or error.context_mark
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise BadKubeconfig(f"kubeconfig: not valid YAML{where}") from None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise BadKubeconfig("kubeconfig: not valid YAML") from None
+        document = load(decoded, max_depth=MAX_DEPTH, aliases=False)
+    except BadYaml as error:
+        raise BadKubeconfig(f"kubeconfig {error}") from None
     if not isinstance(document, dict):
         raise BadKubeconfig("kubeconfig: must be a mapping with clusters, users, contexts and current-context")
     return document
-
-
-def _check_shape(text: str) -> None:
-    """Refuse what could grow without bound, before anything is built from it."""
-    depth = documents = 0
-    for event in yaml.parse(text, Loader=_loader()):
-        if isinstance(event, yaml.AliasEvent):
-            raise BadKubeconfig("kubeconfig: YAML aliases are not allowed; write the values out")
-        if isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
-            raise BadKubeconfig(f"kubeconfig: nested deeper than {MAX_DEPTH} levels")
-    if documents > 1:
-        raise BadKubeconfig("kubeconfig: must be one YAML document")
-
-
-def _loader() -> Any:
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _entries(document: Mapping[str, Any], plural: str, *, inner: str) -> dict[str, Mapping[str, Any]]:

@@ -5,27 +5,13 @@ A text that cannot be read as one object still has a name and a kind, those of i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from emco_common.kubeyaml import BadYaml, load
 from emco_common.status.model import GroupVersionKind
 
-MAX_NODES = 100_000
-"""An object whose aliases unfold to more than this is not shown."""
 _SECRET_FIELDS = ("data", "stringData")
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML whose dates stay text, since JSON has none."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in entries if tag != "tag:yaml.org,2002:timestamp"]
-    for first, entries in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 class Manifests:
@@ -66,23 +52,7 @@ def without_secrets(stored: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _object(text: str) -> Mapping[str, Any]:
     try:
-        loaded = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, _Loader)
-        if not isinstance(loaded, dict) or _size(loaded, {}) > MAX_NODES:
-            return {}
-        json.dumps(loaded, allow_nan=False)  # what YAML can say and JSON cannot ends here
-    except (ValueError, yaml.YAMLError, RecursionError, TypeError):
+        loaded = load(text)
+    except BadYaml:
         return {}
-    return loaded
-
-
-def _size(node: Any, known: dict[int, int]) -> int:
-    """Nodes of the unfolded tree; linear in what is stored, also where aliases repeat it."""
-    if not isinstance(node, Mapping | list):
-        return 1
-    found = known.get(id(node))
-    if found is not None:
-        return found
-    known[id(node)] = MAX_NODES + 1  # a node inside itself has no end
-    inner = node.values() if isinstance(node, Mapping) else node
-    size = known[id(node)] = 1 + sum(_size(item, known) for item in inner)
-    return size
+    return loaded if isinstance(loaded, dict) else {}

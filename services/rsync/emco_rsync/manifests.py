@@ -1,27 +1,22 @@
 """From the text of a resource in a context to the objects a cluster is sent: pure.
 
-Scalars mean what Kubernetes takes them for (its YAML is 1.1 without dates and base-60 numbers), objects get the
-deployment label, and what only a server may write is left out.
+Objects get the deployment label, and what only a server may write is left out.
 """
 
 from __future__ import annotations
 
 import base64
 import copy
-import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from emco_common.kube import Kind
+from emco_common.kubeyaml import BadYaml, load_all
 
 Json = dict[str, Any]
 
 DEPLOYMENT_LABEL = "emco/deployment-id"
 """Its value is ``<status context>-<app>`` (rsync 12)."""
-MAX_NODES = 200_000
-MAX_DEPTH = 100
 
 _POD_TEMPLATES: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("apps", "Deployment"): ("spec", "template"),
@@ -39,54 +34,12 @@ class BadManifest(ValueError):
     """The stored text is no Kubernetes object; the message says what is wrong with it, without quoting it."""
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML as Kubernetes reads it."""
-
-
-def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
-    own: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
-    replaced = [f"tag:yaml.org,2002:{name}" for name in ("timestamp", "value", "int", "float")]
-    for first, entries in yaml.SafeLoader.yaml_implicit_resolvers.items():
-        own[first] = [(tag, pattern) for tag, pattern in entries if tag not in replaced]
-    return own
-
-
-_Loader.yaml_implicit_resolvers = _resolvers()
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int",
-    re.compile(r"^(?:[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+)$"),
-    list("-+0123456789"),
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"""^(?:[-+]?(?:[0-9][0-9_]*)?\.[0-9_]+(?:[eE][-+]?[0-9]+)?
-            |[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+
-            |[-+]?[0-9][0-9_]*\.
-            |[-+]?\.(?:inf|Inf|INF)
-            |\.(?:nan|NaN|NAN))$""",
-        re.VERBOSE,
-    ),
-    list("-+0123456789."),
-)
-
-
-def _number(loader: Any, node: Any) -> int | float:
-    """Go writes a whole float as an integer, and the API server insists on that: ``1e+06`` is 1000000."""
-    value: float = loader.construct_yaml_float(node)
-    return int(value) if value.is_integer() and abs(value) < 1e21 else value
-
-
-_Loader.add_constructor("tag:yaml.org,2002:float", _number)
-
-
 def parse(text: str) -> tuple[Json, ...]:
     """The objects of a manifest: one, or the items of a ``List``. ``BadManifest`` if it is not at least one."""
     try:
-        _check_size(text)
-        documents = [document for document in yaml.load_all(text, Loader=_Loader) if document is not None]
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
-        raise BadManifest(_where(error)) from None
+        documents = load_all(text)
+    except BadYaml as error:
+        raise BadManifest(f"the manifest {error}") from error
     objects = [obj for document in documents for obj in _expand(document)]
     if not objects:
         raise BadManifest("the manifest holds no object")
@@ -146,24 +99,3 @@ def _merge_string_data(secret: Json) -> None:
         encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in plain.items()}
         data = secret.get("data")
         secret["data"] = {**(data if isinstance(data, dict) else {}), **encoded}
-
-
-def _check_size(text: str) -> None:
-    """Refuse what aliases could blow up; the depth and number of nodes otherwise follow from the text's own size."""
-    depth = nodes = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        nodes += 1
-        if isinstance(event, yaml.AliasEvent):
-            nodes += MAX_NODES // 100
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise BadManifest(f"the manifest is nested deeper than {MAX_DEPTH} levels")
-        if nodes > MAX_NODES:
-            raise BadManifest("the manifest is too large, or uses too many aliases")
-
-
-def _where(error: Exception) -> str:
-    if isinstance(error, BadManifest):
-        return str(error)
-    mark = getattr(error, "problem_mark", None)
-    return f"not valid YAML in line {mark.line + 1}" if mark else "not valid YAML"
