@@ -7,7 +7,7 @@ changes and writes back does so by compare-and-swap, so that writers do not lose
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,14 +15,13 @@ from emco_common.appcontext import codec, decoding, encoding, keys, values
 from emco_common.appcontext.model import AppContext, Meta, Resource
 from emco_common.appcontext.status import ContextStatus, StatusUpdate, decode_status, encode_updates
 from emco_common.contextbus.api import (
-    MAX_TRANSACTION_OPERATIONS,
     Compare,
     ContextBus,
     Delete,
     Entry,
     Put,
 )
-from emco_common.contextbus.limits import weight_of
+from emco_common.contextbus.limits import batches
 from emco_common.errors import Conflict, NotFound
 
 T = TypeVar("T")
@@ -61,11 +60,10 @@ class WriteRefused(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A context with its status as they were at ``revision``."""
+    """A context with its status, as they were at one moment."""
 
     context: AppContext
     status: ContextStatus
-    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,28 +94,29 @@ class AppContextStore:
         error the context is not visible; ``delete`` removes what was written of it.
         """
         *puts, root = codec.encode(context)
-        first, *batches = _batches(puts)
+        first, *others = batches(puts, weight=_BATCH_BYTES)
         absent = Compare(root.key, 0)
         # The first key written claims the id: a second writer finds it and stops before it writes anything.
         claimed = await self._bus.transact(first, when=[absent, Compare(first[0].key, 0)])
         if claimed is None:
             raise ContextExists(context.id)
         mine = [absent, Compare(first[0].key, claimed)]
-        await self._write_batches(batches, when=mine)
+        await self._write_batches(others, when=mine)
         if await self._bus.transact([root], when=mine) is None:
             raise ContextExists(context.id)
 
     async def read(self, context: str) -> AppContext:
-        return codec.decode((await self._entries(context))[0])
+        return codec.decode(await self._entries(context))
 
     async def snapshot(self, context: str) -> Snapshot:
         """Context and status in one range read."""
-        entries, revision = await self._entries(context)
-        return Snapshot(codec.decode(entries), decode_status(context, entries), revision)
+        entries = await self._entries(context)
+        # A context of a hundred clusters takes a good part of a second to decode; others are served meanwhile.
+        return await asyncio.to_thread(lambda: Snapshot(codec.decode(entries), decode_status(context, entries)))
 
     async def read_status(self, context: str) -> ContextStatus:
         """All states, flags and statuses in one range read (of a status context: of all its revisions)."""
-        return decode_status(context, (await self._entries(context))[0])
+        return decode_status(context, await self._entries(context))
 
     async def exists(self, context: str) -> bool:
         return await self._bus.get(keys.root(context)) is not None
@@ -183,7 +182,9 @@ class AppContextStore:
         puts = encode_updates(context, updates)
         if puts:
             root = await self._require_root(context)
-            await self._write_batches(_batches(puts), when=[Compare(root.key, root.mod_revision), *when])
+            await self._write_batches(
+                batches(puts, weight=_BATCH_BYTES), when=[Compare(root.key, root.mod_revision), *when]
+            )
 
     # What controllers change
 
@@ -247,11 +248,11 @@ class AppContextStore:
 
     # Below
 
-    async def _entries(self, context: str) -> tuple[Sequence[Entry], int]:
-        seen = await self._bus.range(keys.root(context))
-        if not seen.entries or seen.entries[0].key != keys.root(context):
+    async def _entries(self, context: str) -> Sequence[Entry]:
+        entries = (await self._bus.range(keys.root(context))).entries
+        if not entries or entries[0].key != keys.root(context):
             raise ContextNotFound(context)
-        return seen.entries, seen.revision
+        return entries
 
     async def _require_root(self, context: str) -> Entry:
         root = await self._bus.get(keys.root(context))
@@ -264,7 +265,7 @@ class AppContextStore:
         if await self._bus.transact([Put(key, value)], when=[Compare(root.key, root.mod_revision)]) is None:
             raise ContextNotFound(context)
 
-    async def _write_batches(self, batches: Iterable[Sequence[Put]], *, when: Sequence[Compare]) -> None:
+    async def _write_batches(self, each: Iterable[Sequence[Put]], *, when: Sequence[Compare]) -> None:
         turns = asyncio.Semaphore(_IN_FLIGHT)
 
         async def write(batch: Sequence[Put]) -> bool:
@@ -272,7 +273,7 @@ class AppContextStore:
                 return await self._bus.transact(batch, when=when) is not None
 
         # All are awaited, so that nothing is still being written when an error reaches the caller.
-        results = await asyncio.gather(*(write(batch) for batch in batches), return_exceptions=True)
+        results = await asyncio.gather(*(write(batch) for batch in each), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -300,18 +301,3 @@ class AppContextStore:
             if await self._bus.transact(operations, when=[Compare(key, entry.mod_revision)]) is not None:
                 return changed
         raise WriteRefused(f"{key} is being changed by too many writers at once")
-
-
-def _batches(puts: Sequence[Put]) -> Iterator[list[Put]]:
-    """Transactions that any server takes: at most 100 operations, and not too heavy."""
-    batch: list[Put] = []
-    weight = 0
-    for put in puts:
-        heavy = weight_of(put)
-        if batch and (len(batch) == MAX_TRANSACTION_OPERATIONS or weight + heavy > _BATCH_BYTES):
-            yield batch
-            batch, weight = [], 0
-        batch.append(put)
-        weight += heavy
-    if batch:
-        yield batch

@@ -37,6 +37,8 @@ SUBRESOURCE_ORDER = "subresource/instruction/order/"
 RESOURCE_READY = "resready/"
 RESOURCE_SUCCESS = "ressuccess/"
 DEFINITION = "definition/"
+REASON = "error/"
+"""Ours, beside the original's: why a context, cluster or resource is not as it should be; empty when all is well."""
 
 INSTRUCTION = "instruction"
 """No app and no resource may have this name: it would collide with the instruction keys."""
@@ -95,6 +97,10 @@ def queue(context: str) -> str:
     return root(context) + QUEUE
 
 
+def reason(context: str) -> str:
+    return root(context) + REASON
+
+
 def active(context: str) -> str:
     return f"{ACTIVE}{context}/"
 
@@ -147,6 +153,10 @@ def cluster_reference(context: str, app_name: str, cluster_name: str) -> str:
     return cluster(context, app_name, cluster_name) + REFERENCE
 
 
+def cluster_reason(context: str, app_name: str, cluster_name: str) -> str:
+    return cluster(context, app_name, cluster_name) + REASON
+
+
 # Of a resource
 
 
@@ -180,6 +190,10 @@ def resource_success(context: str, app_name: str, cluster_name: str, resource_na
 
 def resource_definition(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
     return resource(context, app_name, cluster_name, resource_name) + DEFINITION
+
+
+def resource_reason(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
+    return resource(context, app_name, cluster_name, resource_name) + REASON
 
 
 # Back from a key, and names

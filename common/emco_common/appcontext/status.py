@@ -25,28 +25,32 @@ class QueueElement:
 
 @dataclass(frozen=True, slots=True)
 class ResourceStatus:
-    """``reference`` is the context that handled the resource last, ``definition`` the live object as JSON text."""
+    """``reference`` is the context that handled the resource last, ``definition`` the live object as JSON text,
+    ``reason`` why it failed or what it waits for."""
 
     status: str | None = None
     reference: str | None = None
     ready: bool | None = None
     success: bool | None = None
     definition: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """``status`` is the text of the compact JSON that was collected on the cluster."""
+    """``status`` is the text of the compact JSON that was collected there, ``reason`` why there is no way to it."""
 
     connectivity: str | None = None
     status: str | None = None
     ready: bool | None = None
     reference: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ContextStatus:
-    """Clusters are found by (app, cluster), resources by (app, cluster, resource)."""
+    """Clusters are found by (app, cluster), resources by (app, cluster, resource); ``reason`` is why the last event
+    failed."""
 
     id: str
     status: str | None = None
@@ -57,6 +61,7 @@ class ContextStatus:
     queue: tuple[QueueElement, ...] | None = None
     clusters: Mapping[tuple[str, str], ClusterStatus] = field(default_factory=dict, hash=False)
     resources: Mapping[tuple[str, str, str], ResourceStatus] = field(default_factory=dict, hash=False)
+    reason: str | None = None
 
     def cluster(self, app: str, cluster: str) -> ClusterStatus:
         return self.clusters.get((app, cluster), ClusterStatus())
@@ -127,6 +132,8 @@ def encode_status(status: ContextStatus) -> list[Put]:
     puts = [Put(root + leaf, values.encode_state(text)) for leaf, text in states.items() if text is not None]
     flags = {keys.PENDING_TERMINATE: status.pending_terminate, keys.STOP_FLAG: status.stop}
     puts.extend(Put(root + leaf, values.encode(flag)) for leaf, flag in flags.items() if flag is not None)
+    if status.reason is not None:
+        puts.append(Put(root + keys.REASON, values.encode(status.reason)))
     if status.queue is not None:
         puts.append(Put(root + keys.QUEUE, encode_queue(status.queue)))
     updates: list[StatusUpdate] = [ClusterUpdate(*place, one) for place, one in status.clusters.items()]
@@ -153,14 +160,17 @@ def decode_status(context: str, entries: Iterable[Entry]) -> ContextStatus:
         desired_state=_state(general, keys.DESIRED_STATE),
         pending_terminate=_flag(general, keys.PENDING_TERMINATE),
         stop=_flag(general, keys.STOP_FLAG),
+        reason=_text(general, keys.REASON),
         queue=decode_queue(general[keys.QUEUE].key, general[keys.QUEUE].value) if keys.QUEUE in general else None,
         clusters={place: _cluster_status(leaves) for place, leaves in clusters.items()},
         resources={place: _resource_status(leaves) for place, leaves in resources.items()},
     )
 
 
-_CLUSTER_LEAVES = frozenset({keys.CONNECTIVITY, keys.STATUS, keys.READY, keys.REFERENCE})
-_RESOURCE_LEAVES = frozenset({keys.STATUS, keys.REFERENCE, keys.RESOURCE_READY, keys.RESOURCE_SUCCESS, keys.DEFINITION})
+_CLUSTER_LEAVES = frozenset({keys.CONNECTIVITY, keys.STATUS, keys.READY, keys.REFERENCE, keys.REASON})
+_RESOURCE_LEAVES = frozenset(
+    {keys.STATUS, keys.REFERENCE, keys.RESOURCE_READY, keys.RESOURCE_SUCCESS, keys.DEFINITION, keys.REASON}
+)
 
 
 def _leaves_of(
@@ -183,6 +193,7 @@ def _cluster_status(leaves: Mapping[str, Entry]) -> ClusterStatus:
         status=_text(leaves, keys.STATUS),
         ready=_flag(leaves, keys.READY),
         reference=_text(leaves, keys.REFERENCE),
+        reason=_text(leaves, keys.REASON),
     )
 
 
@@ -193,6 +204,7 @@ def _resource_status(leaves: Mapping[str, Entry]) -> ResourceStatus:
         ready=_flag(leaves, keys.RESOURCE_READY),
         success=_flag(leaves, keys.RESOURCE_SUCCESS),
         definition=_text(leaves, keys.DEFINITION),
+        reason=_text(leaves, keys.REASON),
     )
 
 
@@ -202,6 +214,7 @@ def _cluster_puts(root: str, status: ClusterStatus) -> Iterator[Put]:
         keys.STATUS: status.status,
         keys.READY: status.ready,
         keys.REFERENCE: status.reference,
+        keys.REASON: status.reason,
     }
     return (Put(root + leaf, values.encode(value)) for leaf, value in leaves.items() if value is not None)
 
@@ -213,6 +226,7 @@ def _resource_puts(root: str, status: ResourceStatus) -> Iterator[Put]:
         keys.RESOURCE_READY: status.ready,
         keys.RESOURCE_SUCCESS: status.success,
         keys.DEFINITION: status.definition,
+        keys.REASON: status.reason,
     }
     return (Put(root + leaf, values.encode(value)) for leaf, value in leaves.items() if value is not None)
 

@@ -1,8 +1,8 @@
-"""What both adapters ask of keys and transactions before they touch a disk or a wire. Pure."""
+"""What a transaction may hold: both adapters check it before they touch a disk or a wire, writers keep to it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from emco_common.contextbus.api import MAX_TRANSACTION_BYTES, MAX_TRANSACTION_OPERATIONS, Delete, Put
 from emco_common.errors import BadRequest, TooLarge
@@ -44,6 +44,21 @@ def check_transaction(operations: Sequence[Put | Delete]) -> None:
 def weight_of(operation: Put | Delete) -> int:
     """Bytes of key and value."""
     return len(prefix_bytes(operation.key)) + (len(operation.value) if isinstance(operation, Put) else 0)
+
+
+def batches(puts: Iterable[Put], *, weight: int) -> Iterator[list[Put]]:
+    """Transactions that any server takes, each begun when the one before has reached ``weight`` bytes."""
+    batch: list[Put] = []
+    total = 0
+    for put in puts:
+        heavy = weight_of(put)
+        if batch and (len(batch) == MAX_TRANSACTION_OPERATIONS or total + heavy > weight):
+            yield batch
+            batch, total = [], 0
+        batch.append(put)
+        total += heavy
+    if batch:
+        yield batch
 
 
 def _check_overlap(operations: Sequence[Put | Delete]) -> None:

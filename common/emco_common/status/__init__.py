@@ -3,7 +3,7 @@
 ``parse_query`` checks what is asked, ``read_contexts`` reads what it needs, ``status_answer`` makes the body of it.
 """
 
-from emco_common.status.contexts import ContextGone, Contexts, Seen, read_contexts
+from emco_common.status.contexts import ContextGone, Contexts, read_contexts
 from emco_common.status.query import DEPLOYMENT_INTENT_GROUP, LOGICAL_CLOUD, Dialect, StatusQuery, parse_query
 from emco_common.status.render import head_of, status_answer
 
@@ -13,7 +13,6 @@ __all__ = [
     "ContextGone",
     "Contexts",
     "Dialect",
-    "Seen",
     "StatusQuery",
     "head_of",
     "parse_query",

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from emco_common.appcontext import App, Cluster, Connectivity, ContextState, Resource, ResourceState, keys
 from emco_common.errors import BadRequest
-from emco_common.status.contexts import Contexts, Place
+from emco_common.status.contexts import Contexts
 from emco_common.status.manifests import Manifests
 from emco_common.status.model import AppRows, ClusterRows, GroupVersionKind, Readiness, Row, StatusAnswer
 from emco_common.status.monitor import TRACKED, Live, live_objects
@@ -127,18 +127,18 @@ class _Cluster:
         text = self._manifest(place, resource, kept.reference)
         gvk, name = self._manifests.identity(resource.name, text)
         detail = self._manifests.read(text) if self._query.output is Output.DETAIL else None
-        error = self._contexts.status.errors.get(place, "")
+        reason = kept.reason or ""
         if not self._query.form.of_clusters:
-            return Row(gvk, name, kept.status or ResourceState.PENDING, detail, error, events)
+            return Row(gvk, name, kept.status or ResourceState.PENDING, detail, reason, events)
         state = Readiness.READY if kept.success and gvk.kind in ("Job", "Pod") else _expected(gvk)
-        return Row(gvk, name, state, detail, error, events)
+        return Row(gvk, name, state, detail, reason, events)
 
     def _taken_over(self, reference: str | None) -> bool:
         """A later update handled the resource, and this context collects the status itself (12.4 rule 4)."""
         own = self._contexts.current.context.id
         return reference not in (None, "", own) and self._contexts.status.context.id == own
 
-    def _manifest(self, place: Place, resource: Resource, reference: str | None) -> str:
+    def _manifest(self, place: tuple[str, str, str], resource: Resource, reference: str | None) -> str:
         """The text that was handled last, if it is still known; else the one that is asked for."""
         if reference in (None, "", self._contexts.current.context.id):
             return resource.manifest
@@ -164,8 +164,9 @@ class _Cluster:
         kept = self._contexts.status.status.cluster(*place)
         handled = self._contexts.find(kept.reference) if kept.reference else None
         for seen in (handled,) if handled else (self._contexts.status, self._contexts.current):
-            if connectivity := seen.status.cluster(*place).connectivity:
-                return connectivity, seen.errors.get((*place, ""), "")
+            found = seen.status.cluster(*place)
+            if found.connectivity:
+                return found.connectivity, found.reason or ""
         return Connectivity.UNKNOWN, ""
 
 

@@ -43,7 +43,7 @@ def create_service(settings: DcmSettings, deps: Deps) -> Service:
             build_router(resources.USER_PERMISSION, deps.store),
             build_router(resources.CLUSTER_QUOTA, deps.store, ClusterQuotaHooks(clouds)),
             build_router(resources.KEY_VALUES, deps.store),
-            lifecycle_router(operations, CloudStatus(clouds, deps.bus)),
+            lifecycle_router(operations, CloudStatus(clouds, contexts)),
         ],
         version=__version__,
         max_body=settings.max_body,

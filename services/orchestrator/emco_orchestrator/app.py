@@ -51,7 +51,7 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     ]
     app = create_app(
         NAME,
-        [*routers, lifecycle_router(deployments, GroupStatus(groups, deps.bus))],
+        [*routers, lifecycle_router(deployments, GroupStatus(groups, contexts))],
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from emco_common.contextbus.api import ContextBus
+from emco_common.appcontext import AppContextStore
 from emco_common.errors import BadRequest
 from emco_common.lifecycle import NoStateInformation
 from emco_common.status import DEPLOYMENT_INTENT_GROUP, ContextGone, head_of, parse_query, read_contexts, status_answer
@@ -16,16 +16,16 @@ from emco_orchestrator.groups import Groups
 class GroupStatus:
     """Answers status queries."""
 
-    def __init__(self, groups: Groups, bus: ContextBus) -> None:
+    def __init__(self, groups: Groups, contexts: AppContextStore) -> None:
         self._groups = groups
-        self._bus = bus
+        self._contexts = contexts
 
     async def answer(self, key: Key, parameters: Iterable[tuple[str, str]]) -> Any:
         """Raises ``NotFound`` for an unknown group and ``BadRequest`` for a query that cannot be answered."""
         query = parse_query(parameters, DEPLOYMENT_INTENT_GROUP)
         group = await self._groups.read(key)
         try:
-            contexts = await read_contexts(self._bus, group.state, query)
+            contexts = await read_contexts(self._contexts, group.state, query)
         except (NoStateInformation, ContextGone) as error:
             raise BadRequest(str(error)) from error
         head = head_of(

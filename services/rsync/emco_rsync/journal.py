@@ -7,13 +7,13 @@ that was read before.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
 from emco_common.appcontext import keys
-from emco_common.contextbus.api import MAX_TRANSACTION_OPERATIONS, Compare, ContextBus, Put
-from emco_common.contextbus.limits import weight_of
+from emco_common.contextbus.api import Compare, ContextBus, Put
+from emco_common.contextbus.limits import batches
 from emco_common.errors import EmcoError
 from emco_rsync.backoff import Backoff
 
@@ -74,7 +74,7 @@ class Journal:
                 self._progress.notify_all()
 
     async def _write(self, context: str, puts: list[Put]) -> None:
-        for batch in _batches(puts):
+        for batch in batches(puts, weight=_BATCH_BYTES):
             attempt = 0
             while True:
                 try:
@@ -102,17 +102,3 @@ class Journal:
             if await self._bus.transact(batch, when=[Compare(keys.root(context), revision)]) is not None:
                 return True
             self._roots.pop(context, None)
-
-
-def _batches(puts: Iterable[Put]) -> Iterator[list[Put]]:
-    batch: list[Put] = []
-    weight = 0
-    for put in puts:
-        heavy = weight_of(put)
-        if batch and (len(batch) == MAX_TRANSACTION_OPERATIONS or weight + heavy > _BATCH_BYTES):
-            yield batch
-            batch, weight = [], 0
-        batch.append(put)
-        weight += heavy
-    if batch:
-        yield batch

@@ -15,7 +15,6 @@ from emco_common.appcontext.states import ContextState, QueueEvent, QueueState
 from emco_common.appcontext.status import QueueElement, decode_queue, encode_queue
 from emco_common.contextbus.api import Compare, ContextBus, Delete, Entry, Put
 from emco_common.errors import Unavailable
-from emco_rsync.recorder import ERROR
 
 LIVE = "/livecontext/"
 """Contexts whose objects may be on clusters, so that their watch is taken up after a restart; rsync's own."""
@@ -102,7 +101,7 @@ class Queue:
                 Put(keys.desired_state(desk.context), values.encode_state(desired)),
                 Put(keys.current_state(desk.context), values.encode_state(running)),
                 Put(keys.status(desk.context), values.encode_state(running)),
-                Put(keys.root(desk.context) + ERROR, values.encode("")),
+                Put(keys.reason(desk.context), values.encode("")),
             ],
             when=[desk.guard()[0]],
         )
@@ -123,7 +122,7 @@ class Queue:
                 writes += [
                     Put(keys.current_state(context), values.encode_state(state)),
                     Put(keys.status(context), values.encode_state(state)),
-                    Put(keys.root(context) + ERROR, values.encode(reason)),
+                    Put(keys.reason(context), values.encode(reason)),
                 ]
             if await self._bus.transact(writes, when=desk.guard()) is not None:
                 return

@@ -1,8 +1,6 @@
 """What happened to the resources of one context, in the keys where every reader looks for it (appcontext 4.2, 7).
 
-Status is collected in the status context; connectivity and states belong to the context that is worked on. Beside the
-original's keys stands the reason of a failure: ``error/`` below a resource and below a cluster, a JSON string, empty
-when all is well.
+Status is collected in the status context; connectivity and states belong to the context that is worked on.
 """
 
 from __future__ import annotations
@@ -21,9 +19,6 @@ from emco_common.appcontext.status import (
 )
 from emco_common.contextbus.api import Put
 from emco_rsync.journal import Journal
-
-ERROR = "error/"
-"""Why the resource failed, or why the cluster is not reached."""
 
 _PLACEHOLDER = "nil"
 Place = tuple[str, str, str]
@@ -59,7 +54,8 @@ class Recorder:
 
     def reason(self, app: str, cluster: str, resource: str, reason: str) -> None:
         """Why a resource has failed or what it waits for; its state stays."""
-        self._error(self._status_context, keys.resource(self._status_context, app, cluster, resource) + ERROR, reason)
+        if self._is_news(keys.resource_reason(self._status_context, app, cluster, resource), reason):
+            self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(reason=reason)))
 
     def touched(self, app: str, cluster: str) -> None:
         """This context is the one that handles the cluster now."""
@@ -73,9 +69,9 @@ class Recorder:
         self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(definition=text)))
 
     def connectivity(self, app: str, cluster: str, state: Connectivity, *, reason: str = "") -> None:
-        update = ClusterUpdate(app, cluster, ClusterStatus(connectivity=state))
+        told = reason if self._is_news(keys.cluster_reason(self._context, app, cluster), reason) else None
+        update = ClusterUpdate(app, cluster, ClusterStatus(connectivity=state, reason=told))
         self._journal.put(self._context, encode_updates(self._context, [update]))
-        self._error(self._context, keys.cluster(self._context, app, cluster) + ERROR, reason)
 
     def observed(self, updates: Iterable[StatusUpdate], *, told: dict[str, bytes]) -> bool:
         """What the watch saw; of resources, only such that the status context has. False if all was ``told`` before."""
@@ -94,10 +90,12 @@ class Recorder:
     def _update(self, update: StatusUpdate) -> None:
         self._journal.put(self._status_context, encode_updates(self._status_context, [update]))
 
-    def _error(self, context: str, key: str, reason: str) -> None:
-        if reason or key in self._known:
-            self._known.add(key)
-            self._journal.put(context, [Put(key, values.encode(reason))])
+    def _is_news(self, key: str, reason: str) -> bool:
+        """Where no reason was ever given, none is not worth a key."""
+        if not reason and key not in self._known:
+            return False
+        self._known.add(key)
+        return True
 
     def _ensure(self, app: str, cluster: str, resource_key: str) -> None:
         """Make the places that an updated context has and its status context does not know yet."""

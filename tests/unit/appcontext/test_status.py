@@ -21,8 +21,10 @@ from tests.unit.appcontext.builders import entries_of
 _names = st.from_regex(r"[a-z]{1,5}", fullmatch=True)
 _text = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _flag = st.none() | st.booleans()
-_clusters = st.builds(ClusterStatus, _text, _text, _flag, _text).filter(lambda one: one != ClusterStatus())
-_resources = st.builds(ResourceStatus, _text, _text, _flag, _flag, _text).filter(lambda one: one != ResourceStatus())
+_clusters = st.builds(ClusterStatus, _text, _text, _flag, _text, _text).filter(lambda one: one != ClusterStatus())
+_resources = st.builds(ResourceStatus, _text, _text, _flag, _flag, _text, _text).filter(
+    lambda one: one != ResourceStatus()
+)
 _queues = st.lists(st.builds(QueueElement, _names, _names, st.just("") | _names), max_size=3).map(tuple)
 
 
@@ -39,6 +41,7 @@ _queues = st.lists(st.builds(QueueElement, _names, _names, st.just("") | _names)
         st.none() | _queues,
         st.dictionaries(st.tuples(_names, _names), _clusters, max_size=3),
         st.dictionaries(st.tuples(_names, _names, _names), _resources, max_size=3),
+        _text,
     )
 )
 def test_a_status_that_was_encoded_is_decoded_the_same(status: ContextStatus) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from emco_common.appcontext import keys, values
+from emco_common.appcontext import keys
 from emco_common.appcontext.io import AppContextStore
 from emco_common.appcontext.model import App, AppContext, Approval, Cluster, Dependency, Meta, Resource
 from emco_common.appcontext.status import ContextStatus
@@ -21,7 +21,6 @@ from emco_common.runtime import Deps, Service
 from emco_common.secrets import Sealer
 from emco_common.store.sqlite import SqliteStore
 from emco_rsync.app import create_service
-from emco_rsync.recorder import ERROR
 from emco_rsync.settings import RsyncSettings
 
 DEADLINE = 20.0
@@ -155,13 +154,10 @@ class Rig:
 
     async def error(self, identity: str, *place: str) -> str:
         """The reason kept for the context, or for app, cluster[, resource] of it."""
-        root = keys.root(identity)
-        if len(place) == 2:
-            root = keys.cluster(identity, *place)
-        elif place:
-            root = keys.resource(identity, *place)
-        entry = await self.bus.get(root + ERROR)
-        return values.decode_string(entry.key, entry.value) if entry else ""
+        status = await self.status(identity)
+        if not place:
+            return status.reason or ""
+        return (status.cluster(*place) if len(place) == 2 else status.resource(*place)).reason or ""
 
     async def dump(self, identity: str) -> str:
         found = await self.bus.range(keys.root(identity))

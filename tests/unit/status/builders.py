@@ -17,9 +17,10 @@ from emco_common.appcontext import (
     Meta,
     Resource,
     ResourceStatus,
+    Snapshot,
 )
 from emco_common.lifecycle import Action, State, StateInfo
-from emco_common.status import DEPLOYMENT_INTENT_GROUP, Contexts, Dialect, Seen, parse_query, status_answer
+from emco_common.status import DEPLOYMENT_INTENT_GROUP, Contexts, Dialect, parse_query, status_answer
 
 HQ = "acme+hq"
 HEAD = {"project": "retail", "compositeApp": "pos", "compositeAppVersion": "v1", "name": "pos-east"}
@@ -72,13 +73,13 @@ def applied(of: AppContext, state: str = "Instantiated", **statuses: Any) -> Con
     return ContextStatus(of.id, status=state, **{**whole, **statuses})
 
 
-def seen(of: AppContext, status: ContextStatus | None = None, **errors: str) -> Seen:
-    return Seen(of, status or applied(of), {tuple(place.split("/")): text for place, text in errors.items()})  # type: ignore[misc]
+def seen(of: AppContext, status: ContextStatus | None = None) -> Snapshot:
+    return Snapshot(of, status or applied(of))
 
 
-def once(of: AppContext, status: ContextStatus | None = None, errors: Mapping[Any, str] | None = None) -> Contexts:
+def once(of: AppContext, status: ContextStatus | None = None) -> Contexts:
     """A deployment that was never updated."""
-    only = Seen(of, status or applied(of), errors or {})
+    only = seen(of, status)
     return Contexts(only, only)
 
 

@@ -10,7 +10,7 @@ from emco_common.appcontext.status import ClusterUpdate, ResourceUpdate
 from emco_common.contextbus.api import ContextBus, Range
 from emco_common.contextbus.embedded import EmbeddedBus
 from emco_common.lifecycle import NoStateInformation, State, StateInfo
-from emco_common.status import ContextGone, StatusQuery, read_contexts
+from emco_common.status import ContextGone, Contexts, StatusQuery, read_contexts
 from emco_common.status.query import View
 from tests.unit.status.builders import HQ, RUNNING, applied, cluster, context, history
 
@@ -55,8 +55,8 @@ async def stored(bus: Counting, *contexts: AppContext, handled_by: str = "7") ->
     await store.write_statuses(first.id, [ResourceUpdate(*PLACE, ResourceStatus("Applied", handled_by))])
 
 
-async def read(bus: Counting, info: StateInfo, query: StatusQuery | None = None) -> object:
-    return await read_contexts(bus, info, query or StatusQuery())  # type: ignore[arg-type]
+async def read(bus: Counting, info: StateInfo, query: StatusQuery | None = None) -> Contexts | None:
+    return await read_contexts(AppContextStore(bus), info, query or StatusQuery())  # type: ignore[arg-type]
 
 
 async def test_nothing_is_read_before_the_first_instantiation(bus: Counting) -> None:
@@ -67,7 +67,7 @@ async def test_nothing_is_read_before_the_first_instantiation(bus: Counting) -> 
 async def test_a_deployment_that_was_never_updated_is_one_range(bus: Counting) -> None:
     await stored(bus, revision("7"))
 
-    found = await read_contexts(bus, RUNNING, StatusQuery())  # type: ignore[arg-type]
+    found = await read(bus, RUNNING)
 
     assert found is not None
     assert found.current is found.status
@@ -77,13 +77,14 @@ async def test_a_deployment_that_was_never_updated_is_one_range(bus: Counting) -
 
 async def test_the_reason_of_a_failure_comes_along(bus: Counting) -> None:
     await stored(bus, revision("7"))
-    await bus.bus.put(f"{keys.resource('7', *PLACE)}error/", values.encode("no such namespace"))
-    await bus.bus.put(f"{keys.cluster('7', *PLACE[:2])}error/", values.encode("connection refused"))
+    await bus.bus.put(keys.resource_reason("7", *PLACE), values.encode("no such namespace"))
+    await bus.bus.put(keys.cluster_reason("7", *PLACE[:2]), values.encode("connection refused"))
 
-    found = await read_contexts(bus, RUNNING, StatusQuery())  # type: ignore[arg-type]
+    found = await read(bus, RUNNING)
 
     assert found is not None
-    assert found.status.errors == {PLACE: "no such namespace", (*PLACE[:2], ""): "connection refused"}
+    assert found.status.status.resource(*PLACE).reason == "no such namespace"
+    assert found.status.status.cluster(*PLACE[:2]).reason == "connection refused"
 
 
 UPDATED = history(
@@ -98,7 +99,7 @@ UPDATED = history(
 async def test_after_updates_the_status_context_and_those_it_refers_to_are_read(bus: Counting) -> None:
     await stored(bus, revision("7"), revision("8", "7"), revision("9", "7"), handled_by="8")
 
-    found = await read_contexts(bus, UPDATED, StatusQuery())  # type: ignore[arg-type]
+    found = await read(bus, UPDATED)
 
     assert found is not None
     assert (found.current.context.id, found.status.context.id, list(found.others)) == ("9", "7", ["8"])
@@ -109,7 +110,7 @@ async def test_after_updates_the_status_context_and_those_it_refers_to_are_read(
 async def test_an_older_revision_is_shown_with_the_status_where_it_was_collected(bus: Counting, instance: str) -> None:
     await stored(bus, revision("7"), revision("8", "7"), revision("9", "7"))
 
-    found = await read_contexts(bus, UPDATED, StatusQuery(instance=instance))  # type: ignore[arg-type]
+    found = await read(bus, UPDATED, StatusQuery(instance=instance))
 
     assert found is not None
     assert (found.current.context.id, found.status.context.id, found.past) == (instance, "7", True)
@@ -150,7 +151,7 @@ async def test_lists_of_what_should_be_there_need_no_status(bus: Counting, view:
 async def test_a_context_is_known_as_created_until_rsync_has_seen_it(bus: Counting) -> None:
     await AppContextStore(bus).write_new(revision("7"))  # type: ignore[arg-type]
 
-    found = await read_contexts(bus, RUNNING, StatusQuery())  # type: ignore[arg-type]
+    found = await read(bus, RUNNING)
 
     assert found is not None
     assert found.current.status == ContextStatus("7")

@@ -13,9 +13,10 @@ from emco_common.appcontext import (
     ContextStatus,
     Resource,
     ResourceStatus,
+    Snapshot,
 )
 from emco_common.errors import BadRequest
-from emco_common.status import Contexts, Seen
+from emco_common.status import Contexts
 from tests.unit.status.builders import (
     HQ,
     applied,
@@ -77,31 +78,33 @@ def test_a_resource_nobody_has_handled_is_pending() -> None:
 def test_a_failure_tells_its_reason() -> None:
     of = web("web+Deployment")
     place = ("web", HQ, "web+Deployment")
-    errors = {place: "admission webhook said no"}
 
-    failed = applied(of, resources={place: ResourceStatus("Failed")})
-    assert at_hq(ask(once(of, failed, errors)))["resources"][0]["reason"] == "admission webhook said no"
-    assert at_hq(ask(once(of, failed, errors), "status=ready"))["resources"][0]["reason"] == "admission webhook said no"
-    assert "reason" not in at_hq(ask(once(of, failed, {place: ""})))["resources"][0]
+    failed = once(of, applied(of, resources={place: ResourceStatus("Failed", reason="admission webhook said no")}))
+    assert at_hq(ask(failed))["resources"][0]["reason"] == "admission webhook said no"
+    assert at_hq(ask(failed, "status=ready"))["resources"][0]["reason"] == "admission webhook said no"
+
+    healed = once(of, applied(of, resources={place: ResourceStatus("Applied", reason="")}))
+    assert "reason" not in at_hq(ask(healed))["resources"][0]
 
 
 def test_the_live_object_knows_best_why_it_is_not_ready() -> None:
     contexts = with_report(web("web+Deployment"), reported(live("web+Deployment", ready=False)))
-    seen = replace(contexts.current, errors={("web", HQ, "web+Deployment"): "older news"})
+    place = ("web", HQ, "web+Deployment")
+    status = replace(contexts.current.status, resources={place: ResourceStatus("Applied", reason="older news")})
 
-    (row,) = at_hq(ask(Contexts(seen, seen), "status=ready"))["resources"]
+    (row,) = at_hq(ask(once(contexts.current.context, status), "status=ready"))["resources"]
 
     assert row["reason"] == "0 of 1 replicas are ready"
 
 
 def test_a_cluster_that_is_not_reached_tells_why() -> None:
     of = web("web+Role")
-    status = applied(of, clusters={("web", HQ): ClusterStatus("Retrying", reference="7")})
+    lost = ClusterStatus("Retrying", reference="7", reason="connection refused")
 
-    told = at_hq(ask(once(of, status, {("web", HQ, ""): "connection refused"}), "status=deployed"))
+    told = at_hq(ask(once(of, applied(of, clusters={("web", HQ): lost})), "status=deployed"))
 
     assert (told["connectivity"], told["reason"]) == ("Retrying", "connection refused")
-    assert "reason" not in at_hq(ask(once(of, status), "status=deployed"))
+    assert "reason" not in at_hq(ask(once(of, applied(of)), "status=deployed"))
 
 
 # Rules 1 and 4: after an update
@@ -118,8 +121,10 @@ def updated(*, past: bool = False, same: bool = False) -> Contexts:
         clusters={("web", HQ): ClusterStatus("Retrying", reference="8")},
         resources={("web", HQ, name): ResourceStatus(*state) for name, state in handled.items()},
     )
-    later = Seen(second, ContextStatus("8", status="Instantiated", clusters={("web", HQ): ClusterStatus("Available")}))
-    earlier = Seen(first, status)
+    later = Snapshot(
+        second, ContextStatus("8", status="Instantiated", clusters={("web", HQ): ClusterStatus("Available")})
+    )
+    earlier = Snapshot(first, status)
     return Contexts(earlier, earlier, {"8": later}, past=True) if past else Contexts(later, earlier)
 
 
