@@ -173,4 +173,9 @@ async def _explained() -> AsyncIterator[None]:
             raise TooLarge("The resource is larger than the 16 MB a document may have") from error
         raise StoreUnavailable(f"The document store refused a write: {error.code}") from error
     except PyMongoError as error:
-        raise StoreUnavailable(f"The document store cannot be used: {str(error)[:200]}") from error
+        raise StoreUnavailable(f"The document store cannot be used: {_first_cause(error)}") from error
+
+
+def _first_cause(error: PyMongoError) -> str:
+    """Without the driver's settings and its description of the topology, which follow the cause."""
+    return str(error).partition(" (configured timeouts")[0].partition(", Timeout: ")[0][:200]
