@@ -136,8 +136,8 @@ async def test_smartcity_is_deployed_watched_and_taken_away_file_by_file(
         *(("web", "cloud", kind, name) for kind, name, _ in applied["cloud"]),
     }
     for witness in witnesses.values():
-        pods = witness.core.list_namespaced_pod("default").items
-        assert {pod.status.phase for pod in pods if pod.metadata.name.startswith("v1-")} == {"Running"}
+        pods = witness.send("GET", "/api/v1/namespaces/default/pods").body["items"]
+        assert {pod["status"]["phase"] for pod in pods if pod["metadata"]["name"].startswith("v1-")} == {"Running"}
 
     witnesses["edge"].core.delete_namespaced_config_map(VICTIM, "default")
     await user.until(GROUP, lambda status: _health(status, "ConfigMap", VICTIM) == "NotPresent")
