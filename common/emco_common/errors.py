@@ -24,11 +24,19 @@ import grpc
 
 
 class EmcoError(Exception):
-    """Base of all errors raised on purpose. ``str(error)`` is the text the user sees."""
+    """Base of all errors raised on purpose.
+
+    ``str(error)`` is the text every user sees, and clients of the original match. ``detail`` is what those see in
+    addition who ask for problem details: which object, which field.
+    """
 
     status: ClassVar[int] = 500
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
     retriable: ClassVar[bool] = False
+
+    def __init__(self, message: str = "", *, detail: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
 
 
 class BadRequest(EmcoError):
@@ -73,6 +81,6 @@ class Unavailable(EmcoError):
     code = grpc.StatusCode.UNAVAILABLE
     retriable = True
 
-    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, retry_after: float = 1.0, detail: str = "") -> None:
+        super().__init__(message, detail=detail)
         self.retry_after = retry_after

@@ -88,7 +88,7 @@ class Model:
         if any(key.items() <= {**document.alias, **document.key}.items() for document in others):
             raise api.HasChildren
         if any(same(key, reference) for document in others for reference in document.references):
-            raise api.IsReferenced("", by={})
+            raise api.IsReferenced(by={})
         if expected not in (None, old.revision):
             raise api.StaleRevision
         self.documents.remove(old)

@@ -28,7 +28,10 @@ class InvalidInput(BadRequest):
     """The body breaks its schema. ``violations`` pairs each dotted field with what is wrong with it."""
 
     def __init__(self, violations: tuple[tuple[str, str], ...]) -> None:
-        super().__init__("\n".join(["Invalid Input:", *(text for _, text in violations)]))
+        super().__init__(
+            "\n".join(["Invalid Input:", *(text for _, text in violations)]),
+            detail="\n".join(f"{field}: {text}" for field, text in violations),
+        )
         self.violations = violations
 
 

@@ -19,8 +19,6 @@ from emco_common.store.api import (
     Document,
     DocumentMissing,
     DocumentStore,
-    HasChildren,
-    IsReferenced,
     Key,
     ParentMissing,
     StaleRevision,
@@ -29,8 +27,6 @@ from emco_common.store.api import (
 T = TypeVar("T")
 _ATTEMPTS = 5
 PARENT_MISSING = "Cannot perform requested operation. Parent resource not found"
-HAS_CHILDREN = "Cannot delete parent without deleting child references first"
-IS_REFERENCED = "Cannot delete without deleting or updating referencing resources first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +174,8 @@ class ResourceService:
         return await self._hooks.listing(documents, within, query)
 
     async def delete(self, path: Mapping[str, str], *, expected: int | None = None) -> None:
+        """Raises ``NotFound``, ``HasChildren`` or ``IsReferenced``, and what hooks raise."""
+
         async def attempt() -> None:
             await self._delete(path, expected)
 
@@ -204,10 +202,6 @@ class ResourceService:
             await self._store.delete(key, expected=document.revision if expected is None else expected)
         except DocumentMissing as error:
             raise NotFound(self.resource.texts.delete_not_found) from error
-        except HasChildren as error:
-            raise Conflict(HAS_CHILDREN) from error
-        except IsReferenced as error:
-            raise Conflict(IS_REFERENCED) from error
         await self._hooks.deleted(document)
 
     async def _create(self, draft: Draft) -> Document:

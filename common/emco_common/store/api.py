@@ -48,11 +48,16 @@ class ParentMissing(Conflict):
     """The parent named at creation does not exist (W1)."""
 
 
+def described(key: Key) -> str:
+    """A key in words."""
+    return ", ".join(f"{name} {value}" for name, value in key.items())
+
+
 class ReferenceMissing(Conflict):
     """A document named by a reference does not exist. ``reference`` is its key."""
 
     def __init__(self, reference: Key) -> None:
-        super().__init__("Referenced resource not found: " + ", ".join(f"{k} {v}" for k, v in reference.items()))
+        super().__init__(f"Referenced resource not found: {described(reference)}")
         self.reference = reference
 
 
@@ -63,12 +68,18 @@ class DocumentMissing(NotFound):
 class HasChildren(Conflict):
     """Other documents stand below this one (D2)."""
 
+    def __init__(self) -> None:
+        super().__init__("Cannot delete parent without deleting child references first")
+
 
 class IsReferenced(Conflict):
     """Another document refers to this one (D3). ``by`` is the key of one such document."""
 
-    def __init__(self, message: str, *, by: Key) -> None:
-        super().__init__(message)
+    def __init__(self, *, by: Key) -> None:
+        super().__init__(
+            "Cannot delete without deleting or updating referencing resources first",
+            detail=f"It is referred to by {described(by)}",
+        )
         self.by = by
 
 

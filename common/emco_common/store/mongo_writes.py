@@ -211,11 +211,10 @@ class Writes:
         """Raises for a child or a referrer; answers the unfinished writes that might become one."""
         child, busy = await self._child(key, own=own)
         if child is not None:
-            raise api.HasChildren("Cannot delete parent without deleting child references first")
+            raise api.HasChildren
         referrer, more = await self._referrer(path, own=own, key=key)
         if referrer is not None and not busy:
-            message = "Cannot delete without deleting or updating referencing resources first"
-            raise api.IsReferenced(message, by=key_of(referrer))
+            raise api.IsReferenced(by=key_of(referrer))
         return [*busy, *more]
 
     async def _child(self, key: Key, *, own: Any) -> tuple[Stored | None, list[Mark]]:

@@ -86,11 +86,10 @@ def update(connection: sqlite3.Connection, new: Prepared, *, expected: int | Non
 def remove(connection: sqlite3.Connection, key: Key, *, expected: int | None) -> None:
     number, revision, content = _row_of(connection, path_of(key))
     if _has_child(connection, key, own=number):
-        raise api.HasChildren("Cannot delete parent without deleting child references first")
+        raise api.HasChildren
     referrer = _referrer(connection, path_of(key), own=number)
     if referrer is not None:
-        message = "Cannot delete without deleting or updating referencing resources first"
-        raise api.IsReferenced(message, by=referrer.key)
+        raise api.IsReferenced(by=referrer.key)
     _require_revision(revision, expected)
     old = decoded(content, revision)
     tokens = tokens_of(old.key, alias=old.alias)

@@ -25,10 +25,18 @@ def plain(status: int, message: str, *, headers: Mapping[str, str] | None = None
     )
 
 
-def problem(status: int, message: str, *, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Problem details (RFC 9457) for clients that accept them."""
-    title, _, detail = message.partition("\n")
-    body = {"type": "about:blank", "status": status, "title": title, "detail": detail or title, "instance": request_id}
+def problem(
+    status: int, message: str, *, detail: str, request_id: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Problem details (RFC 9457) for clients that accept them; without ``detail`` the message stands for it."""
+    title, _, rest = message.partition("\n")
+    body = {
+        "type": "about:blank",
+        "status": status,
+        "title": title,
+        "detail": detail or rest or title,
+        "instance": request_id,
+    }
     return Response(json.dumps(body).encode() + b"\n", status, headers, media_type="application/problem+json")
 
 

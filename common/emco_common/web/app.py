@@ -94,7 +94,8 @@ def _housekeeping(ready: Mapping[str, ReadyCheck], registry: CollectorRegistry) 
 
 async def _ask(check: ReadyCheck) -> str:
     try:
-        await asyncio.wait_for(check(), READINESS_DEADLINE)
+        async with asyncio.timeout(READINESS_DEADLINE):
+            await check()
     except TimeoutError:
         return f"no answer within {READINESS_DEADLINE:g} s"
     except EmcoError as error:
@@ -108,7 +109,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     if error.status >= 500:
         cause = repr(error.__cause__) if error.__cause__ else None
         _log.error("request_failed", error=str(error), kind=type(error).__name__, cause=cause)
-    return _shaped(request, error.status, str(error), headers)
+    return _shaped(request, error.status, str(error), detail=error.detail, headers=headers)
 
 
 async def _answer_routing(request: Request, error: Exception) -> Response:
@@ -116,15 +117,17 @@ async def _answer_routing(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         return empty(405)
     message = "404 page not found" if error.status_code == 404 else str(error.detail)
-    return _shaped(request, error.status_code, message, None)
+    return _shaped(request, error.status_code, message)
 
 
 async def _answer_crash(request: Request, error: Exception) -> Response:
     _log.error("request_crashed", method=request.method, path=request.url.path, exc_info=error)
-    return _shaped(request, 500, INTERNAL, None)
+    return _shaped(request, 500, INTERNAL)
 
 
-def _shaped(request: Request, status: int, message: str, headers: Mapping[str, str] | None) -> Response:
+def _shaped(
+    request: Request, status: int, message: str, *, detail: str = "", headers: Mapping[str, str] | None = None
+) -> Response:
     if "application/problem+json" in request.headers.get("accept", ""):
-        return problem(status, message, request_id=request_id_of(request.scope), headers=headers)
+        return problem(status, message, detail=detail, request_id=request_id_of(request.scope), headers=headers)
     return plain(status, message, headers=headers)

@@ -112,13 +112,13 @@ class Clouds:
             return Cloud(written)
         raise Conflict(f"Logical Cloud {key['logicalCloud']} is being changed by others; try again")
 
-    async def using_groups(self, key: Key) -> list[str]:
-        """Deployment intent groups that name the cloud, as ``<composite app>/<version>/<name>``."""
-        return [_group_name(group) for group in await self._groups(key)]
+    async def using_groups(self, key: Key) -> list[Key]:
+        """Deployment intent groups that name the cloud."""
+        return [group.key for group in await self._groups(key)]
 
-    async def deployed_groups(self, key: Key) -> list[str]:
+    async def deployed_groups(self, key: Key) -> list[Key]:
         """Those of them that have, or may still have, something on the clusters (defect 25)."""
-        return [_group_name(group) for group in await self._groups(key) if await self._is_deployed(group)]
+        return [group.key for group in await self._groups(key) if await self._is_deployed(group)]
 
     async def _groups(self, key: Key) -> list[Document]:
         documents = await self._store.list(GROUP_KEY_NAMES, {"project": key["project"]})
@@ -139,7 +139,3 @@ class Clouds:
 def created(now: Any) -> StateInfo:
     """The history of a new cloud."""
     return StateInfo("", (Action(State.CREATED, time=now),))
-
-
-def _group_name(group: Document) -> str:
-    return "/".join(group.key[name] for name in ("compositeApp", "compositeAppVersion", "deploymentIntentGroup"))

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from emco_common.appcontext import AppContextStore
 from emco_common.errors import BadRequest, Conflict, NotFound
-from emco_common.resources.service import IS_REFERENCED, Draft, Hooks
+from emco_common.resources.service import Draft, Hooks
 from emco_common.runtime import Clock
-from emco_common.store.api import Document, DocumentStore, Key
+from emco_common.store.api import Document, DocumentStore, IsReferenced, Key
 from emco_dcm import lifecycle
 from emco_dcm.clouds import Cloud, Clouds, created
 from emco_dcm.lifecycle import Operation
@@ -35,7 +35,7 @@ class LogicalCloudHooks(Hooks):
     async def deleting(self, document: Document) -> None:
         lifecycle.check(Operation.DELETE, await self._clouds.situation(Cloud(document)))
         if groups := await self._clouds.using_groups(document.key):
-            raise Conflict(f"{IS_REFERENCED}: deployment intent group {groups[0]}")
+            raise IsReferenced(by=groups[0])
 
     async def deleted(self, document: Document) -> None:
         for instance in Cloud(document).info.instances:

@@ -22,7 +22,7 @@ from emco_common.cloudconfig import AccessMissing, CloudConfigs
 from emco_common.errors import BadRequest, Conflict, Unprocessable
 from emco_common.lifecycle import Action, State
 from emco_common.runtime import Clock
-from emco_common.store.api import Key
+from emco_common.store.api import Key, described
 from emco_dcm import lifecycle
 from emco_dcm.clouds import Cloud, Clouds, ClusterReference
 from emco_dcm.handover import Handover
@@ -83,7 +83,7 @@ class LogicalClouds:
         before = await self._clouds.read(key)
         if groups := await self._clouds.deployed_groups(key):
             text = "Found at least one DIG associated with Logical Cloud attempted to be terminated"
-            raise BadRequest(f"{text}: {groups[0]}")
+            raise BadRequest(text, detail=f"It is used by {described(groups[0])}")
         lifecycle.check(Operation.TERMINATE, await self._clouds.situation(before))
 
         def terminated(cloud: Cloud, situation: Situation) -> Cloud:

@@ -301,9 +301,11 @@ async def test_a_cloud_with_a_deployment_on_it_is_not_terminated(dcm: Dcm) -> No
     await dcm.group("idle", State.APPROVED)
     await dcm.group("east", State.INSTANTIATED, instance)
 
-    assert await dcm.refused(f"{LC}/terminate", 400) == (
-        "Found at least one DIG associated with Logical Cloud attempted to be terminated: pos/v1/east"
-    )
+    known = "Found at least one DIG associated with Logical Cloud attempted to be terminated"
+    assert await dcm.refused(f"{LC}/terminate", 400) == known
+    answer = await dcm.client.post(f"{LC}/terminate", headers={"Accept": "application/problem+json"})
+    assert answer.json()["title"] == known
+    assert answer.json()["detail"].endswith("deploymentIntentGroup east")
 
 
 async def test_a_deployment_holds_the_cloud_until_it_is_really_gone(dcm: Dcm) -> None:

@@ -135,8 +135,7 @@ async def test_a_cloud_that_a_deployment_names_cannot_be_deleted(dcm: Dcm) -> No
 
     answer = await dcm.delete(LC, expect=409)
 
-    assert answer.startswith("Cannot delete without deleting or updating referencing resources first")
-    assert answer.endswith("pos/v1/east")
+    assert answer == "Cannot delete without deleting or updating referencing resources first"
 
 
 # Cluster references

@@ -32,7 +32,7 @@ async def test_a_cloud_is_held_by_the_deployment_on_it(suite: RunningSuite, sim_
     await shop.ready(group)
 
     refused = await shop.post(f"{LC}/terminate", expect=400)
-    assert refused.text.strip().endswith("attempted to be terminated: shop/v1/g")
+    assert refused.text.strip().endswith("attempted to be terminated")
     assert (await suite.client.delete(LC)).status_code == 409
     await shop.post(f"{group}/terminate", expect=202)
     await shop.gone(group)

@@ -246,10 +246,25 @@ class TestGroups:
     async def test_hold_the_cloud_and_the_profile_they_name(self, client: httpx.AsyncClient) -> None:
         await with_group(client)
         answer = await client.delete(f"{APPS}/composite-profiles/prod")
-        assert (answer.status_code, answer.text) == (
-            409,
-            "Cannot delete without deleting or updating referencing resources first\n",
+        known = "Cannot delete without deleting or updating referencing resources first"
+        assert (answer.status_code, answer.text) == (409, f"{known}\n")
+
+        explained = await client.delete(
+            f"{APPS}/composite-profiles/prod", headers={"Accept": "application/problem+json"}
         )
+        assert explained.json()["title"] == known
+        assert "deploymentIntentGroup g" in explained.json()["detail"]
+
+    async def test_problem_details_name_the_field_that_breaks_its_schema(self, client: httpx.AsyncClient) -> None:
+        await with_group(client)
+        answer = await client.post(
+            f"{APPS}/deployment-intent-groups",
+            json=named("h", compositeProfile="prod", version="r1", logicalCloud="-"),
+            headers={"Accept": "application/problem+json"},
+        )
+        assert answer.status_code == 400
+        assert answer.json()["title"] == "Invalid Input:"
+        assert answer.json()["detail"].startswith("spec.logicalCloud: Does not match pattern")
 
     async def test_override_values_are_maps_of_text(self, client: httpx.AsyncClient) -> None:
         await with_group(client)
