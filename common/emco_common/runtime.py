@@ -17,6 +17,7 @@ import structlog
 from fastapi import FastAPI
 
 from emco_common.contextbus.api import ContextBus
+from emco_common.errors import EmcoError
 from emco_common.rpc.channels import Channels
 from emco_common.rpc.serving import GrpcServer
 from emco_common.secrets import Sealer
@@ -27,7 +28,9 @@ from emco_common.web.serving import HttpServer
 _log = structlog.get_logger()
 Clock = Callable[[], datetime]
 Background = Callable[[], Awaitable[None]]
-"""Runs until cancelled."""
+"""Returns when there is nothing more to do, or runs until cancelled; must bear to be begun again."""
+STOP_DEADLINE = 10.0
+"""Seconds that background work has to end in."""
 
 
 def wall_clock() -> datetime:
@@ -78,7 +81,7 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
 
 @dataclass(slots=True)
 class Service:
-    """One service with its ports. ``background`` work is supervised: its end, other than by ``stop``, is an error."""
+    """One service with its ports. ``background`` work that fails is begun again after ``pause`` seconds."""
 
     name: str
     app: FastAPI
@@ -87,6 +90,7 @@ class Service:
     grpc: GrpcServer | None = None
     background: Sequence[Background] = ()
     closing: Callable[[], Awaitable[None]] | None = None
+    pause: float = 1.0
     _http: HttpServer | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -97,18 +101,17 @@ class Service:
             await self.grpc.start()
         await http.start()
         self._http, self.http_port = http, http.port
-        self._tasks = [asyncio.create_task(self._run(work), name=f"{self.name} background") for work in self.background]
+        self._tasks = [
+            asyncio.create_task(self._supervise(work), name=f"{self.name} background") for work in self.background
+        ]
         _log.info("service_started", service=self.name, http_port=self.http_port, grpc_port=self.grpc_port)
 
     async def stop(self) -> None:
-        """Stop taking work, let what is in flight finish within its grace, then end."""
+        """Stop taking work, let what is in flight finish within its grace, then end. Nothing holds it up for ever."""
         if self._http is not None:
             await self._http.stop()
             self._http = None
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await self._stop_background()
         if self.grpc is not None:
             await self.grpc.stop()
         if self.closing is not None:
@@ -119,9 +122,21 @@ class Service:
     def grpc_port(self) -> int:
         return self.grpc.port if self.grpc is not None else 0
 
-    async def _run(self, work: Background) -> None:
-        try:
-            await work()
-        except Exception:
-            _log.exception("background_work_failed", service=self.name)
-            raise
+    async def _supervise(self, work: Background) -> None:
+        while True:
+            try:
+                return await work()
+            except EmcoError as error:
+                _log.warning("background_work_failed", service=self.name, error=str(error))
+            except Exception:
+                _log.exception("background_work_failed", service=self.name)
+            await asyncio.sleep(self.pause)
+
+    async def _stop_background(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            _, stuck = await asyncio.wait(self._tasks, timeout=STOP_DEADLINE)
+            for task in stuck:
+                _log.error("background_work_not_stopped", service=self.name, task=repr(task.get_coro()))
+        self._tasks = []

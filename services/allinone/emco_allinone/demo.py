@@ -145,7 +145,8 @@ class _Demo:
             *command, cwd=self.work, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
         try:
-            output, _ = await asyncio.wait_for(process.communicate(), DEADLINE)
+            async with asyncio.timeout(DEADLINE):
+                output, _ = await process.communicate()
         finally:
             if process.returncode is None:
                 process.kill()
