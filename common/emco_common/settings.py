@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -50,9 +50,7 @@ class Settings(BaseModel):
     max_upload: int = Field(64 << 20, gt=0, description="Largest multipart body. A chart of 64 MiB is already unusual.")
     grpc_connect_timeout: float = Field(1.0, gt=0, description="How long a controller may take to become reachable.")
     grpc_call_timeout: float = Field(10.0, gt=0, description="Deadline of one call to a controller.")
-    helm: Literal["auto", "cli", "sdk"] = Field(
-        "auto", description="Renderer: `helm` if it is on the PATH, else the SDK."
-    )
+    rsync_timeout: float = Field(10.0, gt=0, description="How long rsync may take to queue work.")
 
     @classmethod
     def load(cls, service: str, environment: Mapping[str, str], *, config: Path | None = None, **defaults: Any) -> Self:

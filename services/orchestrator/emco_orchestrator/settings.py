@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from typing import Literal
 
 from pydantic import Field
 
@@ -16,4 +17,6 @@ class OrchestratorSettings(Settings):
         default_factory=socket.gethostname,
         description="Name of this process among those on one store; it takes up what its earlier life left unfinished.",
     )
-    rsync_timeout: float = Field(10.0, gt=0, description="How long rsync may take to queue work, in seconds.")
+    helm: Literal["auto", "cli", "sdk"] = Field(
+        "auto", description="Renderer: `helm` if it is on the PATH, else the SDK."
+    )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from emco_common.kube import Policy
-from emco_common.settings import Port, Settings
+from emco_common.kube.settings import KubeconfigSettings
+from emco_common.settings import Port
 from emco_rsync.links import LinkSettings
 from emco_rsync.site import ApplySettings
 
 
-class RsyncSettings(Settings):
+class RsyncSettings(KubeconfigSettings):
     http_port: Port = Field(9023, description="Port of health and metrics, the published default.")
     grpc_port: Port = Field(9031, description="gRPC port, the published default.")
     cluster_connections: int = Field(
@@ -41,11 +41,6 @@ class RsyncSettings(Settings):
     force_conflicts: bool = Field(
         True, description="Take fields over that another manager owns. EMCO has always done so; false reports them."
     )
-    allow_http_clusters: bool = Field(False, description="Accept kubeconfigs whose server is http. For test rigs only.")
-    allow_insecure_tls: bool = Field(
-        False, description="Accept kubeconfigs that do not check the server's certificate."
-    )
-    allow_tls_server_name: bool = Field(False, description="Accept kubeconfigs that name the certificate's host.")
 
     @property
     def link(self) -> LinkSettings:
@@ -54,11 +49,7 @@ class RsyncSettings(Settings):
             call_timeout=self.cluster_timeout,
             probe_timeout=self.probe_timeout,
             max_failures=self.max_retries,
-            policy=Policy(
-                allow_http=self.allow_http_clusters,
-                allow_insecure_tls=self.allow_insecure_tls,
-                allow_server_name=self.allow_tls_server_name,
-            ),
+            policy=self.kubeconfigs,
         )
 
     @property
