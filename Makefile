@@ -27,8 +27,9 @@ testbed: $(VENV)/.tests ## builds a real Kubernetes control plane, KWOK and Helm
 bench: $(VENV)/.tests
 	$(BIN)/python -m bench.demo_timeline
 
-proto: $(VENV)/.tests ## stubs of the gRPC contracts
+proto: $(VENV)/.tests ## stubs of the gRPC contracts and messages of etcd
 	cd common && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. emco_common/rpc/*.proto
+	cd common && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. emco_common/contextbus/etcd/etcd_v3.proto
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
