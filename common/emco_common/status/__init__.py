@@ -4,6 +4,7 @@
 """
 
 from emco_common.status.contexts import ContextGone, Contexts, read_contexts
+from emco_common.status.manifests import Manifests
 from emco_common.status.query import DEPLOYMENT_INTENT_GROUP, LOGICAL_CLOUD, Dialect, StatusQuery, parse_query
 from emco_common.status.render import head_of, status_answer
 
@@ -13,6 +14,7 @@ __all__ = [
     "ContextGone",
     "Contexts",
     "Dialect",
+    "Manifests",
     "StatusQuery",
     "head_of",
     "parse_query",

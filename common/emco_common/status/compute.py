@@ -13,7 +13,6 @@ from dataclasses import replace
 from emco_common.appcontext import App, Cluster, Connectivity, ContextState, Resource, ResourceState, keys
 from emco_common.errors import BadRequest
 from emco_common.status.contexts import Contexts
-from emco_common.status.manifests import Manifests
 from emco_common.status.model import AppRows, ClusterRows, GroupVersionKind, Readiness, Row, StatusAnswer
 from emco_common.status.monitor import TRACKED, Live, live_objects
 from emco_common.status.query import Output, StatusQuery
@@ -42,11 +41,10 @@ def compute(contexts: Contexts, query: StatusQuery) -> StatusAnswer:
 
 def rows_of(contexts: Contexts, query: StatusQuery) -> Iterator[AppRows]:
     """Every app and cluster that the filters let through, also those without a matching resource."""
-    manifests = Manifests()
     for app in sorted_apps(contexts):
         if query.wants_app(app.name):
             wanted = (cluster for cluster in app.clusters if query.wants_cluster(cluster.name))
-            yield AppRows(app.name, tuple(_Cluster(contexts, query, app, one, manifests).rows() for one in wanted))
+            yield AppRows(app.name, tuple(_Cluster(contexts, query, app, one).rows() for one in wanted))
 
 
 def sorted_apps(contexts: Contexts) -> list[App]:
@@ -81,14 +79,12 @@ def _without_empty(app: AppRows) -> AppRows:
 class _Cluster:
     """The rows of one app on one cluster."""
 
-    def __init__(
-        self, contexts: Contexts, query: StatusQuery, app: App, cluster: Cluster, manifests: Manifests
-    ) -> None:
+    def __init__(self, contexts: Contexts, query: StatusQuery, app: App, cluster: Cluster) -> None:
         self._contexts = contexts
         self._query = query
         self._app = app
         self._cluster = cluster
-        self._manifests = manifests
+        self._manifests = contexts.manifests
 
     def rows(self) -> ClusterRows:
         rows = [row for resource, events in self._resources() if (row := self._row(resource, events)) is not None]

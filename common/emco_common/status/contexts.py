@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from emco_common.appcontext import AppContextStore, ContextNotFound, ContextStatus, Snapshot
 from emco_common.errors import NotFound
 from emco_common.lifecycle import NoStateInformation, StateInfo
+from emco_common.status.manifests import Manifests
 from emco_common.status.query import StatusQuery, View
 
 
@@ -20,13 +21,14 @@ class Contexts:
     """``current`` says what should be there, ``status`` holds what became of it; they are the same before an update.
 
     ``others`` are the further contexts that ``status`` refers to. ``past`` means that ``current`` is not the present
-    deployment but an older one that was asked for by its id.
+    deployment but an older one that was asked for by its id. ``manifests`` remembers the texts that were read before.
     """
 
     current: Snapshot
     status: Snapshot
     others: Mapping[str, Snapshot] = field(default_factory=dict)
     past: bool = False
+    manifests: Manifests = field(default_factory=Manifests, compare=False)
 
     def find(self, context: str) -> Snapshot | None:
         return next((seen for seen in (self.current, self.status) if seen.context.id == context), None) or (
@@ -34,8 +36,10 @@ class Contexts:
         )
 
 
-async def read_contexts(store: AppContextStore, info: StateInfo, query: StatusQuery) -> Contexts | None:
-    """What ``query`` needs; ``None`` before the first instantiation.
+async def read_contexts(
+    store: AppContextStore, info: StateInfo, query: StatusQuery, *, manifests: Manifests | None = None
+) -> Contexts | None:
+    """What ``query`` needs; ``None`` before the first instantiation. ``manifests`` lives as long as its caller wants.
 
     Raises ``NoStateInformation`` for an id that is not in the history and ``ContextGone`` for one that is not on the
     bus.
@@ -45,9 +49,10 @@ async def read_contexts(store: AppContextStore, info: StateInfo, query: StatusQu
     instance = query.instance or info.instance
     if not instance:
         return None
+    manifests = manifests or Manifests()
     current = await _read(store, instance, _MISSING.get(query.view, "AppContext for status query not found"))
     if query.view in (View.APPS, View.CLUSTERS):
-        return Contexts(current, current)
+        return Contexts(current, current, manifests=manifests)
     past = instance != info.instance
     collected = current.context.status_context or (info.status_context_of(instance) if past else info.status_context)
     if collected in ("", instance):
@@ -56,7 +61,8 @@ async def read_contexts(store: AppContextStore, info: StateInfo, query: StatusQu
         status = await _read(store, collected, "Status AppContext for status query not found")
     referred = _referred(status.status) - {instance, collected}
     read = {context: await _try(store, context) for context in sorted(referred)}
-    return Contexts(current, status, {context: seen for context, seen in read.items() if seen is not None}, past)
+    others = {context: seen for context, seen in read.items() if seen is not None}
+    return Contexts(current, status, others, past, manifests)
 
 
 _MISSING = {View.APPS: "AppContext for Apps List status query not found"}

@@ -5,6 +5,8 @@ A text that cannot be read as one object still has a name and a kind, those of i
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,10 +17,17 @@ _SECRET_FIELDS = ("data", "stringData")
 
 
 class Manifests:
-    """Reads each distinct text once, since clusters mostly get the same. For the time of one query."""
+    """Reads each distinct text once, since clusters mostly get the same and queries come again.
 
-    def __init__(self) -> None:
-        self._objects: dict[str, Mapping[str, Any]] = {}
+    ``keep`` bounds the texts that are remembered, in characters; those not asked for longest go first.
+    """
+
+    def __init__(self, *, keep: int = 4 << 20) -> None:
+        self._keep = keep
+        self._kept = 0
+        self._objects: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        # Large answers are computed in threads, several at a time.
+        self._lock = threading.Lock()
 
     def identity(self, key_name: str, text: str) -> tuple[GroupVersionKind, str]:
         """Group, version, kind and name of the resource stored as ``<name>+<kind>``."""
@@ -30,10 +39,23 @@ class Manifests:
 
     def read(self, text: str) -> Mapping[str, Any]:
         """The object, without the contents of a Secret; empty if there is none."""
-        known = self._objects.get(text)
-        if known is None:
-            known = self._objects[text] = without_secrets(_object(text))
-        return known
+        with self._lock:
+            known = self._objects.get(text)
+            if known is not None:
+                self._objects.move_to_end(text)
+                return known
+        read = without_secrets(_object(text))
+        with self._lock:
+            self._remember(text, read)
+        return read
+
+    def _remember(self, text: str, read: Mapping[str, Any]) -> None:
+        if text not in self._objects:
+            self._kept += len(text)
+        self._objects[text] = read
+        while self._kept > self._keep and len(self._objects) > 1:
+            forgotten, _ = self._objects.popitem(last=False)
+            self._kept -= len(forgotten)
 
 
 def gvk_of(stored: Mapping[str, Any], kind: str = "") -> GroupVersionKind:
