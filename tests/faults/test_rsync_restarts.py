@@ -33,7 +33,7 @@ def everything(identity: str) -> AppContext:
     return AppContext(identity, (App("web", (cluster,)),), Meta(namespace="default", level="0"))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 async def test_a_run_that_is_cut_off_is_finished_by_the_next_process(
     tmp_path: Path, sim_cluster: SimCluster, seed: int
 ) -> None:
@@ -84,6 +84,22 @@ async def test_an_event_that_was_queued_by_a_process_that_died_is_found(
         assert values.decode_state(found.key, found.value) == "InstantiateFailed"
         assert "app/instruction/order" in await rig.error("66")
         await _until_gone(rig, keys.active("404"))
+
+
+async def test_what_a_process_left_undone_after_its_last_result_is_tidied_up(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("a")]}}))
+        await rig.uninstall("71")
+        await rig.until_state("71", "Terminated")
+        await _until_gone(rig, f"{LIVE}71/")
+    bus = await EmbeddedBus.open(tmp_path / "bus.db")
+    await bus.transact([Put(key, values.encode("71")) for key in (keys.active("71"), f"{LIVE}71/")])
+    await bus.close()
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await _until_gone(rig, keys.active("71"))
+        await _until_gone(rig, f"{LIVE}71/")
 
 
 async def test_the_watch_goes_on_after_a_restart(tmp_path: Path, sim_cluster: SimCluster) -> None:

@@ -25,7 +25,7 @@ async def apply_waves(site: Site, waves: Iterable[Wave]) -> None:
     for wave in waves:
         settled = await concurrently(apply_item(site, item, attempts=QUICK_ATTEMPTS) for item in wave)
         late += [item for item, done in zip(wave, settled, strict=True) if not done]
-    await concurrently(apply_item(site, item) for item in late)
+    await concurrently(apply_item(site, item, again=True) for item in late)
 
 
 async def install_crds(site: Site, items: Iterable[Item]) -> bool:
@@ -35,12 +35,16 @@ async def install_crds(site: Site, items: Iterable[Item]) -> bool:
     return len(site.problems) == before
 
 
-async def apply_item(site: Site, item: Item, *, attempts: int | None = None) -> bool:
-    """True when it is settled, for good or ill; false if it did not succeed in ``attempts`` but still may."""
+async def apply_item(site: Site, item: Item, *, attempts: int | None = None, again: bool = False) -> bool:
+    """True when it is settled, for good or ill; false if it did not succeed in ``attempts`` but still may.
+
+    ``again``: it was tried before in this run, and what it waits for stays to be read.
+    """
     if item.problem:
         site.failed(item, item.problem)
         return True
-    site.starts(item)
+    if not again:
+        site.starts(item)
     try:
         for piece in item.pieces:
             await site.persist(item, partial(_send, site=site, item=item, piece=piece), attempts=attempts)

@@ -29,6 +29,8 @@ from emco_rsync.site import ApplySettings, Pace, Site
 from emco_rsync.tracker import Tracker
 
 _log = structlog.get_logger()
+WATCH_AFTER_SECONDS = 0.5
+"""An installation that takes longer is watched while it goes on."""
 
 
 class Executor:
@@ -77,6 +79,7 @@ class Executor:
         for cluster in plan.clusters:
             if not cluster.empty:
                 await self._follow(plan, cluster, recorder)
+                self._tracker.watch(cluster.label, cluster.cluster)
                 self._tracker.set_complete(cluster.label, cluster.cluster, complete=complete)
 
     async def unfollow(self, plan: Plan) -> None:
@@ -105,18 +108,23 @@ class Executor:
             return before.success is True and before.reference == plan.context
 
         await self._follow(plan, cluster, recorder)
-        async with self._links.use(_identity(plan, cluster)) as link:
-            site = Site(link, cluster, recorder, settings=self._settings, pace=self._pace)
-            recorder.touched(cluster.app, cluster.cluster)
-            if await install_crds(site, cluster.crds) and await run_hooks(site, cluster.pre_install, finished=finished):
-                await apply_waves(site, cluster.waves)
-                if not site.problems:
-                    await run_hooks(site, cluster.post_install, finished=finished)
-            self._tracker.set_complete(cluster.label, cluster.cluster, complete=not site.problems)
-            return site.problems
+        watch = asyncio.get_running_loop().call_later(
+            WATCH_AFTER_SECONDS, self._tracker.watch, cluster.label, cluster.cluster
+        )
+        try:
+            async with self._links.use(_identity(plan, cluster)) as link:
+                site = Site(link, cluster, recorder, settings=self._settings, pace=self._pace)
+                recorder.touched(cluster.app, cluster.cluster)
+                await _bring(site, finished)
+        finally:
+            watch.cancel()
+            self._tracker.watch(cluster.label, cluster.cluster)
+        self._tracker.set_complete(cluster.label, cluster.cluster, complete=not site.problems)
+        return site.problems
 
     async def _remove(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> list[str]:
         await self._follow(plan, cluster, recorder)
+        self._tracker.watch(cluster.label, cluster.cluster)
         async with self._links.use(_identity(plan, cluster)) as link:
             site = Site(link, cluster, recorder, settings=self._settings, pace=self._pace)
             recorder.touched(cluster.app, cluster.cluster)
@@ -148,6 +156,17 @@ class Executor:
             await concurrently(self._tracker.until_ready(one.label, one.cluster) for one in clusters)
         await self._pace.sleep(dependency.wait)
         return ""
+
+
+async def _bring(site: Site, finished: Callable[[Item], bool]) -> None:
+    """Definitions, hooks before, everything, hooks after; a failure of one keeps what would follow (rsync 8.2)."""
+    if not await install_crds(site, site.plan.crds):
+        return
+    if not await run_hooks(site, site.plan.pre_install, finished=finished):
+        return
+    await apply_waves(site, site.plan.waves)
+    if not site.problems:
+        await run_hooks(site, site.plan.post_install, finished=finished)
 
 
 def _identity(plan: Plan, cluster: ClusterPlan) -> Identity:

@@ -24,6 +24,9 @@ from emco_rsync.classify import Verdict, classify
 
 _log = structlog.get_logger()
 T = TypeVar("T")
+EAGER_CALLS = 3
+"""Calls at once to a cluster that answers quickly: a further connection costs more than it gains there."""
+SLOW_CALL_SECONDS = 0.1
 Listener = Callable[[Connectivity, str], None]
 """Told of each change, with the reason while the cluster is away."""
 Sleep = Callable[[float], Awaitable[None]]
@@ -72,7 +75,8 @@ class Link:
         self._settings = settings
         self._backoff = backoff
         self._sleep = sleep
-        self._slots = asyncio.Semaphore(settings.connections)
+        self._width = min(EAGER_CALLS, settings.connections)
+        self._slots = asyncio.Semaphore(self._width)
         self._listeners: set[Listener] = set()
         self._client: KubeClient | None = None
         self._kubeconfig = b""
@@ -101,11 +105,15 @@ class Link:
         """
         async with self._slots:
             client = await self.available()
+            loop = asyncio.get_running_loop()
+            began = loop.time()
             try:
                 return await self._to_its_end(operation(client))
             except KubeError as error:
                 self.doubt(error, client=client)
                 raise
+            finally:
+                self._widen(loop.time() - began)
 
     def doubt(self, error: KubeError, *, client: KubeClient) -> None:
         """Take note of an error that ``client`` met outside of ``call`` (a watch)."""
@@ -133,6 +141,12 @@ class Link:
             await asyncio.wait({task})  # it has a deadline of its own
             _ = task.cancelled() or task.exception()  # nobody is left whom its error would concern
             raise
+
+    def _widen(self, seconds: float) -> None:
+        """A call to a distant cluster is mostly waiting, so more of them go at once."""
+        if seconds > SLOW_CALL_SECONDS and self._width < self._settings.connections:
+            self._width += 1
+            self._slots.release()
 
     def _start_probing(self) -> asyncio.Task[KubeClient]:
         prober = self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")

@@ -76,8 +76,6 @@ async def _until_gone(site: Site, item: Item, piece: Piece, *, uid: str) -> None
         return await client.get(piece.ref)
 
     while True:
-        looks += 1
-        await site.pace.sleep(LOOK_AGAIN.delay(looks))
         present = await site.persist(item, look, verdict=classify_removal)
         metadata = present.get("metadata")
         metadata = metadata if isinstance(metadata, dict) else {}
@@ -91,3 +89,5 @@ async def _until_gone(site: Site, item: Item, piece: Piece, *, uid: str) -> None
             raise StillThere(f"after {site.settings.removal_timeout:g} s {waiting}")
         if looks > 5:
             site.note(item, waiting)
+        looks += 1
+        await site.pace.sleep(LOOK_AGAIN.delay(looks))

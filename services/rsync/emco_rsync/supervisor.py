@@ -55,15 +55,8 @@ class Supervisor:
 
     async def _take_up(self) -> None:
         """Work in progress first; then the watch over what is on the clusters (D4)."""
-        attempt = 0
-        while True:
-            try:
-                active, live = await self._queue.active(), await self._queue.live()
-                break
-            except EmcoError as error:
-                attempt += 1
-                _log.warning("restart_delayed", why=str(error))
-                await self._shop.pace.sleep(self._shop.pace.bus_backoff.delay(attempt))
+        active = await self._shop.surely(self._queue.active)
+        live = await self._shop.surely(self._queue.live)
         for context in active:
             self._see_to(context)
         for context in live:
@@ -93,7 +86,9 @@ class Supervisor:
 
     async def _work(self, worker: Worker) -> None:
         try:
-            await worker.run()
+            if await worker.run() and not worker.carried_out_any:
+                # The former process ended between the last result and its own tidying up.
+                self._start(self._watch_again(worker.context), name=f"watch again {worker.context}")
         except Exception as error:
             _log.exception("context_put_aside", context=worker.context, why=str(error))
         finally:
@@ -101,21 +96,18 @@ class Supervisor:
 
     async def _watch_again(self, context: str) -> None:
         try:
-            desk = await self._queue.read(context)
-            plan, recorder, _ = await load(self._shop, context)
+            desk = await self._shop.surely(lambda: self._queue.read(context))
+            plan, recorder, _ = await self._shop.surely(lambda: load(self._shop, context))
             if desk.state is ContextState.TERMINATED:
                 await self._executor.follow(plan, recorder, complete=False)
                 await self._see_off(plan)
             elif desk.state is not ContextState.CREATED:
                 await self._executor.follow(plan, recorder)
         except ContextNotFound:
-            await self._queue.forget(context)
+            await self._shop.surely(lambda: self._queue.forget(context))
         except EmcoError as error:
             _log.error("watch_not_taken_up", context=context, why=str(error))
 
     async def _see_off(self, plan: Plan) -> None:
-        try:
-            await self._executor.unfollow(plan)
-            await self._queue.forget(plan.context)
-        except EmcoError as error:
-            _log.error("end_not_seen", context=plan.context, why=str(error))
+        await self._executor.unfollow(plan)
+        await self._shop.surely(lambda: self._queue.forget(plan.context))

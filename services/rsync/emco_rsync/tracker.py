@@ -65,12 +65,11 @@ class Tracker:
         self._news = asyncio.Condition()
 
     async def follow(self, expected: Expected, *, status_context: str, identity: Identity, recorder: Recorder) -> None:
-        """From now on tell what becomes of it. Following it again replaces what is expected."""
+        """From now on tell whether the cluster is there, and what the watch sees. Again: replaces what is expected."""
         place = (expected.label, expected.cluster)
         former = self._followed.get(place)
         if former is not None:
             former.expected, former.recorder, former.complete = expected, recorder, False
-            former.watch.add(expected.kinds)
             return
         stack = AsyncExitStack()
         admin = await stack.enter_async_context(
@@ -80,8 +79,13 @@ class Tracker:
         watch = self._watch_of(admin, place)
         self._followed[place] = _Followed(status_context, expected, recorder, watch, stack)
         stack.callback(own.listen(lambda state, reason: self._connectivity(place, state, reason)))
-        watch.add(expected.kinds)
-        self._mark([place])
+
+    def watch(self, label: str, cluster: str) -> None:
+        """Look at the objects from now on. Before they are there, looking would only slow down their coming."""
+        followed = self._followed.get((label, cluster))
+        if followed is not None:
+            followed.watch.add(followed.expected.kinds)
+            self._mark([(label, cluster)])
 
     def set_complete(self, label: str, cluster: str, *, complete: bool) -> None:
         """Everything was applied (or is being taken away), so what cannot be seen is missing (or not)."""

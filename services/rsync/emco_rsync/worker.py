@@ -51,6 +51,19 @@ class Workshop:
     terminated: Callable[[Plan], None]
     """Told of each context of which nothing is left to remove."""
 
+    async def surely(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Done on the bus, however long that is away."""
+        failures = 0
+        while True:
+            try:
+                return await operation()
+            except EmcoError as error:
+                if not error.retriable:
+                    raise
+                failures += 1
+                _log.warning("work_delayed", why=str(error), attempt=failures)
+                await self.pace.sleep(self.pace.bus_backoff.delay(failures))
+
 
 class Worker:
     """``interrupt`` makes the event in progress end early, because a terminate is waiting."""
@@ -61,6 +74,11 @@ class Worker:
         self._interrupted = asyncio.Event()
         self._woken = False
         self._plan: Plan | None = None
+
+    @property
+    def carried_out_any(self) -> bool:
+        """Has an event been worked on, and not only looked at?"""
+        return self._plan is not None
 
     def interrupt(self) -> None:
         self._interrupted.set()
@@ -76,27 +94,14 @@ class Worker:
             while True:
                 self._woken = False
                 self._interrupted.clear()  # before the read, so that a terminate is either read or interrupts
-                desk = await self._surely(lambda: queue.read(self.context))
+                desk = await self._shop.surely(lambda: queue.read(self.context))
                 if desk.next is not None:
                     await self._process(desk, desk.next[1])
-                elif await self._surely(partial(queue.retire, desk)) and not self._woken:
+                elif await self._shop.surely(partial(queue.retire, desk)) and not self._woken:
                     return True
         except ContextNotFound:
-            await self._surely(lambda: queue.forget(self.context, live=False))
+            await self._shop.surely(lambda: queue.forget(self.context, live=False))
             return False
-
-    async def _surely(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """What is done on the bus, however long that is away."""
-        failures = 0
-        while True:
-            try:
-                return await operation()
-            except EmcoError as error:
-                if not error.retriable:
-                    raise
-                failures += 1
-                _log.warning("worker_delayed", context=self.context, why=str(error))
-                await self._shop.pace.sleep(self._shop.pace.bus_backoff.delay(failures))
 
     async def _process(self, desk: Desk, element: QueueElement) -> None:
         found = transition(element.event, desk.state)
@@ -108,7 +113,7 @@ class Worker:
             await self._run(desk, element, found)
 
     async def _run(self, desk: Desk, element: QueueElement, found: Transition) -> None:
-        await self._surely(lambda: self._shop.queue.begin(desk, running=found.running, desired=found.done))
+        await self._shop.surely(lambda: self._shop.queue.begin(desk, running=found.running, desired=found.done))
         _log.info("event_started", context=self.context, queued=element.event)
         try:
             reason = await self._until_cut_short(self._carry_out(QueueEvent(element.event)), element)
@@ -127,7 +132,7 @@ class Worker:
 
     async def _carry_out(self, event: QueueEvent) -> str:
         """Why the event has failed, or ``""``."""
-        plan, recorder, status = await self._surely(lambda: load(self._shop, self.context))
+        plan, recorder, status = await self._shop.surely(lambda: load(self._shop, self.context))
         self._plan = plan
         match event:
             case QueueEvent.INSTANTIATE:
@@ -168,7 +173,7 @@ class Worker:
         self, element: QueueElement, result: QueueState, *, state: ContextState | None = None, reason: str = ""
     ) -> None:
         queue = self._shop.queue
-        await self._surely(lambda: queue.finish(self.context, element, result, state=state, reason=reason))
+        await self._shop.surely(lambda: queue.finish(self.context, element, result, state=state, reason=reason))
         _log.info("event_finished", context=self.context, queued=element.event, result=str(result), why=reason)
         self._shop.finished(element.event, result)
         if state is ContextState.TERMINATED and self._plan is not None:
