@@ -18,6 +18,8 @@ from emco_common.kube.transport import Json, Transport
 
 PAGE = 500
 """Objects per page of a list."""
+MAX_LISTED = 100_000
+"""Objects of one list that are taken at most; a member cluster may be hostile and answer page after page."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -228,6 +230,8 @@ class KubeClient:
                 for item in answer.get("items") or []
                 if isinstance(item, dict)
             )
+            if len(items) > MAX_LISTED:
+                raise BadAnswer(f"{self.server}: lists more than {MAX_LISTED} objects of {kind}")
             following = metadata.get("continue")
             if not following:
                 return ObjectList(tuple(items), str(metadata.get("resourceVersion", "")))

@@ -22,6 +22,8 @@ from emco_rsync.statusdata import trim
 _log = structlog.get_logger()
 
 POLL_SECONDS = 20.0
+MAX_OBJECTS = 100_000
+"""Of one cluster that are held; a hostile one may invent any number."""
 EVERYBODY = ""
 """In place of a label: what is known of a kind has become complete."""
 ObjectKey = tuple[Kind, str, str]
@@ -135,7 +137,7 @@ class ClusterWatch:
         former = self._labels.get(key)
         if former is not None and former != label:
             self._drop(key)
-        if not label:
+        if not label or (key not in self._labels and len(self._labels) >= MAX_OBJECTS):
             return
         self._labels[key] = label
         self._objects.setdefault(label, {})[key] = trim({**obj, "apiVersion": key[0].api_version, "kind": key[0].kind})

@@ -178,6 +178,14 @@ async def test_a_list_is_read_to_its_last_page_and_begun_again_when_a_page_is_go
         assert listed.items == ({"metadata": {"name": "a"}, "apiVersion": "v1", "kind": "ConfigMap"},)
 
 
+async def test_a_list_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emco_common.kube.client.MAX_LISTED", 50)
+    async with scripted_cluster() as (script, client):
+        script.json(ALL, {"metadata": {"resourceVersion": "5", "continue": "more"}, "items": [{}] * 20})
+        with pytest.raises(errors.BadAnswer, match="more than 50"):
+            await client.list(CONFIG_MAP)
+
+
 async def test_credentials_go_into_the_header_and_nowhere_else() -> None:
     async with scripted_cluster(token="canary-1") as (script, client):
         got: list[str] = []
