@@ -239,7 +239,7 @@ async def _until_state(suite: Suite, client: httpx.AsyncClient, state: str) -> N
     instance = await _instance(client)
     contexts = AppContextStore(suite.deps.bus)
     async with asyncio.timeout(300):
-        while await contexts.get_status(instance) != state:
+        while await contexts.get_status(instance) != state:  # noqa: ASYNC110  # another process could not set an event
             await asyncio.sleep(0.005)
 
 
