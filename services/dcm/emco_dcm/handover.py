@@ -7,22 +7,20 @@ told again until it is taken; a second telling does no harm (defects 1, 2, 19).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import structlog
 
 from emco_common.appcontext import AppContextStore
 from emco_common.errors import Conflict, EmcoError
 from emco_common.lifecycle import State
+from emco_common.operations import Unfinished
 from emco_common.rsyncclient import RsyncClient, RsyncNotRegistered, RsyncRefused, RsyncUnreachable
 from emco_dcm import lifecycle
 from emco_dcm.clouds import Cloud, Clouds
 from emco_dcm.lifecycle import Situation
 
 _log = structlog.get_logger()
-RESUME_PAUSE = 2.0
-"""Seconds between attempts to hand over what rsync did not take."""
 _NOT_TAKEN = (RsyncNotRegistered, RsyncRefused, RsyncUnreachable)
 _STOPPED = (State.INSTANTIATE_STOPPED, State.TERMINATE_STOPPED)
 
@@ -34,17 +32,11 @@ class Handover:
         self._clouds = clouds
         self._contexts = contexts
         self._rsync = rsync
-        self._unfinished = asyncio.Event()
-        self._at_work: set[str] = set()
+        self._unfinished = Unfinished()
 
-    @contextmanager
-    def working_on(self, instance: str) -> Iterator[None]:
+    def working_on(self, instance: str) -> AbstractContextManager[None]:
         """``resume`` keeps away from a context that a request is busy with."""
-        self._at_work.add(instance)
-        try:
-            yield
-        finally:
-            self._at_work.discard(instance)
+        return self._unfinished.working_on(instance)
 
     async def hand_over(self, cloud: Cloud, *, resuming: bool = False) -> None:
         """Tell rsync what the last action of the cloud asks for; undo the action if it surely will not be done."""
@@ -55,7 +47,7 @@ class Handover:
             await asyncio.shield(self._undo(cloud))
             raise
         except BaseException:
-            self._unfinished.set()
+            self._unfinished.remember()
             raise
 
     async def _tell(self, cloud: Cloud) -> None:
@@ -88,7 +80,7 @@ class Handover:
             await self._clouds.change(cloud.key, as_before)
         except EmcoError as error:
             _log.warning("operation_not_undone", logical_cloud=cloud.name, state=undone.state, error=str(error))
-            self._unfinished.set()
+            self._unfinished.remember()
             return
         if undone.state is not State.TERMINATED:
             await self.discard(undone.instance)
@@ -102,25 +94,18 @@ class Handover:
 
     async def resume(self) -> None:
         """Until cancelled: at start, and whenever rsync did not answer, hand over what it has not taken."""
-        self._unfinished.set()
-        while True:
-            await self._unfinished.wait()
-            self._unfinished.clear()
-            try:
-                for cloud in await self._clouds.all():
-                    await self._resume(cloud)
-            except EmcoError as error:
-                _log.warning("logical_clouds_not_read", error=str(error))
-                self._unfinished.set()
-            if self._unfinished.is_set():
-                await asyncio.sleep(RESUME_PAUSE)
+        await self._unfinished.resume(self._resume_all)
+
+    async def _resume_all(self) -> None:
+        for cloud in await self._clouds.all():
+            await self._resume(cloud)
 
     async def _resume(self, cloud: Cloud) -> None:
         info = cloud.info
         if not info.instance:
             return
-        if info.instance in self._at_work:
-            self._unfinished.set()
+        if self._unfinished.is_at_work_on(info.instance):
+            self._unfinished.remember()
             return
         try:
             if lifecycle.is_pending(info, await self._clouds.status_of(info.instance)):

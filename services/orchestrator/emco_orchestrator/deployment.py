@@ -8,8 +8,8 @@ rsync did not answer, or this process died, ``resume`` asks again (spec orchestr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -17,6 +17,7 @@ from emco_common.appcontext.io import AppContextStore, ContextNotFound, new_id
 from emco_common.appcontext.states import ContextState
 from emco_common.errors import Conflict, EmcoError, NotFound, Unprocessable
 from emco_common.lifecycle import Action, State
+from emco_common.operations import Unfinished
 from emco_common.rpc import contextupdate_pb2
 from emco_common.rsyncclient import RsyncClient, RsyncNotRegistered, RsyncRefused, RsyncUnreachable
 from emco_common.runtime import Clock
@@ -30,8 +31,6 @@ from emco_orchestrator.placement import survivors
 from emco_orchestrator.rendering import Renderings
 
 _log = structlog.get_logger()
-RESUME_PAUSE = 2.0
-"""Seconds between attempts to finish what rsync did not answer."""
 _EVENTS = {Verb.INSTANTIATE: contextupdate_pb2.INSTANTIATE, Verb.TERMINATE: contextupdate_pb2.TERMINATE}
 
 
@@ -60,8 +59,7 @@ class Deployments:
         self._steps = steps
         self._clock = clock
         self._randbelow = randbelow
-        self._unfinished = asyncio.Event()
-        self._at_work: set[str] = set()
+        self._unfinished = Unfinished()
         self._events: set[asyncio.Task[None]] = set()
 
     async def approve(self, key: Key) -> None:
@@ -73,7 +71,7 @@ class Deployments:
         LIFECYCLE.next(Verb.INSTANTIATE, group.state.state, name=group.name)
         await self._refuse_while_terminating(group)
         instance = new_id(self._randbelow)
-        with self._at_work_on(instance):
+        with self._unfinished.working_on(instance):
             group = await self._groups.begin(key, Verb.INSTANTIATE, instance)
             try:
                 await self._build(instance, group)
@@ -87,27 +85,24 @@ class Deployments:
         """Tell the controllers, then have rsync remove what the current context brought."""
         group = await self._groups.begin(key, Verb.TERMINATE)
         instance = group.state.instance
-        with self._at_work_on(instance):
+        with self._unfinished.working_on(instance):
             try:
                 await self._controllers.terminate_context(await self._inputs.controllers(group), instance)
                 if group.state.state is State.INSTANTIATE_STOPPED:
                     await self._contexts.set_stop_flag(instance, False)
             except BaseException:
-                await asyncio.shield(self._groups.finish(key, None))
+                await asyncio.shield(self._undo(key))
                 raise
             await self._hand_over(key, Verb.TERMINATE, instance)
 
     async def resume(self) -> None:
         """At start, and whenever rsync did not answer: bring every operation of this process to its end."""
-        self._unfinished.set()
-        while True:
-            await self._unfinished.wait()
-            self._unfinished.clear()
-            for group in await self._groups.mine_in_progress():
-                if group.operation and group.operation.instance not in self._at_work:
-                    await self._resume(group, group.operation)
-            if self._unfinished.is_set():
-                await asyncio.sleep(RESUME_PAUSE)
+        await self._unfinished.resume(self._resume_all)
+
+    async def _resume_all(self) -> None:
+        for group in await self._groups.mine_in_progress():
+            if group.operation and not self._unfinished.is_at_work_on(group.operation.instance):
+                await self._resume(group, group.operation)
 
     async def _resume(self, group: Group, operation: Operation) -> None:
         try:
@@ -126,14 +121,6 @@ class Deployments:
             if await self._contexts.get_status(group.state.instance) == ContextState.TERMINATING:
                 text = f"DeploymentIntentGroup {group.name} is still terminating"
                 raise Conflict(f"{text}; wait until its deployedStatus is Terminated")
-
-    @contextmanager
-    def _at_work_on(self, instance: str) -> Iterator[None]:
-        self._at_work.add(instance)
-        try:
-            yield
-        finally:
-            self._at_work.discard(instance)
 
     async def _build(self, instance: str, group: Group) -> None:
         with self._steps.timed("read"):
@@ -172,10 +159,10 @@ class Deployments:
             if verb is Verb.INSTANTIATE:
                 await self._abandon(key, instance)
             else:
-                await self._groups.finish(key, None)
+                await self._undo(key)
             raise
         except BaseException:
-            self._unfinished.set()
+            self._unfinished.remember()
             raise
         try:
             if verb is Verb.INSTANTIATE:
@@ -184,16 +171,27 @@ class Deployments:
             else:
                 await self._groups.finish(key, Action(State.TERMINATED, instance, self._clock()))
         except BaseException:
-            self._unfinished.set()
+            self._unfinished.remember()
             raise
         self._tell(key, instance, _EVENTS[verb])
 
     async def _abandon(self, key: Key, instance: str) -> None:
+        """Leave nothing of an instantiate; what cannot be undone now is left to ``resume``."""
         try:
             await self._contexts.delete(instance)
+        except BaseException:
+            self._unfinished.remember()
+            raise
+        await self._undo(key)
+
+    async def _undo(self, key: Key) -> None:
+        try:
             await self._groups.finish(key, None)
         except NotFound:
             return
+        except BaseException:
+            self._unfinished.remember()
+            raise
 
     def _tell(self, key: Key, instance: str, event: contextupdate_pb2.EventType) -> None:
         async def tell() -> None:

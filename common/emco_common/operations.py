@@ -1,0 +1,57 @@
+"""Operations that are recorded before they are done: who is at work on which, and when to take up what was cut off.
+
+The record itself lies in the store, and how an operation is brought to its end is the service's. What is remembered
+here may be lost: ``resume`` begins with a look at all records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from emco_common.errors import EmcoError
+
+_log = structlog.get_logger()
+PAUSE = 2.0
+"""Seconds between attempts."""
+
+
+class Unfinished:
+    """Knows whether an operation of this process has not come to its end."""
+
+    def __init__(self) -> None:
+        self._left = asyncio.Event()
+        self._at_work: set[str] = set()
+
+    @contextmanager
+    def working_on(self, instance: str) -> Iterator[None]:
+        """A request is busy with this context; ``resume`` keeps away from it."""
+        self._at_work.add(instance)
+        try:
+            yield
+        finally:
+            self._at_work.discard(instance)
+
+    def is_at_work_on(self, instance: str) -> bool:
+        return instance in self._at_work
+
+    def remember(self) -> None:
+        """Something is left to be done."""
+        self._left.set()
+
+    async def resume(self, finish: Callable[[], Awaitable[None]]) -> None:
+        """Until cancelled: ``finish`` what the records say, at start and whenever something is left."""
+        self.remember()
+        while True:
+            await self._left.wait()
+            self._left.clear()
+            try:
+                await finish()
+            except EmcoError as error:
+                _log.warning("operations_not_resumed", error=str(error))
+                self.remember()
+            if self._left.is_set():
+                await asyncio.sleep(PAUSE)
