@@ -137,20 +137,8 @@ def resource_dependency(context: str, app_name: str, cluster_name: str) -> str:
     return cluster(context, app_name, cluster_name) + RESOURCE_DEPENDENCY
 
 
-def cluster_connectivity(context: str, app_name: str, cluster_name: str) -> str:
-    return cluster(context, app_name, cluster_name) + CONNECTIVITY
-
-
 def cluster_status(context: str, app_name: str, cluster_name: str) -> str:
     return cluster(context, app_name, cluster_name) + STATUS
-
-
-def cluster_ready(context: str, app_name: str, cluster_name: str) -> str:
-    return cluster(context, app_name, cluster_name) + READY
-
-
-def cluster_reference(context: str, app_name: str, cluster_name: str) -> str:
-    return cluster(context, app_name, cluster_name) + REFERENCE
 
 
 def cluster_reason(context: str, app_name: str, cluster_name: str) -> str:
@@ -170,26 +158,6 @@ def approval(context: str, app_name: str, cluster_name: str, resource_name: str)
 
 def subresource_order(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
     return resource(context, app_name, cluster_name, resource_name) + SUBRESOURCE_ORDER
-
-
-def resource_status(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
-    return resource(context, app_name, cluster_name, resource_name) + STATUS
-
-
-def resource_reference(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
-    return resource(context, app_name, cluster_name, resource_name) + REFERENCE
-
-
-def resource_ready(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
-    return resource(context, app_name, cluster_name, resource_name) + RESOURCE_READY
-
-
-def resource_success(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
-    return resource(context, app_name, cluster_name, resource_name) + RESOURCE_SUCCESS
-
-
-def resource_definition(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
-    return resource(context, app_name, cluster_name, resource_name) + DEFINITION
 
 
 def resource_reason(context: str, app_name: str, cluster_name: str, resource_name: str) -> str:
@@ -259,11 +227,3 @@ def deployment_label(status_context: str, app_name: str) -> str:
     if len(plain) <= _LABEL_LENGTH and _LABEL.fullmatch(plain):
         return plain
     return f"{status_context}-{hashlib.sha256(app_name.encode()).hexdigest()[:24]}"
-
-
-def split_deployment_label(label: str) -> tuple[str, str]:
-    """Id of the status context, and app or digest, divided by the first ``-``; ``ValueError`` if one is missing."""
-    context, _, rest = label.partition("-")
-    if not context or not rest:
-        raise ValueError(f"{label!r} is not a deployment label of the form context-app")
-    return context, rest

@@ -161,7 +161,7 @@ async def _deploy(demo: _Demo, client: httpx.AsyncClient, *, simulated: bool) ->
             await _until(client, CLOUD_STATUS, lambda status: status.get("deployedStatus") == "Instantiated")
     since = Stopwatch()
     await _step(demo, "apply", *STEPS[-1])
-    progress = Progress("ready")
+    progress = Progress()
     ready = await _until(client, GROUP_STATUS, _is_ready, show=lambda status: progress.show(summary(status)))
     progress.end(f"{summary(ready)} after {since.read():.1f} s")
     click.echo()
@@ -182,7 +182,7 @@ async def _remove(demo: _Demo, client: httpx.AsyncClient) -> None:
     if answer.status_code == 200 and answer.json().get("deployedStatus"):
         since = Stopwatch()
         await _step(demo, "delete", STEPS[-1][0], "terminate")
-        progress = Progress("gone")
+        progress = Progress()
         await _until(
             client,
             GROUP_STATUS,

@@ -16,8 +16,7 @@ _GREEN = {"Ready": "green", "NotReady": "yellow", "NotPresent": "red"}
 class Progress:
     """One line that is rewritten on a terminal, and written anew only when it changes elsewhere."""
 
-    def __init__(self, what: str, *, stream: TextIO | None = None) -> None:
-        self._what = what
+    def __init__(self, *, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         self._last = ""
 

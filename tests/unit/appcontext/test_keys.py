@@ -35,15 +35,18 @@ INIT = f"{EDGE}resource/init+Job/"
         (keys.desired_state("71"), "/context/71/rsync/state/DesiredState/"),
         (keys.pending_terminate("71"), "/context/71/rsync/state/PendingTerminateFlag/"),
         (keys.queue("71"), "/context/71/rsync/AppContextEventQueue/"),
-        (keys.cluster_connectivity("71", "web", "prov1+edge1"), f"{EDGE}readystatus/"),
+        (keys.cluster("71", "web", "prov1+edge1") + keys.CONNECTIVITY, f"{EDGE}readystatus/"),
         (keys.cluster_status("71", "web", "prov1+edge1"), f"{EDGE}status/"),
-        (keys.cluster_ready("71", "web", "prov1+edge1"), f"{EDGE}resourcesready/"),
-        (keys.cluster_reference("71", "web", "prov1+edge1"), f"{EDGE}reference/"),
-        (keys.resource_status("71", "web", "prov1+edge1", "init+Job"), f"{INIT}status/"),
-        (keys.resource_reference("71", "web", "prov1+edge1", "init+Job"), f"{INIT}reference/"),
-        (keys.resource_ready("71", "web", "prov1+edge1", "init+Job"), f"{INIT}resready/"),
-        (keys.resource_success("71", "web", "prov1+edge1", "init+Job"), f"{INIT}ressuccess/"),
-        (keys.resource_definition("71", "web", "prov1+edge1", "init+Job"), f"{INIT}definition/"),
+        (keys.cluster("71", "web", "prov1+edge1") + keys.READY, f"{EDGE}resourcesready/"),
+        (keys.cluster("71", "web", "prov1+edge1") + keys.REFERENCE, f"{EDGE}reference/"),
+        (keys.resource("71", "web", "prov1+edge1", "init+Job") + keys.STATUS, f"{INIT}status/"),
+        (keys.resource("71", "web", "prov1+edge1", "init+Job") + keys.REFERENCE, f"{INIT}reference/"),
+        (keys.resource("71", "web", "prov1+edge1", "init+Job") + keys.RESOURCE_READY, f"{INIT}resready/"),
+        (keys.resource("71", "web", "prov1+edge1", "init+Job") + keys.RESOURCE_SUCCESS, f"{INIT}ressuccess/"),
+        (keys.resource("71", "web", "prov1+edge1", "init+Job") + keys.DEFINITION, f"{INIT}definition/"),
+        (keys.reason("71"), "/context/71/error/"),
+        (keys.cluster_reason("71", "web", "prov1+edge1"), f"{EDGE}error/"),
+        (keys.resource_reason("71", "web", "prov1+edge1", "init+Job"), f"{INIT}error/"),
         (keys.active("71"), "/activecontext/71/"),
     ],
 )
@@ -93,7 +96,6 @@ def test_a_cluster_name_has_two_parts(name: str) -> None:
 
 def test_a_deployment_label_is_id_and_app() -> None:
     assert keys.deployment_label("71", "web-1") == "71-web-1"
-    assert keys.split_deployment_label("71-web-1") == ("71", "web-1")
 
 
 @given(st.integers(0, 2**63 - 2), st.text(min_size=1, max_size=128))
@@ -102,14 +104,8 @@ def test_a_deployment_label_is_always_a_valid_label_and_object_name(context: int
     assert len(label) <= 63
     assert all(part and part.strip("-") == part for part in label.split("."))
     assert set(label) <= set("abcdefghijklmnopqrstuvwxyz0123456789-.")
-    assert keys.split_deployment_label(label)[0] == str(context)
+    assert label.startswith(f"{context}-")
 
 
 def test_apps_too_long_for_a_label_keep_different_labels() -> None:
     assert keys.deployment_label("1", "a" * 100) != keys.deployment_label("1", "a" * 101)
-
-
-@pytest.mark.parametrize("label", ["", "71", "71-", "-web"])
-def test_half_a_deployment_label_is_refused(label: str) -> None:
-    with pytest.raises(ValueError, match="label"):
-        keys.split_deployment_label(label)
