@@ -14,6 +14,8 @@ from typing import Any
 
 from emco_common.errors import Conflict, NotFound
 
+STATE_TAG = "stateInfo"
+"""The tag of a document that holds its history."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -68,6 +70,11 @@ class StateInfo:
 
     status_context: str = ""
     actions: tuple[Action, ...] = ()
+
+    @classmethod
+    def created(cls, now: datetime) -> StateInfo:
+        """The history of a new object."""
+        return cls(actions=(Action(State.CREATED, time=now),))
 
     @property
     def state(self) -> State:

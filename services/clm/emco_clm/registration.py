@@ -18,12 +18,11 @@ from emco_common.appcontext.io import AppContextStore, ContextNotFound
 from emco_common.appcontext.states import ContextState
 from emco_common.cloudconfig import ADMIN_LEVEL, KEY_NAMES, Access, AccessMissing, CloudConfigs
 from emco_common.errors import BadRequest, Conflict
-from emco_common.lifecycle import Action, State, StateInfo
+from emco_common.lifecycle import STATE_TAG, State, StateInfo
 from emco_common.resources.service import Draft, Hooks
 from emco_common.runtime import Clock
 from emco_common.store.api import Document, DocumentMissing, DocumentStore, Key, StaleRevision
 
-STATE_TAG = "stateInfo"
 REGISTRATION_TAKES = timedelta(seconds=60)  # from document to access record; far more than a store in trouble needs
 
 
@@ -48,7 +47,7 @@ class ClusterHooks(Hooks):
             if await self._store.get(key) is None:
                 name, provider = key["clusterSyncObject"], key["clusterProvider"]
                 raise BadRequest(f"spec.gitOps: cluster provider {provider} has no cluster sync object {name}")
-        state = StateInfo(actions=(Action(State.CREATED, time=self._clock()),))
+        state = StateInfo.created(self._clock())
         return replace(draft, document=replace(document, tags={STATE_TAG: state.as_json()}))
 
     async def unfinished(self, document: Document) -> bool:

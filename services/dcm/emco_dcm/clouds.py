@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from emco_common.appcontext import AppContextStore, ContextNotFound, ContextState
 from emco_common.errors import Conflict, NotFound
-from emco_common.lifecycle import Action, State, StateInfo
+from emco_common.lifecycle import STATE_TAG, State, StateInfo
 from emco_common.store.api import Document, DocumentStore, Key, StaleRevision
 from emco_dcm import lifecycle
 from emco_dcm.lifecycle import Situation
 from emco_dcm.resources import CLUSTER_REFERENCE, GROUP_KEY_NAMES, LOGICAL_CLOUD
 
-STATE_TAG = "stateInfo"
 _ATTEMPTS = 5
 _IDLE = (State.CREATED, State.APPROVED)
 
@@ -134,8 +132,3 @@ class Clouds:
             return await self.status_of(info.instance) != ContextState.TERMINATED
         except ContextNotFound:
             return False
-
-
-def created(now: Any) -> StateInfo:
-    """The history of a new cloud."""
-    return StateInfo("", (Action(State.CREATED, time=now),))

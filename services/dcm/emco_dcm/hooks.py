@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from emco_common.appcontext import AppContextStore
 from emco_common.errors import BadRequest, Conflict, NotFound
+from emco_common.lifecycle import StateInfo
 from emco_common.resources.service import Draft, Hooks
 from emco_common.runtime import Clock
 from emco_common.store.api import Document, DocumentStore, IsReferenced, Key
 from emco_dcm import lifecycle
-from emco_dcm.clouds import Cloud, Clouds, created
+from emco_dcm.clouds import Cloud, Clouds
 from emco_dcm.lifecycle import Operation
 from emco_dcm.resources import CLUSTER_REFERENCE, LOGICAL_CLOUD, PROJECT, cluster_of
 from emco_dcm.schemas import ADMIN
@@ -30,7 +31,7 @@ class LogicalCloudHooks(Hooks):
             return await self._replaced(draft, Cloud(draft.present))
         if await self._store.get(PROJECT.key(draft.document.key)) is None:
             raise NotFound(PROJECT.not_found)
-        return replace(draft, document=Cloud(draft.document).with_info(created(self._clock())).document)
+        return replace(draft, document=Cloud(draft.document).with_info(StateInfo.created(self._clock())).document)
 
     async def deleting(self, document: Document) -> None:
         lifecycle.check(Operation.DELETE, await self._clouds.situation(Cloud(document)))

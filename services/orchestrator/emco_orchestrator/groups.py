@@ -12,12 +12,11 @@ from enum import StrEnum
 from typing import Any
 
 from emco_common.errors import Conflict, NotFound
-from emco_common.lifecycle import Action, Lifecycle, Refusal, State, StateInfo
+from emco_common.lifecycle import STATE_TAG, Action, Lifecycle, Refusal, State, StateInfo
 from emco_common.runtime import Clock
 from emco_common.store.api import Document, DocumentStore, Key, StaleRevision
 from emco_orchestrator.resources import GROUP
 
-STATE_TAG = "stateInfo"
 OPERATION_TAG = "operation"
 _ATTEMPTS = 5
 
@@ -135,10 +134,6 @@ class Group:
         if operation is not None:
             tags[OPERATION_TAG] = operation.as_json()
         return Group(replace(self.document, tags=tags))
-
-
-def initial_state(now: Any) -> StateInfo:
-    return StateInfo("", (Action(State.CREATED, time=now),))
 
 
 class Groups:

@@ -10,11 +10,11 @@ from typing import Any
 from emco_common.appcontext.io import AppContextStore, ContextNotFound
 from emco_common.appcontext.states import ContextState
 from emco_common.errors import BadRequest, Conflict, NotFound
-from emco_common.lifecycle import State
+from emco_common.lifecycle import STATE_TAG, State, StateInfo
 from emco_common.resources.service import Draft, Hooks, StoredFile
 from emco_common.runtime import Clock
 from emco_common.store.api import Document, DocumentStore, Key
-from emco_orchestrator.groups import OPERATION_TAG, STATE_TAG, Group, initial_state
+from emco_orchestrator.groups import OPERATION_TAG, Group
 from emco_orchestrator.resources import APP_PROFILE, GROUP_INTENT
 
 
@@ -86,7 +86,7 @@ class GroupHooks(Hooks):
 
     async def prepare(self, draft: Draft) -> Draft:
         if draft.present is None:
-            tags = {STATE_TAG: initial_state(self._clock()).as_json()}
+            tags = {STATE_TAG: StateInfo.created(self._clock()).as_json()}
             return replace(draft, document=replace(draft.document, tags=tags))
         if Group(draft.present).state.state is not State.CREATED or OPERATION_TAG in draft.present.tags:
             raise Conflict("The specified DeploymentIntentGroup is not in Created status")

@@ -13,10 +13,10 @@ from typing import Any
 from emco_common.appcontext.io import AppContextStore, ContextNotFound
 from emco_common.appcontext.states import ContextState
 from emco_common.errors import BadRequest, Conflict, NotFound
-from emco_common.lifecycle import StateInfo
+from emco_common.lifecycle import STATE_TAG, StateInfo
 from emco_common.store.api import Document, DocumentStore
 from emco_orchestrator import resources
-from emco_orchestrator.groups import STATE_TAG, Group
+from emco_orchestrator.groups import Group
 from emco_orchestrator.placement import labels_of
 
 _LABEL_NAMES = ("clusterProvider", "cluster", "clusterLabel")

@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import pytest
 
-from emco_clm.registration import REGISTRATION_TAKES, STATE_TAG
+from emco_clm.registration import REGISTRATION_TAKES
 from emco_common.cloudconfig import Access, CloudConfigs
-from emco_common.lifecycle import Action, State, StateInfo
+from emco_common.lifecycle import STATE_TAG, Action, State, StateInfo
 from emco_common.store.api import Document
 from tests.api.clm.conftest import CLUSTERS, PROVIDERS, Clm, serving_clm
 from tests.api.clm.controllers import Listener
