@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 
@@ -42,11 +42,16 @@ class Unfinished:
         """Something is left to be done."""
         self._left.set()
 
-    async def resume(self, finish: Callable[[], Awaitable[None]]) -> None:
-        """Until cancelled: ``finish`` what the records say, at start and whenever something is left."""
+    async def resume(self, finish: Callable[[], Awaitable[None]], *, every: float | None = None) -> None:
+        """Until cancelled: ``finish`` what the records say, at start and whenever something is left.
+
+        ``every`` is a number of seconds, for records that other processes may have left behind.
+        """
         self.remember()
         while True:
-            await self._left.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(every):
+                    await self._left.wait()
             self._left.clear()
             try:
                 await finish()

@@ -108,7 +108,7 @@ class EmcoProcess:
         self.command = Command(
             *("up", "--data", str(data), "--ingress-port", str(self.ingress), "--log-level", "info"),
             log=data.parent / "emco.log",
-            environment=ports | {"EMCO_REPLICA": "the-one"} | (dict(environment) if environment else {}),
+            environment=ports | (dict(environment) if environment else {}),
         )
 
     @property

@@ -8,6 +8,7 @@ from emco_common import __version__
 from emco_common.appcontext.io import AppContextStore
 from emco_common.helm.api import Renderer
 from emco_common.helm.factory import make_renderer
+from emco_common.presence import Presence
 from emco_common.resources.router import build_router
 from emco_common.resources.service import Hooks, StoredFile
 from emco_common.rsyncclient import RsyncClient
@@ -32,7 +33,8 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     renderer = renderer or make_renderer(engine=settings.helm)
     metrics = CollectorRegistry()
     contexts = AppContextStore(deps.bus)
-    groups = Groups(deps.store, deps.clock, owner=settings.replica)
+    presence = Presence(deps.bus, NAME)
+    groups = Groups(deps.store, deps.clock, presence)
     inputs = InputReader(deps.store, contexts)
     deployments = Deployments(
         groups,

@@ -32,6 +32,8 @@ from emco_orchestrator.rendering import Renderings
 
 _log = structlog.get_logger()
 _EVENTS = {Verb.INSTANTIATE: contextupdate_pb2.INSTANTIATE, Verb.TERMINATE: contextupdate_pb2.TERMINATE}
+LOOK_AROUND = 15.0
+"""Seconds between looks at what processes that are gone have left behind."""
 
 
 class Deployments:
@@ -75,7 +77,7 @@ class Deployments:
             group = await self._groups.begin(key, Verb.INSTANTIATE, instance)
             try:
                 await self._build(instance, group)
-                await self._groups.hand_over(key)
+                await self._groups.enter(key, instance, Phase.HANDOVER)
             except BaseException:
                 await asyncio.shield(self._abandon(key, instance))
                 raise
@@ -83,24 +85,24 @@ class Deployments:
 
     async def terminate(self, key: Key) -> None:
         """Tell the controllers, then have rsync remove what the current context brought."""
-        group = await self._groups.begin(key, Verb.TERMINATE)
-        instance = group.state.instance
+        instance = (await self._groups.read(key)).state.instance
         with self._unfinished.working_on(instance):
+            group = await self._groups.begin(key, Verb.TERMINATE, instance)
             try:
                 await self._controllers.terminate_context(await self._inputs.controllers(group), instance)
                 if group.state.state is State.INSTANTIATE_STOPPED:
                     await self._contexts.set_stop_flag(instance, False)
             except BaseException:
-                await asyncio.shield(self._undo(key))
+                await asyncio.shield(self._undo(key, instance))
                 raise
             await self._hand_over(key, Verb.TERMINATE, instance)
 
     async def resume(self) -> None:
-        """At start, and whenever rsync did not answer: bring every operation of this process to its end."""
-        await self._unfinished.resume(self._resume_all)
+        """Bring to its end what this process or one that is gone has begun: at start, after silence, now and then."""
+        await self._unfinished.resume(self._resume_all, every=LOOK_AROUND)
 
     async def _resume_all(self) -> None:
-        for group in await self._groups.mine_in_progress():
+        for group in await self._groups.left_behind():
             if group.operation and not self._unfinished.is_at_work_on(group.operation.instance):
                 await self._resume(group, group.operation)
 
@@ -109,7 +111,7 @@ class Deployments:
             if operation.phase is Phase.BUILDING:
                 await self._abandon(group.key, operation.instance)
             else:
-                await self._hand_over(group.key, operation.verb, operation.instance)
+                await self._hand_over(group.key, operation.verb, operation.instance, again=True)
             _log.info("operation_resumed", group=group.name, verb=operation.verb, instance=operation.instance)
         except EmcoError as error:
             _log.warning("operation_not_resumed", group=group.name, verb=operation.verb, error=str(error))
@@ -151,25 +153,26 @@ class Deployments:
                 if cluster.name not in kept:
                     await self._contexts.delete_cluster(instance, app.name, cluster.name)
 
-    async def _hand_over(self, key: Key, verb: Verb, instance: str) -> None:
+    async def _hand_over(self, key: Key, verb: Verb, instance: str, *, again: bool = False) -> None:
+        """Tell rsync and record it. ``again``: rsync may have been told before, so only a refusal takes it back."""
+        final = (RsyncRefused,) if again else (RsyncNotRegistered, RsyncUnreachable, RsyncRefused)
         try:
             with self._steps.timed("queue"):
                 await (self._rsync.install if verb is Verb.INSTANTIATE else self._rsync.uninstall)(instance)
-        except (RsyncNotRegistered, RsyncUnreachable, RsyncRefused):
+        except final:
             if verb is Verb.INSTANTIATE:
+                await self._groups.enter(key, instance, Phase.BUILDING)
                 await self._abandon(key, instance)
             else:
-                await self._undo(key)
+                await self._undo(key, instance)
             raise
         except BaseException:
             self._unfinished.remember()
             raise
+        first = verb is Verb.INSTANTIATE
+        state, revision = (State.INSTANTIATED, 1) if first else (State.TERMINATED, 0)
         try:
-            if verb is Verb.INSTANTIATE:
-                action = Action(State.INSTANTIATED, instance, self._clock(), revision=1)
-                await self._groups.finish(key, action, status_context=instance)
-            else:
-                await self._groups.finish(key, Action(State.TERMINATED, instance, self._clock()))
+            await self._groups.finish(key, instance, Action(state, instance, self._clock(), revision))
         except BaseException:
             self._unfinished.remember()
             raise
@@ -182,11 +185,11 @@ class Deployments:
         except BaseException:
             self._unfinished.remember()
             raise
-        await self._undo(key)
+        await self._undo(key, instance)
 
-    async def _undo(self, key: Key) -> None:
+    async def _undo(self, key: Key, instance: str) -> None:
         try:
-            await self._groups.finish(key, None)
+            await self._groups.finish(key, instance, None)
         except NotFound:
             return
         except BaseException:

@@ -13,6 +13,7 @@ from typing import Any
 
 from emco_common.errors import Conflict, NotFound
 from emco_common.lifecycle import STATE_TAG, Action, Lifecycle, Refusal, State, StateInfo
+from emco_common.presence import Presence
 from emco_common.runtime import Clock
 from emco_common.store.api import Document, DocumentStore, Key, StaleRevision
 from emco_orchestrator.resources import GROUP
@@ -137,12 +138,12 @@ class Group:
 
 
 class Groups:
-    """Reads and changes groups; ``owner`` names this process among those that serve the same store."""
+    """Reads and changes groups; ``presence`` is this process among those that serve the same store."""
 
-    def __init__(self, store: DocumentStore, clock: Clock, *, owner: str) -> None:
+    def __init__(self, store: DocumentStore, clock: Clock, presence: Presence) -> None:
         self._store = store
         self._clock = clock
-        self._owner = owner
+        self._presence = presence
 
     async def read(self, key: Key) -> Group:
         document = await self._store.get(key)
@@ -150,10 +151,12 @@ class Groups:
             raise NotFound(GROUP.not_found)
         return Group(document)
 
-    async def mine_in_progress(self) -> list[Group]:
-        """Groups with an operation that an earlier life of this process left behind."""
+    async def left_behind(self) -> list[Group]:
+        """Groups with an operation of this process, or of one that is gone; all of them are this process's now."""
+        others = await self._presence.others()
         groups = map(Group, await self._store.list(GROUP.key_names, {}))
-        return [group for group in groups if group.operation and group.operation.owner == self._owner]
+        left = [group for group in groups if group.operation and group.operation.owner not in others]
+        return [await self._take_over(group, others) for group in left]
 
     async def approve(self, key: Key) -> None:
         def approved(group: Group) -> Group | None:
@@ -168,6 +171,7 @@ class Groups:
 
     async def begin(self, key: Key, verb: Verb, instance: str | None = None) -> Group:
         """Record the start of an operation; exactly one of several callers succeeds, the others get a ``Conflict``."""
+        await self._presence.wait()
 
         def begun(group: Group) -> Group:
             self._refuse_if_busy(group)
@@ -176,31 +180,51 @@ class Groups:
                 verb,
                 Phase.BUILDING if verb is Verb.INSTANTIATE else Phase.HANDOVER,
                 instance or group.state.instance,
-                self._owner,
+                self._presence.name,
                 self._clock().isoformat(timespec="milliseconds"),
             )
             return group.with_tags(operation=operation)
 
         return await self.change(key, begun)
 
-    async def hand_over(self, key: Key) -> None:
-        """From here on rsync may know of the context."""
+    async def enter(self, key: Key, instance: str, phase: Phase) -> None:
+        """The operation is in ``phase`` from here on. Raises ``Conflict`` if another process has taken over."""
+        await self.change(
+            key, lambda group: group.with_tags(operation=replace(self._own(group, instance), phase=phase))
+        )
 
-        def handed(group: Group) -> Group | None:
-            if group.operation is None:
+    async def finish(self, key: Key, instance: str, action: Action | None) -> None:
+        """End the operation, with what it achieved or, without an action, as if it had never been.
+
+        Nothing is done if it was ended already; ``Conflict`` if another process has taken over.
+        """
+
+        def finished(group: Group) -> Group | None:
+            if group.operation is None or group.operation.instance != instance:
                 return None
-            return group.with_tags(operation=replace(group.operation, phase=Phase.HANDOVER))
-
-        await self.change(key, handed)
-
-    async def finish(self, key: Key, action: Action | None, *, status_context: str | None = None) -> None:
-        """End the operation, with what it achieved or, without an action, as if it had never been."""
-
-        def finished(group: Group) -> Group:
-            state = group.state.then(action, status_context=status_context) if action else None
+            self._own(group, instance)
+            if action is None:
+                return group.with_tags(operation=None)
+            first = action.state is State.INSTANTIATED
+            state = group.state.then(action, status_context=instance if first else None)
             return group.with_tags(state=state, operation=None)
 
         await self.change(key, finished)
+
+    async def _take_over(self, group: Group, others: frozenset[str]) -> Group:
+        def taken(present: Group) -> Group | None:
+            operation = present.operation
+            if operation is None or operation.owner in others or operation.owner == self._presence.name:
+                return None
+            return present.with_tags(operation=replace(operation, owner=self._presence.name))
+
+        return await self.change(group.key, taken)
+
+    def _own(self, group: Group, instance: str) -> Operation:
+        operation = group.operation
+        if operation is None or operation.instance != instance or operation.owner != self._presence.name:
+            raise Conflict(f"DeploymentIntentGroup {group.name}: another process has taken over; look at its status")
+        return operation
 
     async def change(self, key: Key, decide: Callable[[Group], Group | None]) -> Group:
         """Read, decide, write; again when somebody else wrote in between. ``None`` from ``decide`` writes nothing."""

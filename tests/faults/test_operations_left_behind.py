@@ -1,0 +1,119 @@
+"""An operation that a process began is brought to its end by it or, when it is gone, by another; never by two."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emco_common.contextbus.api import BusUnavailable
+from emco_common.contextbus.embedded import EmbeddedBus
+from emco_common.errors import Conflict
+from emco_common.lifecycle import Action, State, StateInfo
+from emco_common.presence import Presence
+from emco_common.runtime import wall_clock
+from emco_common.store.api import Document, Key
+from emco_common.store.sqlite import SqliteStore
+from emco_orchestrator.groups import STATE_TAG, Groups, Phase, Verb
+
+KEY: Key = {
+    "project": "p",
+    "compositeApp": "shop",
+    "compositeAppVersion": "v1",
+    "deploymentIntentGroup": "g",
+}
+APPROVED = StateInfo("", (Action(State.CREATED, time=wall_clock()), Action(State.APPROVED, time=wall_clock())))
+
+
+class Setting:
+    def __init__(self, store: SqliteStore, bus: EmbeddedBus) -> None:
+        self.store = store
+        self.bus = bus
+
+    @asynccontextmanager
+    async def process(self) -> AsyncIterator[Groups]:
+        """A process that is present until the end of the block."""
+        presence = Presence(self.bus, "orchestrator")
+        life = asyncio.create_task(presence.run())
+        await presence.wait()
+        try:
+            yield Groups(self.store, wall_clock, presence)
+        finally:
+            life.cancel()
+            await asyncio.gather(life, return_exceptions=True)
+
+
+@pytest.fixture
+async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
+    store = await SqliteStore.open(tmp_path / "store.db")
+    bus = await EmbeddedBus.open(":memory:")
+    body: dict[str, Any] = {"metadata": {"name": "g"}, "spec": {}}
+    await store.create(Document(key=KEY, body=body, tags={STATE_TAG: APPROVED.as_json()}))
+    yield Setting(store, bus)
+    await bus.close()
+    await store.close()
+
+
+async def test_what_a_living_process_has_begun_is_left_to_it(setting: Setting) -> None:
+    async with setting.process() as first, setting.process() as second:
+        await first.begin(KEY, Verb.INSTANTIATE, "42")
+        assert await second.left_behind() == []
+        assert [group.name for group in await first.left_behind()] == ["g"]
+
+
+async def test_what_a_process_that_is_gone_has_begun_is_taken_up_by_one_that_lives(setting: Setting) -> None:
+    async with setting.process() as second:
+        async with setting.process() as first:
+            await first.begin(KEY, Verb.INSTANTIATE, "42")
+        (group,) = await second.left_behind()
+        assert group.operation is not None
+        await second.enter(KEY, "42", Phase.HANDOVER)
+        await second.finish(KEY, "42", Action(State.INSTANTIATED, "42", wall_clock(), 1))
+        assert (await second.read(KEY)).state.state is State.INSTANTIATED
+
+
+async def test_a_process_that_was_only_paused_owns_nothing_when_it_wakes(setting: Setting) -> None:
+    async with setting.process() as second:
+        async with setting.process() as paused:
+            await paused.begin(KEY, Verb.INSTANTIATE, "42")
+        await second.left_behind()
+        with pytest.raises(Conflict, match="another process has taken over"):
+            await paused.enter(KEY, "42", Phase.HANDOVER)
+        with pytest.raises(Conflict, match="another process has taken over"):
+            await paused.finish(KEY, "42", Action(State.INSTANTIATED, "42", wall_clock(), 1))
+        assert (await second.read(KEY)).state.state is State.APPROVED
+
+
+async def test_an_end_that_came_twice_is_recorded_once(setting: Setting) -> None:
+    async with setting.process() as groups:
+        await groups.begin(KEY, Verb.INSTANTIATE, "42")
+        done = Action(State.INSTANTIATED, "42", wall_clock(), 1)
+        await groups.finish(KEY, "42", done)
+        await groups.finish(KEY, "42", replace(done, revision=2))
+        assert [action.revision for action in (await groups.read(KEY)).state.actions] == [0, 0, 1]
+
+
+async def test_of_many_that_begin_at_once_one_succeeds(setting: Setting) -> None:
+    async with setting.process() as first, setting.process() as second:
+        begun = [groups.begin(KEY, Verb.INSTANTIATE, str(n)) for n in range(5) for groups in (first, second)]
+        outcomes = await asyncio.gather(*begun, return_exceptions=True)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, Conflict)]
+        assert len(refused) == 9
+        assert all("is busy" in str(refusal) or "others" in str(refusal) for refusal in refused)
+
+
+async def test_nothing_is_begun_by_a_process_that_cannot_make_itself_known(setting: Setting) -> None:
+    groups = Groups(setting.store, wall_clock, Presence(setting.bus, "orchestrator", ttl=0.1))
+    with pytest.raises(BusUnavailable, match="cannot make itself known"):
+        await groups.begin(KEY, Verb.INSTANTIATE, "42")
+    assert (await groups.read(KEY)).operation is None
+
+
+async def test_a_process_that_ends_is_not_present_any_more(setting: Setting) -> None:
+    onlooker = Presence(setting.bus, "orchestrator")
+    async with setting.process():
+        assert len(await onlooker.others()) == 1
+    assert await onlooker.others() == frozenset()
