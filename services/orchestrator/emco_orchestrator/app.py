@@ -65,7 +65,7 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
         app,
         settings.host,
         settings.http_port,
-        background=(deployments.resume, renderer.warm),
+        background=(presence.run, deployments.resume, renderer.warm),
         closing=renderer.close,
     )
 
