@@ -36,6 +36,7 @@ def compute(contexts: Contexts, query: StatusQuery) -> StatusAnswer:
         counts=counts,
         apps=tuple(kept for app in apps if (kept := _without_empty(app)).clusters),
         child_contexts=meta.child_contexts if meta else (),
+        reason=contexts.current.status.reason or "",
     )
 
 

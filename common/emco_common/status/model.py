@@ -56,10 +56,14 @@ class AppRows:
 
 @dataclass(frozen=True, slots=True)
 class StatusAnswer:
-    """``counts`` are of the states of all ``resources`` rows, so hooks that are not due are not in them."""
+    """``counts`` are of the states of all ``resources`` rows, so hooks that are not due are not in them.
+
+    ``reason`` is why the last event of the context failed.
+    """
 
     context_status: str
     ready: bool
     counts: Mapping[str, int] = field(default_factory=dict)
     apps: tuple[AppRows, ...] = ()
     child_contexts: tuple[str, ...] = ()
+    reason: str = ""

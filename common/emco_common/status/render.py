@@ -66,6 +66,8 @@ def _named(cluster: str) -> Json:
 def _status(answer: StatusAnswer, query: StatusQuery) -> Json:
     form = query.form
     body: Json = {"status" if form.deprecated else "deployedStatus": answer.context_status}
+    if answer.reason:
+        body["reason"] = answer.reason
     if form.of_clusters:
         body["readyStatus"] = Readiness.READY if answer.ready else Readiness.NOT_READY
     if answer.counts:

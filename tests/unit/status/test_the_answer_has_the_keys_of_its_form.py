@@ -220,3 +220,12 @@ def test_a_context_that_rsync_has_not_seen_yet_is_created() -> None:
 
 def rows(answer: dict[str, Any]) -> list[dict[str, Any]]:
     return [row for app in answer["apps"] for at in app["clusters"] for row in at["resources"]]
+
+
+@pytest.mark.parametrize("output", ["summary", "all"])
+def test_a_deployment_that_failed_says_why(output: str) -> None:
+    status = ContextStatus("7", status="InstantiateFailed", reason="acme+hq: web+Deployment: quota exceeded")
+    answer = status_answer(HEAD, RUNNING, once(WEB, status), parse_query([("output", output)], LOGICAL_CLOUD))
+
+    assert answer["deployedStatus"] == "InstantiateFailed"
+    assert answer["reason"] == "acme+hq: web+Deployment: quota exceeded"
