@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from emco_common.appcontext import App, Resource
+from emco_common.appcontext import App, ContextStatus, Resource
 from emco_common.lifecycle import State
 from emco_common.status import LOGICAL_CLOUD, head_of, parse_query, status_answer
 from tests.unit.status.builders import (
@@ -209,8 +209,6 @@ def test_a_logical_cloud_of_level_0_has_no_clusters_to_show() -> None:
 
 
 def test_a_context_that_rsync_has_not_seen_yet_is_created() -> None:
-    from emco_common.appcontext import ContextStatus
-
     answer = status_answer(HEAD, RUNNING, once(WEB, ContextStatus("7")), parse_query([], LOGICAL_CLOUD))
 
     assert answer["deployedStatus"] == "Created"
