@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -19,18 +18,12 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from tests.support.program import free_ports
 from tests.support.realserver import skip_or_fail
 
 VARIABLE = "EMCO_TEST_MONGODB"
 START_TIMEOUT = 30.0  # seconds; it takes two on an idle machine
 REMEDY = f"pip install 'emco[test]', or {VARIABLE}=mongodb://… for a server of your own"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +37,7 @@ def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if program is None:
         skip_or_fail("no MongoDB-wire server", remedy=REMEDY)
     folder = tmp_path_factory.mktemp("mongodb")
-    uri = f"mongodb://127.0.0.1:{(port := free_port())}"
+    uri = f"mongodb://127.0.0.1:{(port := free_ports(1)[0])}"
     arguments = ["--port", str(port), "--storage-path", str(folder / "data"), "--standalone", "--cache-size", "128M"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([program, *arguments], stdout=log, stderr=log, cwd=folder)

@@ -4,6 +4,8 @@ A fixture's own teardown does not run when the test process is killed, so a smal
 end of a pipe: when the pipe closes, for whatever reason, it kills what was started and removes the folder.
 """
 
+import functools
+import itertools
 import os
 import random
 import signal
@@ -11,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 POLL_SECONDS = 0.05
@@ -157,16 +159,29 @@ class Program:
 def free_ports(count: int) -> list[int]:
     """Ports of the loopback address nobody listens on, below those the kernel gives to outgoing connections.
 
-    One of those could be taken by any client between here and the server's start, which happens in long runs.
+    One of those could be taken by any client between here and the server's start, which happens in long runs. Every
+    parallel worker has a range of its own and gives no port twice, since servers start long after they are asked for.
     """
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.SystemRandom().randint(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in ports:
-            ports.append(port)
-    return ports
+    free = (port for port in _candidates() if _is_free(port))
+    return [next(free) for _ in range(count)]
+
+
+@functools.cache
+def _candidates() -> Iterator[int]:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+    size = (_LAST_PORT - _FIRST_PORT) // _WORKERS
+    ports = list(range(_FIRST_PORT + worker * size, _FIRST_PORT + (worker + 1) * size))
+    random.SystemRandom().shuffle(ports)
+    return itertools.cycle(ports)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+_FIRST_PORT, _LAST_PORT, _WORKERS = 20_000, 32_000, 8
