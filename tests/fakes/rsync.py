@@ -81,9 +81,9 @@ def _register(fake: FakeRsync) -> Callable[[aio.Server], None]:
 
 
 @asynccontextmanager
-async def fake_rsync() -> AsyncIterator[FakeRsync]:
+async def fake_rsync(port: int = 0) -> AsyncIterator[FakeRsync]:
     fake = FakeRsync()
-    server = GrpcServer("127.0.0.1", 0, _register(fake))
+    server = GrpcServer("127.0.0.1", port, _register(fake))
     await server.start()
     fake.port = server.port
     try:

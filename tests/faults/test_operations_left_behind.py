@@ -1,23 +1,33 @@
 """An operation that a process began is brought to its end by it or, when it is gone, by another; never by two."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
+from emco_common.appcontext.io import AppContextStore
+from emco_common.appcontext.model import AppContext, Meta
 from emco_common.contextbus.api import BusUnavailable
 from emco_common.contextbus.embedded import EmbeddedBus
 from emco_common.errors import Conflict
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.presence import Presence
-from emco_common.runtime import wall_clock
+from emco_common.rpc.channels import Channels
+from emco_common.rsyncclient import CONTROLLER_KEY
+from emco_common.runtime import Deps, wall_clock
+from emco_common.secrets import Sealer
 from emco_common.store.api import Document, Key
 from emco_common.store.sqlite import SqliteStore
+from emco_orchestrator.app import create_service
 from emco_orchestrator.groups import STATE_TAG, Groups, Phase, Verb
+from emco_orchestrator.settings import OrchestratorSettings
+from tests.fakes.rsync import fake_rsync
+from tests.support.program import free_ports
 
 KEY: Key = {
     "project": "p",
@@ -117,3 +127,41 @@ async def test_a_process_that_ends_is_not_present_any_more(setting: Setting) -> 
     async with setting.process():
         assert len(await onlooker.others()) == 1
     assert await onlooker.others() == frozenset()
+
+
+async def test_what_rsync_may_know_of_is_not_taken_back_while_it_is_away(setting: Setting) -> None:
+    contexts = AppContextStore(setting.bus)
+    await contexts.write_new(AppContext("42", meta=Meta(project="p")))
+    async with setting.process() as gone:
+        await gone.begin(KEY, Verb.INSTANTIATE, "42")
+        await gone.enter(KEY, "42", Phase.HANDOVER)
+    (port,) = free_ports(1)
+    spec = {"host": "127.0.0.1", "port": port}
+    await setting.store.create(Document(key=CONTROLLER_KEY, body={"metadata": {"name": "rsync"}, "spec": spec}))
+    channels = Channels(connect_timeout=0.2)
+    deps = Deps(setting.store, setting.bus, Sealer("key"), channels)
+    service = create_service(OrchestratorSettings(http_port=0), deps)
+    with structlog.testing.capture_logs() as logs:
+        await service.start()
+        try:
+            await _until(lambda: any(line["event"] == "operation_not_resumed" for line in logs))
+            assert await contexts.exists("42")
+            async with fake_rsync(port) as rsync:
+                await _until(lambda: rsync.calls == [("install", "42")])
+                groups = Groups(setting.store, wall_clock, Presence(setting.bus, "orchestrator"))
+                await _until_state(groups, State.INSTANTIATED)
+        finally:
+            await service.stop()
+            await channels.close()
+
+
+async def _until(reached: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not reached():  # noqa: ASYNC110  # what is waited for happens in other tasks that know of no event
+            await asyncio.sleep(0.02)
+
+
+async def _until_state(groups: Groups, state: State) -> None:
+    async with asyncio.timeout(20):
+        while (await groups.read(KEY)).state.state is not state:  # noqa: ASYNC110  # written by another service
+            await asyncio.sleep(0.02)
