@@ -1,0 +1,1 @@
+"""The door to Helm: ``api`` says what may be asked of it, ``factory`` picks who answers."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Cluster registration: providers, clusters with their kubeconfigs, labels, key-values, and who hears of them."""
