@@ -7,6 +7,7 @@ here may be lost: ``resume`` begins with a look at all records.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -24,19 +25,21 @@ class Unfinished:
 
     def __init__(self) -> None:
         self._left = asyncio.Event()
-        self._at_work: set[str] = set()
+        self._at_work: Counter[str] = Counter()
 
     @contextmanager
-    def working_on(self, instance: str) -> Iterator[None]:
-        """A request is busy with this context; ``resume`` keeps away from it."""
-        self._at_work.add(instance)
+    def working_on(self, subject: str) -> Iterator[None]:
+        """A request is busy with this; ``resume`` keeps away from it."""
+        self._at_work[subject] += 1
         try:
             yield
         finally:
-            self._at_work.discard(instance)
+            self._at_work[subject] -= 1
+            if not self._at_work[subject]:
+                del self._at_work[subject]
 
-    def is_at_work_on(self, instance: str) -> bool:
-        return instance in self._at_work
+    def is_at_work_on(self, subject: str) -> bool:
+        return subject in self._at_work
 
     def remember(self) -> None:
         """Something is left to be done."""
