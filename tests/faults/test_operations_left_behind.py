@@ -15,7 +15,8 @@ from emco_common.appcontext.model import AppContext, Meta
 from emco_common.contextbus.api import BusUnavailable
 from emco_common.contextbus.embedded import EmbeddedBus
 from emco_common.errors import Conflict
-from emco_common.lifecycle import Action, State, StateInfo
+from emco_common.lifecycle import STATE_TAG, Action, State, StateInfo
+from emco_common.operations import Begun, Phase, Subject, Subjects
 from emco_common.presence import Presence
 from emco_common.rpc.channels import Channels
 from emco_common.rsyncclient import CONTROLLER_KEY
@@ -24,7 +25,7 @@ from emco_common.secrets import Sealer
 from emco_common.store.api import Document, Key
 from emco_common.store.sqlite import SqliteStore
 from emco_orchestrator.app import create_service
-from emco_orchestrator.groups import STATE_TAG, Groups, Phase, Verb
+from emco_orchestrator.groups import Verb, groups_in
 from emco_orchestrator.settings import OrchestratorSettings
 from tests.fakes.rsync import fake_rsync
 from tests.support.program import free_ports
@@ -38,19 +39,30 @@ KEY: Key = {
 APPROVED = StateInfo("", (Action(State.CREATED, time=wall_clock()), Action(State.APPROVED, time=wall_clock())))
 
 
+async def begin(groups: Subjects, instance: str) -> Subject:
+    async def choose(_group: Subject) -> Begun:
+        return Begun(instance)
+
+    return await groups.begin(KEY, Verb.INSTANTIATE, choose)
+
+
+async def finish(groups: Subjects, action: Action) -> None:
+    await groups.finish(KEY, "42", lambda group: group.state.then(action))
+
+
 class Setting:
     def __init__(self, store: SqliteStore, bus: EmbeddedBus) -> None:
         self.store = store
         self.bus = bus
 
     @asynccontextmanager
-    async def process(self) -> AsyncIterator[Groups]:
+    async def process(self) -> AsyncIterator[Subjects]:
         """A process that is present until the end of the block."""
         presence = Presence(self.bus, "orchestrator")
         life = asyncio.create_task(presence.run())
         await presence.wait()
         try:
-            yield Groups(self.store, wall_clock, presence)
+            yield groups_in(self.store, wall_clock, presence)
         finally:
             life.cancel()
             await asyncio.gather(life, return_exceptions=True)
@@ -69,7 +81,7 @@ async def setting(tmp_path: Path) -> AsyncIterator[Setting]:
 
 async def test_what_a_living_process_has_begun_is_left_to_it(setting: Setting) -> None:
     async with setting.process() as first, setting.process() as second:
-        await first.begin(KEY, Verb.INSTANTIATE, "42")
+        await begin(first, "42")
         assert await second.left_behind() == []
         assert [group.name for group in await first.left_behind()] == ["g"]
 
@@ -77,38 +89,38 @@ async def test_what_a_living_process_has_begun_is_left_to_it(setting: Setting) -
 async def test_what_a_process_that_is_gone_has_begun_is_taken_up_by_one_that_lives(setting: Setting) -> None:
     async with setting.process() as second:
         async with setting.process() as first:
-            await first.begin(KEY, Verb.INSTANTIATE, "42")
+            await begin(first, "42")
         (group,) = await second.left_behind()
         assert group.operation is not None
         await second.enter(KEY, "42", Phase.HANDOVER)
-        await second.finish(KEY, "42", Action(State.INSTANTIATED, "42", wall_clock(), 1))
+        await finish(second, Action(State.INSTANTIATED, "42", wall_clock(), 1))
         assert (await second.read(KEY)).state.state is State.INSTANTIATED
 
 
 async def test_a_process_that_was_only_paused_owns_nothing_when_it_wakes(setting: Setting) -> None:
     async with setting.process() as second:
         async with setting.process() as paused:
-            await paused.begin(KEY, Verb.INSTANTIATE, "42")
+            await begin(paused, "42")
         await second.left_behind()
         with pytest.raises(Conflict, match="another process has taken over"):
             await paused.enter(KEY, "42", Phase.HANDOVER)
         with pytest.raises(Conflict, match="another process has taken over"):
-            await paused.finish(KEY, "42", Action(State.INSTANTIATED, "42", wall_clock(), 1))
+            await finish(paused, Action(State.INSTANTIATED, "42", wall_clock(), 1))
         assert (await second.read(KEY)).state.state is State.APPROVED
 
 
 async def test_an_end_that_came_twice_is_recorded_once(setting: Setting) -> None:
     async with setting.process() as groups:
-        await groups.begin(KEY, Verb.INSTANTIATE, "42")
+        await begin(groups, "42")
         done = Action(State.INSTANTIATED, "42", wall_clock(), 1)
-        await groups.finish(KEY, "42", done)
-        await groups.finish(KEY, "42", replace(done, revision=2))
+        await finish(groups, done)
+        await finish(groups, replace(done, revision=2))
         assert [action.revision for action in (await groups.read(KEY)).state.actions] == [0, 0, 1]
 
 
 async def test_of_many_that_begin_at_once_one_succeeds(setting: Setting) -> None:
     async with setting.process() as first, setting.process() as second:
-        begun = [groups.begin(KEY, Verb.INSTANTIATE, str(n)) for n in range(5) for groups in (first, second)]
+        begun = [begin(groups, str(n)) for n in range(5) for groups in (first, second)]
         outcomes = await asyncio.gather(*begun, return_exceptions=True)
         refused = [outcome for outcome in outcomes if isinstance(outcome, Conflict)]
         assert len(refused) == 9
@@ -116,9 +128,9 @@ async def test_of_many_that_begin_at_once_one_succeeds(setting: Setting) -> None
 
 
 async def test_nothing_is_begun_by_a_process_that_cannot_make_itself_known(setting: Setting) -> None:
-    groups = Groups(setting.store, wall_clock, Presence(setting.bus, "orchestrator", ttl=0.1))
+    groups = groups_in(setting.store, wall_clock, Presence(setting.bus, "orchestrator", ttl=0.1))
     with pytest.raises(BusUnavailable, match="cannot make itself known"):
-        await groups.begin(KEY, Verb.INSTANTIATE, "42")
+        await begin(groups, "42")
     assert (await groups.read(KEY)).operation is None
 
 
@@ -133,7 +145,7 @@ async def test_what_rsync_may_know_of_is_not_taken_back_while_it_is_away(setting
     contexts = AppContextStore(setting.bus)
     await contexts.write_new(AppContext("42", meta=Meta(project="p")))
     async with setting.process() as gone:
-        await gone.begin(KEY, Verb.INSTANTIATE, "42")
+        await begin(gone, "42")
         await gone.enter(KEY, "42", Phase.HANDOVER)
     (port,) = free_ports(1)
     spec = {"host": "127.0.0.1", "port": port}
@@ -148,7 +160,7 @@ async def test_what_rsync_may_know_of_is_not_taken_back_while_it_is_away(setting
             assert await contexts.exists("42")
             async with fake_rsync(port) as rsync:
                 await _until(lambda: rsync.calls == [("install", "42")])
-                groups = Groups(setting.store, wall_clock, Presence(setting.bus, "orchestrator"))
+                groups = groups_in(setting.store, wall_clock, Presence(setting.bus, "orchestrator"))
                 await _until_state(groups, State.INSTANTIATED)
         finally:
             await service.stop()
@@ -161,7 +173,7 @@ async def _until(reached: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def _until_state(groups: Groups, state: State) -> None:
+async def _until_state(groups: Subjects, state: State) -> None:
     async with asyncio.timeout(20):
         while (await groups.read(KEY)).state.state is not state:  # noqa: ASYNC110  # written by another service
             await asyncio.sleep(0.02)

@@ -63,11 +63,11 @@ class Subjects:
         phase: Phase = Phase.BUILDING,
     ) -> Subject:
         """Record the start of an operation; ``choose`` refuses it by raising. Others get a ``Conflict`` meanwhile."""
-        await self.presence.wait()
 
         async def begun(subject: Subject) -> Subject:
             self.refuse_if_busy(subject)
             chosen = await choose(subject)
+            await self.presence.wait()
             since = self.clock().isoformat(timespec="milliseconds")
             operation = Operation(
                 verb, phase, chosen.instance, self.presence.name, since, chosen.source, dict(asked or {})

@@ -15,11 +15,13 @@ from emco_common.rsyncclient import RsyncClient
 from emco_common.runtime import Deps, Service
 from emco_common.web.app import create_app
 from emco_orchestrator import hooks, resources
+from emco_orchestrator.building import Builder
 from emco_orchestrator.controllers import ControllerClient
 from emco_orchestrator.deployment import Deployments
-from emco_orchestrator.groups import Groups
+from emco_orchestrator.groups import groups_in
 from emco_orchestrator.inputs import InputReader
 from emco_orchestrator.measures import Steps
+from emco_orchestrator.procedures import Tools
 from emco_orchestrator.rendering import Renderings
 from emco_orchestrator.routes import lifecycle_router
 from emco_orchestrator.settings import OrchestratorSettings
@@ -34,19 +36,20 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     metrics = CollectorRegistry()
     contexts = AppContextStore(deps.bus)
     presence = Presence(deps.bus, NAME)
-    groups = Groups(deps.store, deps.clock, presence)
+    groups = groups_in(deps.store, deps.clock, presence)
     inputs = InputReader(deps.store, contexts)
-    deployments = Deployments(
-        groups,
+    controllers = ControllerClient(deps.channels, timeout=settings.grpc_call_timeout)
+    steps = Steps(metrics)
+    tools = Tools(
         inputs,
-        Renderings(deps.store, renderer),
+        Builder(inputs, Renderings(deps.store, renderer), contexts, controllers, steps),
         contexts,
-        ControllerClient(deps.channels, timeout=settings.grpc_call_timeout),
+        controllers,
         RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout),
-        steps=Steps(metrics),
-        clock=deps.clock,
-        randbelow=deps.randbelow,
+        steps,
+        deps.randbelow,
     )
+    deployments = Deployments(groups, tools)
     routers = [
         build_router(resource, deps.store, hook)
         for resource, hook in zip(resources.RESOURCES, _hooks(deps, contexts), strict=True)

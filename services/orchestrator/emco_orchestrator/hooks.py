@@ -11,10 +11,10 @@ from emco_common.appcontext.io import AppContextStore, ContextNotFound
 from emco_common.appcontext.states import ContextState
 from emco_common.errors import BadRequest, Conflict, NotFound
 from emco_common.lifecycle import STATE_TAG, State, StateInfo
+from emco_common.operations import Subject
 from emco_common.resources.service import Draft, Hooks, StoredFile
 from emco_common.runtime import Clock
 from emco_common.store.api import Document, DocumentStore, Key
-from emco_orchestrator.groups import OPERATION_TAG, Group
 from emco_orchestrator.resources import APP_PROFILE, GROUP_INTENT
 
 
@@ -88,12 +88,13 @@ class GroupHooks(Hooks):
         if draft.present is None:
             tags = {STATE_TAG: StateInfo.created(self._clock()).as_json()}
             return replace(draft, document=replace(draft.document, tags=tags))
-        if Group(draft.present).state.state is not State.CREATED or OPERATION_TAG in draft.present.tags:
+        group = Subject(draft.present)
+        if group.state.state is not State.CREATED or group.operation is not None:
             raise Conflict("The specified DeploymentIntentGroup is not in Created status")
         return draft
 
     async def deleting(self, document: Document) -> None:
-        group = Group(document)
+        group = Subject(document)
         state = group.state
         if group.operation is not None or state.state in (State.INSTANTIATED, State.INSTANTIATE_STOPPED):
             raise Conflict(f"DeploymentIntentGroup must be terminated before it can be deleted {group.name}")
@@ -104,5 +105,5 @@ class GroupHooks(Hooks):
                     raise Conflict(f"DeploymentIntentGroup has not completed terminating: {group.name}")
 
     async def deleted(self, document: Document) -> None:
-        for instance in Group(document).state.instances:
+        for instance in Subject(document).state.instances:
             await self._contexts.delete(instance)

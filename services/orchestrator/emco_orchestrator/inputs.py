@@ -14,9 +14,10 @@ from emco_common.appcontext.io import AppContextStore, ContextNotFound
 from emco_common.appcontext.states import ContextState
 from emco_common.errors import BadRequest, Conflict, NotFound
 from emco_common.lifecycle import STATE_TAG, StateInfo
+from emco_common.operations import Subject
 from emco_common.store.api import Document, DocumentStore
 from emco_orchestrator import resources
-from emco_orchestrator.groups import Group
+from emco_orchestrator.groups import composite_of
 from emco_orchestrator.placement import labels_of
 
 _LABEL_NAMES = ("clusterProvider", "cluster", "clusterLabel")
@@ -75,7 +76,7 @@ class ControllerInput:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    group: Group
+    group: Subject
     cloud: Cloud
     apps: tuple[AppInput, ...]
     labels: Mapping[tuple[str, str], Sequence[str]]
@@ -89,7 +90,7 @@ class InputReader:
         self._store = store
         self._contexts = contexts
 
-    async def read(self, group: Group) -> Inputs:
+    async def read(self, group: Subject) -> Inputs:
         """Raises the error of spec orchestrator-lifecycle 3.1 and 4 for whatever is missing or not ready."""
         cloud = await self._cloud(group)
         intents = await self._intents(group)
@@ -98,7 +99,7 @@ class InputReader:
         labels = await self._labels(apps)
         return Inputs(group, cloud, apps, labels, await self.controllers(group))
 
-    async def controllers(self, group: Group) -> tuple[ControllerInput, ...]:
+    async def controllers(self, group: Subject) -> tuple[ControllerInput, ...]:
         """Those named in the group's intents, each once, by priority and then by name."""
         named = {
             controller: intent
@@ -113,7 +114,7 @@ class InputReader:
             )
         )
 
-    async def _cloud(self, group: Group) -> Cloud:
+    async def _cloud(self, group: Subject) -> Cloud:
         name = group.spec["logicalCloud"]
         key = {"project": group.key["project"], "logicalCloud": name}
         document = await self._store.get(key)
@@ -136,18 +137,18 @@ class InputReader:
         spec = document.body["spec"]
         return Cloud(name, spec["namespace"], spec["level"], clusters)
 
-    async def _intents(self, group: Group) -> list[Mapping[str, str]]:
+    async def _intents(self, group: Subject) -> list[Mapping[str, str]]:
         documents = await self._store.list(resources.GROUP_INTENT.key_names, group.key)
         return [document.body["spec"]["intent"] for document in documents]
 
-    async def _apps(self, group: Group, placement: str) -> tuple[AppInput, ...]:
-        profile_key = {**group.composite, "compositeProfile": group.spec["compositeProfile"]}
+    async def _apps(self, group: Subject, placement: str) -> tuple[AppInput, ...]:
+        profile_key = {**composite_of(group.key), "compositeProfile": group.spec["compositeProfile"]}
         placement_key = {**group.key, resources.PLACEMENT_INTENT: placement}
         if await self._store.get(placement_key) is None:
             raise NotFound("Intent not found")
         apps, dependencies, profiles, placements = await asyncio.gather(
-            self._store.list(resources.APP.key_names, group.composite),
-            self._store.list(resources.APP_DEPENDENCY.key_names, group.composite),
+            self._store.list(resources.APP.key_names, composite_of(group.key)),
+            self._store.list(resources.APP_DEPENDENCY.key_names, composite_of(group.key)),
             self._store.list(resources.APP_PROFILE.key_names, profile_key),
             self._store.list(resources.APP_PLACEMENT.key_names, placement_key),
         )
@@ -186,7 +187,7 @@ class InputReader:
         return ControllerInput(name, spec["host"], spec["port"], spec["type"], spec["priority"], intent)
 
 
-def _placement_name(group: Group, intents: Sequence[Mapping[str, str]]) -> str:
+def _placement_name(group: Subject, intents: Sequence[Mapping[str, str]]) -> str:
     names = {intent[resources.PLACEMENT_INTENT] for intent in intents if resources.PLACEMENT_INTENT in intent}
     if not names:
         raise NotFound("Intent not found")
@@ -215,7 +216,7 @@ def _profile_digest(app: str, profiles: Mapping[str, Document]) -> str:
     return digest
 
 
-def _overrides(group: Group, app: str) -> tuple[tuple[str, str], ...]:
+def _overrides(group: Subject, app: str) -> tuple[tuple[str, str], ...]:
     for entry in group.spec["overrideValues"]:
         if entry["app"] == app:
             return tuple(sorted(entry["values"].items()))

@@ -9,6 +9,7 @@ from typing import Any
 from emco_common.appcontext import AppContextStore
 from emco_common.errors import BadRequest
 from emco_common.lifecycle import NoStateInformation
+from emco_common.operations import Subjects
 from emco_common.status import (
     DEPLOYMENT_INTENT_GROUP,
     ContextGone,
@@ -19,13 +20,12 @@ from emco_common.status import (
     status_answer,
 )
 from emco_common.store.api import Key
-from emco_orchestrator.groups import Groups
 
 
 class GroupStatus:
     """Answers status queries."""
 
-    def __init__(self, groups: Groups, contexts: AppContextStore) -> None:
+    def __init__(self, groups: Subjects, contexts: AppContextStore) -> None:
         self._groups = groups
         self._contexts = contexts
         self._manifests = Manifests()

@@ -6,9 +6,9 @@ import pytest
 
 from emco_common.errors import Unprocessable
 from emco_common.helm.api import Manifest, RenderedApp
+from emco_common.operations import Subject
 from emco_common.store.api import Document
 from emco_orchestrator.assembly import assemble
-from emco_orchestrator.groups import Group as IntentGroup
 from emco_orchestrator.inputs import AppInput, Cloud, Inputs
 from emco_orchestrator.placement import Group
 
@@ -19,7 +19,7 @@ WEB = Manifest("web+Deployment", "kind: Deployment", api_group="apps")
 def inputs(*apps: str) -> Inputs:
     body: dict[str, Any] = {"metadata": {"name": "g"}, "spec": {"version": "r1", "logicalCloud": "lc"}}
     return Inputs(
-        group=IntentGroup(Document(key=KEY, body=body)),
+        group=Subject(Document(key=KEY, body=body)),
         cloud=Cloud("lc", "shop", "0", frozenset({"acme+hq", "acme+edge"})),
         apps=tuple(AppInput(app, "c", "p", (), {}, ()) for app in apps),
         labels={},

@@ -1,0 +1,73 @@
+"""From a group's intents to an AppContext on the bus that every controller has had its say in.
+
+The steps of spec orchestrator-lifecycle 3 (2 to 8), the same for instantiate, update and migrate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from emco_common.appcontext.io import AppContextStore
+from emco_common.errors import Unprocessable
+from emco_common.operations import Subject
+from emco_orchestrator.assembly import assemble, groups_of, pruned
+from emco_orchestrator.controllers import PLACEMENT, ControllerClient
+from emco_orchestrator.inputs import InputReader
+from emco_orchestrator.measures import Steps
+from emco_orchestrator.placement import survivors
+from emco_orchestrator.rendering import Renderings
+
+
+class NoClusterLeft(Unprocessable):
+    """Placement controllers removed every cluster of an app."""
+
+
+class Builder:
+    """Builds contexts; every step is timed under its name."""
+
+    def __init__(
+        self,
+        inputs: InputReader,
+        renderings: Renderings,
+        contexts: AppContextStore,
+        controllers: ControllerClient,
+        steps: Steps,
+    ) -> None:
+        self._inputs = inputs
+        self._renderings = renderings
+        self._contexts = contexts
+        self._controllers = controllers
+        self._steps = steps
+
+    async def build(self, group: Subject, instance: str, *, source: str = "", status_context: str = "") -> None:
+        """Write the context ``instance``; ``source`` is the one it replaces, ``status_context`` where status is kept.
+
+        Raises the errors of spec orchestrator-lifecycle 3.1; what was written by then is the caller's to remove.
+        """
+        with self._steps.timed("read"):
+            inputs = await self._inputs.read(group)
+        asked = any(controller.type == PLACEMENT for controller in inputs.controllers)
+        with self._steps.timed("place"):
+            groups = groups_of(inputs)
+        with self._steps.timed("render"):
+            rendered = await self._renderings.all_of(inputs)
+        with self._steps.timed("assemble"):
+            context = assemble(instance, inputs, groups if asked else pruned(groups), rendered)
+        with self._steps.timed("write"):
+            await self._contexts.write_new(replace(context, status_context=status_context))
+        with self._steps.timed("controllers"):
+            if asked:
+                await self._controllers.filter_clusters(inputs.controllers, instance)
+                await self._prune(instance)
+            await self._controllers.update_context(inputs.controllers, instance, source=source)
+
+    async def _prune(self, instance: str) -> None:
+        for app in (await self._contexts.read(instance)).apps:
+            kept = survivors({n: [c.name for c in clusters] for n, clusters in app.groups().items()})
+            if not kept:
+                raise NoClusterLeft(
+                    f"No Qualified Clusters to deploy App {app.name}: the placement controllers left none"
+                )
+            for cluster in app.clusters:
+                if cluster.name not in kept:
+                    await self._contexts.delete_cluster(instance, app.name, cluster.name)
