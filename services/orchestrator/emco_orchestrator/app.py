@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry
 
 from emco_common import __version__
 from emco_common.appcontext.io import AppContextStore
+from emco_common.controllerclient import ControllerClient
 from emco_common.helm.api import Renderer
 from emco_common.helm.factory import make_renderer
 from emco_common.presence import Presence
@@ -16,7 +17,6 @@ from emco_common.runtime import Deps, Service
 from emco_common.web.app import create_app
 from emco_orchestrator import hooks, resources
 from emco_orchestrator.building import Builder
-from emco_orchestrator.controllers import ControllerClient
 from emco_orchestrator.deployment import Deployments
 from emco_orchestrator.groups import groups_in
 from emco_orchestrator.inputs import InputReader

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from emco_common.appcontext.io import AppContextStore
+from emco_common.controllerclient import PLACEMENT, ControllerClient
 from emco_common.errors import Unprocessable
 from emco_common.operations import Subject
 from emco_orchestrator.assembly import assemble, groups_of, pruned
-from emco_orchestrator.controllers import PLACEMENT, ControllerClient
 from emco_orchestrator.inputs import InputReader
 from emco_orchestrator.measures import Steps
 from emco_orchestrator.placement import survivors

@@ -12,6 +12,7 @@ from typing import Any
 
 from emco_common.appcontext.io import AppContextStore, ContextNotFound
 from emco_common.appcontext.states import ContextState
+from emco_common.controllerclient import ControllerInput
 from emco_common.errors import BadRequest, Conflict, NotFound
 from emco_common.lifecycle import STATE_TAG, StateInfo
 from emco_common.operations import Subject
@@ -60,18 +61,6 @@ class AppInput:
     overrides: tuple[tuple[str, str], ...]
     placement: Mapping[str, Any]
     dependencies: tuple[Dependency, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ControllerInput:
-    """A controller that takes part, with the name of its intent."""
-
-    name: str
-    host: str
-    port: int
-    type: str
-    priority: int
-    intent: str
 
 
 @dataclass(frozen=True, slots=True)

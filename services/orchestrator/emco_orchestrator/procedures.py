@@ -9,13 +9,13 @@ from datetime import datetime
 
 from emco_common.appcontext.io import AppContextStore, ContextNotFound, new_id
 from emco_common.appcontext.states import ContextState
+from emco_common.controllerclient import ControllerClient
 from emco_common.errors import Conflict
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject
 from emco_common.rpc import contextupdate_pb2
 from emco_common.rsyncclient import RsyncClient
 from emco_orchestrator.building import Builder
-from emco_orchestrator.controllers import ControllerClient
 from emco_orchestrator.groups import LIFECYCLE, Verb
 from emco_orchestrator.inputs import InputReader
 from emco_orchestrator.measures import Steps

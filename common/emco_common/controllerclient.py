@@ -1,8 +1,9 @@
-"""Calling placement and action controllers (spec orchestrator-lifecycle 10)."""
+"""Calling placement and action controllers (spec orchestrator-lifecycle 10); ``controllers`` is the other side."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import grpc
 import structlog
@@ -10,11 +11,22 @@ import structlog
 from emco_common.errors import EmcoError, Unavailable, Unprocessable
 from emco_common.rpc import contextupdate_pb2, contextupdate_pb2_grpc, placement_pb2, placement_pb2_grpc
 from emco_common.rpc.channels import Channels, PeerUnreachable, cause_of
-from emco_orchestrator.inputs import ControllerInput
 
 _log = structlog.get_logger()
 PLACEMENT = "placement"
 ACTION = "action"
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerInput:
+    """A controller that takes part, with the name of its intent."""
+
+    name: str
+    host: str
+    port: int
+    type: str
+    priority: int
+    intent: str
 
 
 class ControllerFailed(Unprocessable):
