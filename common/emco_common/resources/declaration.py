@@ -59,8 +59,9 @@ class Resource:
     ``elements`` are the key elements that its own part of the path adds, ``fixed`` those that no path names.
     ``names`` reads the same elements from a body, in the same order. ``requires`` are ancestors whose absence is a 404
     on create, replace, delete and list, with ``get_requires`` also on reading one; ``list_requires`` on list only.
-    ``put`` is what PUT may do. ``queries`` are the query parameters its hooks understand, with a description;
-    ``slashed`` collections answer GET with a trailing slash too.
+    ``put`` is what PUT may do. ``queries`` are the query parameters of its list that its hooks understand, with a
+    description, ``write_queries`` those of POST, PUT and DELETE; ``slashed`` collections answer GET with a trailing
+    slash too.
     """
 
     path: str
@@ -80,6 +81,7 @@ class Resource:
     put_created: int = 201
     put_replaced: int = 200
     queries: Mapping[str, str] = field(default_factory=dict)
+    write_queries: Mapping[str, str] = field(default_factory=dict)
     slashed: bool = False
     texts: Texts = Texts()
 

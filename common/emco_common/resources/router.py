@@ -66,15 +66,15 @@ class _Routes:
         above = tuple(name for name in own if name not in resource.elements)
         self._resource = resource
         self._service = service
-        self.create = _typed(self._create, above)
+        self.create = _typed(self._create, above, resource.write_queries)
         self.list = _typed(self._list, above, resource.queries)
-        self.put = _typed(self._put, own)
+        self.put = _typed(self._put, own, resource.write_queries)
         self.get = _typed(self._get, own)
-        self.delete = _typed(self._delete, own)
+        self.delete = _typed(self._delete, own, resource.write_queries)
 
     async def _create(self, request: Request, path: Mapping[str, str]) -> Response:
         raw, file = await self._body(request)
-        return _shown(await self._service.create(path, raw, file), 201)
+        return _shown(await self._service.create(path, raw, file, query=_query(request)), 201)
 
     async def _list(self, request: Request, path: Mapping[str, str]) -> Response:
         query = _query(request)
@@ -86,7 +86,7 @@ class _Routes:
     async def _put(self, request: Request, path: Mapping[str, str]) -> Response:
         expected = _if_match(request)
         raw, file = await self._body(request)
-        document, created = await self._service.put(path, raw, file, expected=expected)
+        document, created = await self._service.put(path, raw, file, expected=expected, query=_query(request))
         return _shown(document, self._resource.put_created if created else self._resource.put_replaced)
 
     async def _get(self, request: Request, path: Mapping[str, str]) -> Response:
@@ -95,7 +95,7 @@ class _Routes:
         return await self._item(request, await self._service.get(path), _query(request))
 
     async def _delete(self, request: Request, path: Mapping[str, str]) -> Response:
-        await self._service.delete(path, expected=_if_match(request))
+        await self._service.delete(path, expected=_if_match(request), query=_query(request))
         return empty(204)
 
     async def _body(self, request: Request) -> tuple[bytes, bytes | None]:

@@ -1,7 +1,7 @@
 """What happens to a resource: create, read, list, replace, delete, in the one order that all resources share.
 
-names agree → schema → ancestors exist → prepare → references exist → write → after-hooks. It knows no HTTP and no
-particular resource; what is special about one comes in as its ``Hooks``.
+names agree → schema → ancestors exist → admit → prepare → references exist → write → after-hooks. It knows no HTTP
+and no particular resource; what is special about one comes in as its ``Hooks``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
 
 from emco_common.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
 from emco_common.resources.declaration import Body, Resource
@@ -26,6 +27,8 @@ from emco_common.store.api import (
 
 T = TypeVar("T")
 _ATTEMPTS = 5
+Write = Literal["create", "replace", "delete"]
+_NO_QUERY: Mapping[str, str] = MappingProxyType({})
 PARENT_MISSING = "Cannot perform requested operation. Parent resource not found"
 
 
@@ -40,6 +43,12 @@ class Draft:
 
 class Hooks:
     """What a resource does beyond its declaration. Every method is optional."""
+
+    async def admit(self, key: Key, write: Write, query: Mapping[str, str]) -> None:
+        """Refuse a write by raising, before anything is known of the document: where what stands above it forbids it.
+
+        ``replace`` is a PUT, whether or not there is something to replace.
+        """
 
     async def prepare(self, draft: Draft) -> Draft:
         """Refuse the write by raising, or answer the draft to write instead."""
@@ -110,26 +119,45 @@ class ResourceService:
         self._store = store
         self._hooks = hooks
 
-    async def create(self, path: Mapping[str, str], raw: bytes, file: bytes | None = None) -> Document:
+    async def create(
+        self,
+        path: Mapping[str, str],
+        raw: bytes,
+        file: bytes | None = None,
+        *,
+        query: Mapping[str, str] = _NO_QUERY,
+    ) -> Document:
         """Raises ``Conflict`` if the name is taken or the parent missing, and what decoding and hooks raise."""
         body = self._decode(raw)
         await self._check_file(body, file)
         key = self._key_of(body, path)
         await self._ancestors(path, self.resource.requires)
+        await self._hooks.admit(key, "create", query)
         return self._hooks.shown(await self._create(Draft(self._document(key, body), file)))
 
     async def put(
-        self, path: Mapping[str, str], raw: bytes, file: bytes | None = None, *, expected: int | None = None
+        self,
+        path: Mapping[str, str],
+        raw: bytes,
+        file: bytes | None = None,
+        *,
+        expected: int | None = None,
+        query: Mapping[str, str] = _NO_QUERY,
     ) -> tuple[Document, bool]:
         """Replace or create; the flag says whether it was created."""
 
         async def attempt() -> tuple[Document, bool]:
-            return await self._put(path, raw, file, expected)
+            return await self._put(path, raw, file, expected, query)
 
         return await self._against_others(attempt, once=expected is not None)
 
     async def _put(
-        self, path: Mapping[str, str], raw: bytes, file: bytes | None, expected: int | None
+        self,
+        path: Mapping[str, str],
+        raw: bytes,
+        file: bytes | None,
+        expected: int | None,
+        query: Mapping[str, str],
     ) -> tuple[Document, bool]:
         key = self.resource.key(path)
         present = await self._store.get(key)
@@ -140,6 +168,7 @@ class ResourceService:
             raise self.resource.texts.mismatch_error(self.resource.texts.mismatch)
         await self._check_file(body, file)
         await self._ancestors(path, self.resource.requires)
+        await self._hooks.admit(key, "replace", query)
         draft = Draft(self._document(key, body), file, present)
         if present is None:
             if expected is not None:
@@ -173,11 +202,13 @@ class ResourceService:
         documents = [self._hooks.shown(document) for document in stored]
         return await self._hooks.listing(documents, within, query)
 
-    async def delete(self, path: Mapping[str, str], *, expected: int | None = None) -> None:
+    async def delete(
+        self, path: Mapping[str, str], *, expected: int | None = None, query: Mapping[str, str] = _NO_QUERY
+    ) -> None:
         """Raises ``NotFound``, ``HasChildren`` or ``IsReferenced``, and what hooks raise."""
 
         async def attempt() -> None:
-            await self._delete(path, expected)
+            await self._delete(path, expected, query)
 
         await self._against_others(attempt, once=expected is not None)
 
@@ -191,9 +222,10 @@ class ResourceService:
                     raise
         raise Conflict(f"{self.resource.title} is being changed by others; try again")
 
-    async def _delete(self, path: Mapping[str, str], expected: int | None) -> None:
+    async def _delete(self, path: Mapping[str, str], expected: int | None, query: Mapping[str, str]) -> None:
         key = self.resource.key(path)
         await self._ancestors(path, tuple(r for r in self.resource.requires if r is not self.resource))
+        await self._hooks.admit(key, "delete", query)
         document = await self._store.get(key)
         if document is None:
             raise NotFound(self.resource.texts.delete_not_found)
