@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 4
 
-.PHONY: demo up test check testbed bench proto clean
+.PHONY: demo up test check testbed conformance bench proto clean
 
 demo: $(VENV)/.runs ## SmartCity on two clusters; EDGE= and CLOUD= name kubeconfigs of real ones, KEEP=1 leaves it running
 	@$(BIN)/emco demo $(if $(EDGE),--edge $(EDGE)) $(if $(CLOUD),--cloud $(CLOUD)) $(if $(KEEP),--keep)
@@ -23,6 +23,11 @@ check: $(VENV)/.tests
 
 testbed: $(VENV)/.tests ## builds a real Kubernetes control plane, KWOK and Helm once (minutes), cached outside this folder
 	$(BIN)/python tests/testbed/build.py $(if $(CI),--require)
+
+conformance: $(VENV)/.tests ## docs/conformance.md anew: which test shows which operation, transition and error row
+	rm -rf .conformance
+	EMCO_CONFORMANCE=.conformance $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/api tests/conformance tests/unit tests/security --deselect tests/conformance/test_page.py
+	$(BIN)/python -m tests.conformance .conformance
 
 bench: $(VENV)/.tests
 	$(BIN)/python -m bench.demo_timeline

@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "tests.support.realserver",
+    "tests.support.conformance",
     "tests.support.etcd",
     "tests.support.buses",
     "tests.support.mongodb",
