@@ -17,6 +17,7 @@ from emco_common.store.api import AlreadyExists, Document, DocumentMissing, Docu
 KEY_NAMES = ("cloudConfigClusterProvider", "cloudConfigCluster", "level", "namespace")
 ADMIN_LEVEL = "0"
 ADMIN_NAMESPACE = "default"
+CLOUD_LEVEL = "1"
 
 
 class AccessMissing(Conflict):
@@ -25,7 +26,10 @@ class AccessMissing(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One record. ``kubeconfig`` is empty for a GitOps cluster, whose ``gitops`` holds the registered GitOps spec."""
+    """One record. ``kubeconfig`` is empty for a GitOps cluster, whose ``gitops`` holds the registered GitOps spec.
+
+    ``owner`` is the key of the logical cloud that a record of level 1 was made for.
+    """
 
     provider: str
     cluster: str
@@ -33,6 +37,7 @@ class Access:
     namespace: str = ADMIN_NAMESPACE
     kubeconfig: bytes = field(default=b"", repr=False)
     gitops: Mapping[str, str] = field(default_factory=dict)
+    owner: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -77,6 +82,11 @@ class CloudConfigs:
             )
         return self._decode(found[0])
 
+    async def of_clouds(self, namespace: str) -> list[Access]:
+        """Every record of level 1 for a namespace, whichever cluster and cloud it is of."""
+        found = await self._store.list(KEY_NAMES, {"level": CLOUD_LEVEL, "namespace": namespace})
+        return [self._decode(document) for document in found]
+
     async def delete(self, access: Access) -> None:
         """Absent is fine."""
         try:
@@ -86,7 +96,7 @@ class CloudConfigs:
 
     def _encode(self, access: Access) -> Document:
         sealed = self._sealer.seal(access.kubeconfig, record=_record(access.key)) if access.kubeconfig else ""
-        tags = {"config": {"config": sealed}, "meta": {"gitOps": dict(access.gitops)}}
+        tags = {"config": {"config": sealed}, "meta": {"gitOps": dict(access.gitops)}, "owner": dict(access.owner)}
         return Document(key=access.key, body={}, tags=tags)
 
     def _decode(self, document: Document) -> Access:
@@ -99,6 +109,7 @@ class CloudConfigs:
             namespace,
             kubeconfig=self._sealer.open(sealed, record=_record(document.key)) if sealed else b"",
             gitops=document.tags["meta"]["gitOps"],
+            owner=document.tags.get("owner", {}),
         )
 
 
