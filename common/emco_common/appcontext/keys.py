@@ -166,6 +166,10 @@ def resource_reason(context: str, app_name: str, cluster_name: str, resource_nam
 
 # Back from a key, and names
 
+_NAME = rf"(?!{INSTRUCTION}/)([^/]+)(?:/|$)"
+_PLACE = re.compile(rf"{CONTEXTS}([^/]*)/?(?:app/{_NAME}(?:cluster/{_NAME}(?:resource/{_NAME})?)?)?(.*)", re.DOTALL)
+"""One expression, as a large context has tens of thousands of keys, and every one of them is parsed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -180,20 +184,8 @@ class Place:
 
 def parse(key: str) -> Place | None:
     """The place of a key below ``/context/``, or ``None`` for a key that lies elsewhere."""
-    if not key.startswith(CONTEXTS):
-        return None
-    context, _, leaf = key.removeprefix(CONTEXTS).partition("/")
-    app_name, leaf = _descend(leaf, "app/")
-    cluster_name, leaf = _descend(leaf, "cluster/") if app_name else ("", leaf)
-    resource_name, leaf = _descend(leaf, "resource/") if cluster_name else ("", leaf)
-    return Place(context, app_name, cluster_name, resource_name, leaf)
-
-
-def _descend(leaf: str, level: str) -> tuple[str, str]:
-    if not leaf.startswith(level) or leaf.startswith(f"{level}{INSTRUCTION}/"):
-        return "", leaf
-    name, _, rest = leaf.removeprefix(level).partition("/")
-    return (name, rest) if name else ("", leaf)
+    found = _PLACE.match(key)
+    return None if found is None else Place(*found.groups(""))
 
 
 def order_of(name: str) -> bytes:

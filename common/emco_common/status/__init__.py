@@ -5,10 +5,18 @@
 
 from emco_common.status.contexts import ContextGone, Contexts, read_contexts
 from emco_common.status.manifests import Manifests
-from emco_common.status.query import DEPLOYMENT_INTENT_GROUP, LOGICAL_CLOUD, Dialect, StatusQuery, parse_query
+from emco_common.status.query import (
+    CLUSTER_NETWORKS,
+    DEPLOYMENT_INTENT_GROUP,
+    LOGICAL_CLOUD,
+    Dialect,
+    StatusQuery,
+    parse_query,
+)
 from emco_common.status.render import head_of, status_answer
 
 __all__ = [
+    "CLUSTER_NETWORKS",
     "DEPLOYMENT_INTENT_GROUP",
     "LOGICAL_CLOUD",
     "ContextGone",

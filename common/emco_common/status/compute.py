@@ -45,7 +45,28 @@ def rows_of(contexts: Contexts, query: StatusQuery) -> Iterator[AppRows]:
     for app in sorted_apps(contexts):
         if query.wants_app(app.name):
             wanted = (cluster for cluster in app.clusters if query.wants_cluster(cluster.name))
-            yield AppRows(app.name, tuple(_Cluster(contexts, query, app, one).rows() for one in wanted))
+            yield AppRows(app.name, tuple(_wanted_rows(_all_rows(contexts, query, app, one), query) for one in wanted))
+
+
+def _all_rows(contexts: Contexts, query: StatusQuery, app: App, cluster: Cluster) -> ClusterRows:
+    """Every row of one app on one cluster, worked out once for all queries about the same moment."""
+    of_clusters, whole = query.form.of_clusters, query.output is Output.DETAIL
+    place = (app.name, cluster.name, of_clusters, whole)
+    known = contexts.rows.get(place)
+    if known is None:
+        known = _Cluster(contexts, app, cluster, of_clusters=of_clusters, whole=whole).rows()
+        contexts.rows[place] = known
+    return known
+
+
+def _wanted_rows(rows: ClusterRows, query: StatusQuery) -> ClusterRows:
+    if not query.resources:
+        return rows
+    return replace(
+        rows,
+        resources=tuple(row for row in rows.resources if query.wants_resource(row.name)),
+        hooks=tuple(row for row in rows.hooks if query.wants_resource(row.name)),
+    )
 
 
 def sorted_apps(contexts: Contexts) -> list[App]:
@@ -80,19 +101,18 @@ def _without_empty(app: AppRows) -> AppRows:
 class _Cluster:
     """The rows of one app on one cluster."""
 
-    def __init__(self, contexts: Contexts, query: StatusQuery, app: App, cluster: Cluster) -> None:
+    def __init__(self, contexts: Contexts, app: App, cluster: Cluster, *, of_clusters: bool, whole: bool) -> None:
         self._contexts = contexts
-        self._query = query
+        self._of_clusters = of_clusters
+        self._whole = whole
         self._app = app
         self._cluster = cluster
         self._manifests = contexts.manifests
 
     def rows(self) -> ClusterRows:
         rows = [row for resource, events in self._resources() if (row := self._row(resource, events)) is not None]
-        if self._query.form.of_clusters:
-            rows = _overlaid(rows, self._live(), self._query)
-        else:
-            rows = [row for row in rows if self._query.wants_resource(row.name)]
+        if self._of_clusters:
+            rows = _overlaid(rows, self._live(), whole=self._whole)
         provider, _, name = self._cluster.name.partition("+")
         connectivity, reason = self._connectivity()
         return ClusterRows(
@@ -123,9 +143,9 @@ class _Cluster:
             return None
         text = self._manifest(place, resource, kept.reference)
         gvk, name = self._manifests.identity(resource.name, text)
-        detail = self._manifests.read(text) if self._query.output is Output.DETAIL else None
+        detail = self._manifests.read(text) if self._whole else None
         reason = kept.reason or ""
-        if not self._query.form.of_clusters:
+        if not self._of_clusters:
             return Row(gvk, name, kept.status or ResourceState.PENDING, detail, reason, events)
         state = Readiness.READY if kept.success and gvk.kind in ("Job", "Pod") else _expected(gvk)
         return Row(gvk, name, state, detail, reason, events)
@@ -172,19 +192,17 @@ def _expected(gvk: GroupVersionKind) -> str:
     return Readiness.NOT_PRESENT if (gvk.group, gvk.kind) in TRACKED else ""
 
 
-def _overlaid(rows: list[Row], live: Iterable[Live], query: StatusQuery) -> list[Row]:
+def _overlaid(rows: list[Row], live: Iterable[Live], *, whole: bool) -> list[Row]:
     """Rows with the state of what is there; objects that no row expects are added."""
-    wanted = [row for row in rows if query.wants_resource(row.name)]
-    places = {(row.gvk.group, row.gvk.kind, row.name): index for index, row in enumerate(wanted)}
+    seen = list(rows)
+    places = {(row.gvk.group, row.gvk.kind, row.name): index for index, row in enumerate(seen)}
     for found in live:
-        if not query.wants_resource(found.name):
-            continue
         state = Readiness.READY if found.ready.ok else Readiness.NOT_READY
-        detail = found.content if query.output is Output.DETAIL else None
+        detail = found.content if whole else None
         index = places.get((found.gvk.group, found.gvk.kind, found.name))
         if index is None:
-            wanted.append(Row(found.gvk, found.name, state, detail, found.ready.reason))
+            seen.append(Row(found.gvk, found.name, state, detail, found.ready.reason))
         else:
-            row = wanted[index]
-            wanted[index] = replace(row, state=state, detail=detail, reason=found.ready.reason or row.reason)
-    return wanted
+            row = seen[index]
+            seen[index] = Row(row.gvk, row.name, state, detail, found.ready.reason or row.reason, row.events)
+    return seen

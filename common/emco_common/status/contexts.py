@@ -9,7 +9,12 @@ from emco_common.appcontext import AppContextStore, ContextNotFound, ContextStat
 from emco_common.errors import NotFound
 from emco_common.lifecycle import NoStateInformation, StateInfo
 from emco_common.status.manifests import Manifests
+from emco_common.status.model import ClusterRows
 from emco_common.status.query import StatusQuery, View
+
+
+RowsKey = tuple[str, str, bool, bool]
+"""App, cluster, whether what clusters report is meant, whether with whole objects."""
 
 
 class ContextGone(NotFound):
@@ -21,7 +26,8 @@ class Contexts:
     """``current`` says what should be there, ``status`` holds what became of it; they are the same before an update.
 
     ``others`` are the further contexts that ``status`` refers to. ``past`` means that ``current`` is not the present
-    deployment but an older one that was asked for by its id. ``manifests`` remembers the texts that were read before.
+    deployment but an older one that was asked for by its id. ``manifests`` remembers the texts that were read before,
+    ``rows`` what was worked out, so that several questions about one moment cost little more than one.
     """
 
     current: Snapshot
@@ -29,6 +35,12 @@ class Contexts:
     others: Mapping[str, Snapshot] = field(default_factory=dict)
     past: bool = False
     manifests: Manifests = field(default_factory=Manifests, compare=False)
+    rows: dict[RowsKey, ClusterRows] = field(default_factory=dict, compare=False)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Every context that the answer depends on."""
+        return frozenset({self.current.context.id, self.status.context.id, *self.others})
 
     def find(self, context: str) -> Snapshot | None:
         return next((seen for seen in (self.current, self.status) if seen.context.id == context), None) or (
@@ -65,7 +77,10 @@ async def read_contexts(
     return Contexts(current, status, others, past, manifests)
 
 
-_MISSING = {View.APPS: "AppContext for Apps List status query not found"}
+_MISSING = {
+    View.APPS: "AppContext for Apps List status query not found",
+    View.RESOURCES: "Status AppContext for status query not found",
+}
 
 
 def _referred(status: ContextStatus) -> set[str]:

@@ -1,4 +1,4 @@
-"""What is asked: the URL parameters of a status query as a checked value (spec orchestrator-lifecycle 12.1, dcm 9).
+"""What is asked: the URL parameters of a status query as a checked value (spec orchestrator-lifecycle 12.1, dcm 9, ncm 7).
 
 Pure. Which parameters a service understands, and the shape of its answer, is its ``Dialect``.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 
 from emco_common.errors import BadRequest
@@ -61,13 +61,25 @@ _MEANINGS: Mapping[str, str] = {
 }
 
 
+class Shape(Enum):
+    """What stands at the top of a status answer."""
+
+    APPS = "apps"
+    CLUSTERS = "clusters"
+    ONE_CLUSTER = "cluster"
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one service speaks: ``parameters`` it reads, its ``default`` form, and whether clusters stand below apps."""
+    """How one service speaks: ``parameters`` it reads, its ``default`` form, the ``shape`` of its answers.
+
+    With ``lenient_instance`` an instance without a value counts as not given.
+    """
 
     parameters: frozenset[str]
     default: Form
-    by_app: bool = True
+    shape: Shape = Shape.APPS
+    lenient_instance: bool = False
 
     def openapi(self) -> list[dict[str, Any]]:
         """The parameters for ``openapi_extra``."""
@@ -79,7 +91,10 @@ class Dialect:
 
 
 DEPLOYMENT_INTENT_GROUP = Dialect(frozenset(_MEANINGS), Form.RSYNC)
-LOGICAL_CLOUD = Dialect(frozenset(_MEANINGS) - {"type", "app", "apps"}, Form.READY, by_app=False)
+LOGICAL_CLOUD = Dialect(frozenset(_MEANINGS) - {"type", "app", "apps"}, Form.READY, Shape.CLUSTERS)
+CLUSTER_NETWORKS = Dialect(
+    frozenset(_MEANINGS) - {view.value for view in View}, Form.RSYNC, Shape.ONE_CLUSTER, lenient_instance=True
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +138,7 @@ def parse_query(parameters: Iterable[tuple[str, str]], dialect: Dialect) -> Stat
         view=next((view for view in View if view in given), View.STATUS),
         form=_form(given, dialect),
         output=Output(_one_of(Output, given, "output", Output.ALL)),
-        instance=_instance(given),
+        instance=_instance(given, lenient=dialect.lenient_instance),
         apps=_names(given, "app", _APP, "Invalid app query"),
         clusters=_names(given, "cluster", _CLUSTER, "Invalid cluster query"),
         resources=_names(given, "resource", _RESOURCE, "Invalid resources query"),
@@ -145,11 +160,11 @@ def _one_of(allowed: Collection[str] | type[StrEnum], given: Mapping[str, list[s
     return value
 
 
-def _instance(given: Mapping[str, list[str]]) -> str:
-    value = given.get("instance", ["-"])[0]
-    if not value:
+def _instance(given: Mapping[str, list[str]], *, lenient: bool) -> str:
+    value = given["instance"][0] if "instance" in given else ""
+    if not value and "instance" in given and not lenient:
         raise BadRequest("Invalid query instance")
-    return value if "instance" in given else ""
+    return value
 
 
 def _names(given: Mapping[str, list[str]], name: str, pattern: re.Pattern[str], message: str) -> frozenset[str]:

@@ -1,4 +1,5 @@
-"""The exact JSON of a status answer: which keys, in which order, what is left out (spec lifecycle 12.2, 12.3, 12.5).
+"""The exact JSON of a status answer: which keys, in which order, what is left out (spec lifecycle 12.2, 12.3, 12.5,
+dcm 9, ncm 7).
 
 Pure. Keys that the original does not have come last: ``reason`` of a resource, ``hooks`` and ``reason`` of a
 cluster.
@@ -14,7 +15,7 @@ from emco_common.lifecycle import StateInfo
 from emco_common.status.compute import compute, rows_of, sorted_apps
 from emco_common.status.contexts import Contexts
 from emco_common.status.model import AppRows, ClusterRows, Readiness, Row, StatusAnswer
-from emco_common.status.query import Form, Output, StatusQuery, View
+from emco_common.status.query import Form, Output, Shape, StatusQuery, View
 
 Json = dict[str, Any]
 
@@ -34,7 +35,9 @@ def status_answer(head: Mapping[str, str], info: StateInfo, contexts: Contexts |
         case View.RESOURCES:
             return {**head, "resourcesByApp": _resources_by_app(contexts, query) if contexts else []}
     states = {**head, "states": info.as_json()}
-    return {**states, **_status(compute(contexts, query), query)} if contexts else states
+    if contexts:
+        return {**states, **_status(compute(contexts, query), query)}
+    return {**states, "cluster": {}} if query.dialect.shape is Shape.ONE_CLUSTER else states
 
 
 def _clusters_by_app(contexts: Contexts, query: StatusQuery) -> list[Json]:
@@ -72,8 +75,7 @@ def _status(answer: StatusAnswer, query: StatusQuery) -> Json:
         body["readyStatus"] = Readiness.READY if answer.ready else Readiness.NOT_READY
     if answer.counts:
         body[_COUNTS[form]] = dict(sorted(answer.counts.items()))
-    if query.output is not Output.SUMMARY and answer.apps:
-        body |= _apps(answer.apps, query)
+    body |= _apps(() if query.output is Output.SUMMARY else answer.apps, query)
     if answer.child_contexts:
         body["ChildContextIDs"] = list(answer.child_contexts)
     return body
@@ -95,9 +97,14 @@ _STATE = {
 
 def _apps(apps: tuple[AppRows, ...], query: StatusQuery) -> Json:
     by_app = [{"name": app.name, "clusters": [_cluster(one, query.form) for one in app.clusters]} for app in apps]
-    if query.dialect.by_app:
-        return {"apps": by_app}
-    return {"clusters": [cluster for app in by_app for cluster in app["clusters"]]}
+    clusters = [cluster for app in by_app for cluster in app["clusters"]]
+    match query.dialect.shape:
+        case Shape.APPS:
+            return {"apps": by_app} if by_app else {}
+        case Shape.CLUSTERS:
+            return {"clusters": clusters} if clusters else {}
+        case Shape.ONE_CLUSTER:
+            return {"cluster": clusters[0] if clusters else {}}
 
 
 def _cluster(cluster: ClusterRows, form: Form) -> Json:
