@@ -42,6 +42,7 @@ def build_router(resource: Resource, store: DocumentStore, hooks: Hooks | None =
     router.get(collection, response_model=list[resource.model], summary=listed)(routes.list)  # type: ignore[name-defined]
     if resource.slashed:
         router.get(f"{collection}/", include_in_schema=False)(routes.list)
+        router.post(f"{collection}/", include_in_schema=False)(routes.create)
     if resource.put != "none":
         router.put(item, openapi_extra=body, summary=f"Replace or create {resource.title}", **answer)(routes.put)
     router.get(item, response_model=resource.model, responses=missing, summary=f"Read {resource.title}")(routes.get)
