@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import subprocess
 import sys
 from typing import Any
@@ -207,6 +208,95 @@ class TestLists:
         await store.replace(document(moved, alias={"app": "y"}))
         assert await names(store, PROFILE_NAMES, {**COMPOSITE, "app": "x"}) == ["ap2"]
         assert await names(store, PROFILE_NAMES, {**COMPOSITE, "app": "y"}) == ["ap0", "ap1"]
+
+
+class TestPieces:
+    """A list read in pieces, each from the place where the one before ended."""
+
+    KIND = ("clusterProvider", "cluster")
+
+    @staticmethod
+    def cluster(name: str) -> Key:
+        return {**PROVIDER, "cluster": name}
+
+    async def piece(self, store: DocumentStore, after: str | None, within: Key = PROVIDER) -> tuple[list[str], str]:
+        documents = await store.list(self.KIND, within, limit=2, after=after)
+        texts = await store.list_texts(self.KIND, within, limit=2, after=after)
+        assert [document.place for document in documents] == [text.place for text in texts]
+        return [document.key["cluster"] for document in documents], documents[-1].place if documents else ""
+
+    @pytest.mark.parametrize("within", [{}, PROVIDER], ids=["of a kind", "of a parent"])
+    async def test_pieces_put_together_are_the_list(self, store: DocumentStore, within: Key) -> None:
+        await stored(store, *[self.cluster(name) for name in "ebadc"], {"clusterProvider": "other", "cluster": "x"})
+        seen, after = [], None
+        while (found := await self.piece(store, after, within))[0]:
+            seen += found[0]
+            after = found[1]
+        assert seen == [*"ebadc"] + ([] if within else ["x"])
+
+    async def test_what_comes_and_goes_meanwhile_shifts_nothing(self, store: DocumentStore) -> None:
+        await stored(store, *[self.cluster(name) for name in "abcdef"])
+        first, after = await self.piece(store, None)
+        for name in "abd":  # behind, at and before the place
+            await store.delete(self.cluster(name))
+        await store.replace(document(self.cluster("c"), changed=True))
+        await stored(store, self.cluster("a"))
+        second, after = await self.piece(store, after)
+        third, _ = await self.piece(store, after)
+        assert (first, second, third) == (["a", "b"], ["c", "e"], ["f", "a"])
+
+    async def test_a_place_is_the_same_however_it_was_learned_and_never_given_twice(self, store: DocumentStore) -> None:
+        created = await store.create(document(PROVIDER))
+        replaced = await store.replace(document(PROVIDER, changed=True))
+        read, text = await store.get(PROVIDER), await store.get_text(PROVIDER)
+        assert read is not None
+        assert text is not None
+        assert created.place == replaced.place == read.place == text.place != ""
+        await store.delete(PROVIDER)
+        assert (await store.create(document(PROVIDER))).place != created.place
+
+    async def test_no_documents_are_fine_and_none_can_be_asked_for(self, store: DocumentStore) -> None:
+        await stored(store, self.cluster("a"))
+        assert list(await store.list(self.KIND, PROVIDER, limit=0)) == []
+        assert list(await store.list(self.KIND, {"clusterProvider": "other"}, limit=3)) == []
+
+    @pytest.mark.parametrize("place", ["", "x", "-1", "1.", "1.x", "9" * 40, "1e3", "٣", "0.1.2"])
+    async def test_what_is_no_place_is_refused(self, store: DocumentStore, place: str) -> None:
+        with pytest.raises(api.BadPlace):
+            await store.list(self.KIND, PROVIDER, after=place)
+        with pytest.raises(api.BadPlace):
+            await store.list_texts(self.KIND, PROVIDER, after=place)
+
+
+class TestTexts:
+    """Bodies as they lie."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"metadata": {"name": "größe ✓", "n": 2**62, "x": 1.5, "none": None}, "list": [{"a": []}, True]},
+            {"$set": {"$inc": 1}, "\\a": {"\\": "\\"}, "a.b": "\\x"},
+            {},
+        ],
+        ids=["ordinary", "names that a database minds", "empty"],
+    )
+    async def test_a_text_is_the_body(self, store: DocumentStore, body: dict[str, Any]) -> None:
+        created = await store.create(Document(PROVIDER, body, tags={"secret": 1}))
+        text = await store.get_text(PROVIDER)
+        assert text is not None
+        assert (json.loads(text.text), text.revision) == (body, 1)
+        await store.replace(Document(PROVIDER, {"then": body}))
+        (listed,) = await store.list_texts(("clusterProvider",), {})
+        assert (json.loads(listed.text), listed.revision, listed.place) == ({"then": body}, 2, created.place)
+
+    async def test_what_is_not_there_has_none(self, store: DocumentStore) -> None:
+        assert await store.get_text(PROVIDER) is None
+
+    @pytest.mark.parametrize("value", [2**64, -(2**63) - 1, "\ud800"], ids=["wide", "deep", "half a character"])
+    async def test_what_cannot_be_kept_is_the_callers_mistake(self, store: DocumentStore, value: Any) -> None:
+        with pytest.raises(BadRequest, match="cannot hold"):
+            await store.create(Document(PROVIDER, {"n": value}))
+        assert await store.get(PROVIDER) is None
 
 
 class TestIntegrity:

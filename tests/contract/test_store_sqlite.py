@@ -110,7 +110,7 @@ async def test_a_search_is_driven_by_the_rarest_name(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         steps: list[None] = []
         connection.set_progress_handler(lambda: steps.append(None), 100)
-        found = sqlite_rows.select(connection, kind=api.kind_of(keys[0]), within=keys[77])
+        found = sqlite_rows.select(connection, sqlite_rows.Wanted(api.kind_of(keys[0]), keys[77]))
         connection.set_progress_handler(None, 0)
     assert [document.key for document in found] == [keys[77]]
     assert len(steps) * 100 < 3000
@@ -129,6 +129,37 @@ async def test_a_database_of_another_or_a_newer_program_is_refused(tmp_path: Pat
         connection.executescript(made)
     with pytest.raises(UnusableDatabase, match=reason):
         await SqliteStore.open(path)
+
+
+OF_VERSION_1 = """
+CREATE TABLE documents (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
+  revision INTEGER NOT NULL, content TEXT NOT NULL);
+CREATE TABLE elements (
+  token TEXT NOT NULL, kind TEXT NOT NULL, document_id INTEGER NOT NULL,
+  PRIMARY KEY (token, kind, document_id)) WITHOUT ROWID;
+CREATE TABLE targets (
+  target TEXT NOT NULL, document_id INTEGER NOT NULL, PRIMARY KEY (target, document_id)) WITHOUT ROWID;
+CREATE TABLE blobs (digest TEXT PRIMARY KEY, upload TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE uploads (upload TEXT PRIMARY KEY, started REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE chunks (id INTEGER PRIMARY KEY, upload TEXT NOT NULL, number INTEGER NOT NULL, content BLOB NOT NULL);
+INSERT INTO documents VALUES (7, '[["a","1"]]', '{a}', 3,
+  '{"key":{"a":"1"},"body":{"n":1.0,"t":"gr\\u00f6\\u00dfe"},"tags":{"s":[1]},"references":[],"alias":{}}');
+INSERT INTO elements VALUES ('["a","1"]', '{a}', 7);
+PRAGMA application_id=0x454D434F; PRAGMA user_version=1;
+"""
+
+
+async def test_a_database_of_an_earlier_version_is_taken_over_whole(tmp_path: Path) -> None:
+    path = tmp_path / "emco.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(OF_VERSION_1)
+    for _ in range(2):
+        store = await SqliteStore.open(path)
+        expected = Document({"a": "1"}, {"n": 1.0, "t": "größe"}, tags={"s": [1]}, revision=3)
+        assert await store.get({"a": "1"}) == expected
+        assert list(await store.list(("a",), {"a": "1"})) == [expected]
+        await store.close()
 
 
 async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from emco_common.errors import Conflict, NotFound, PreconditionFailed, Unavailable
+from emco_common.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unavailable
 
 Json = dict[str, Any]
 Key = Mapping[str, str]
@@ -29,7 +29,8 @@ class Document:
 
     ``body`` is the API form; ``tags`` are parts that are not shown with it (``stateInfo``, ``content``, …).
     ``alias`` are top-level names outside the key by which the document also counts as a child (``app`` of a profile).
-    ``revision`` grows with every write of the document, starting at 1.
+    ``revision`` grows with every write of the document, starting at 1. ``place`` is where it stands among all documents
+    in order of creation: opaque, never given twice, known only of what came from a store.
     """
 
     key: Key
@@ -38,6 +39,16 @@ class Document:
     references: tuple[Key, ...] = ()
     alias: Key = field(default_factory=dict)
     revision: int = 0
+    place: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BodyText:
+    """A stored body as it lies, in JSON, for answers that show it unchanged; the rest is as in ``Document``."""
+
+    text: bytes
+    revision: int
+    place: str
 
 
 class AlreadyExists(Conflict):
@@ -87,6 +98,13 @@ class StaleRevision(PreconditionFailed):
     """The document was written since the caller read it."""
 
 
+class BadPlace(BadRequest):
+    """``after`` is no place of this store."""
+
+    def __init__(self) -> None:
+        super().__init__("This is no place in a list of this store")
+
+
 class StoreUnavailable(Unavailable):
     """The store cannot be reached or cannot write."""
 
@@ -119,8 +137,25 @@ class DocumentStore(Protocol):
 
     async def get(self, key: Key) -> Document | None: ...
 
-    async def list(self, names: Iterable[str], within: Key) -> Sequence[Document]:
-        """All documents of the kind ``names`` whose key (or alias) agrees with ``within``, in creation order."""
+    async def get_text(self, key: Key) -> BodyText | None:
+        """The body alone, where it need not be looked into: the quickest way to an answer."""
+        ...
+
+    async def list(
+        self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
+    ) -> Sequence[Document]:
+        """All documents of the kind ``names`` whose key (or alias) agrees with ``within``, in creation order.
+
+        At most ``limit``, and only those behind the place ``after``, which may be that of a document that is gone. So a
+        list read in pieces shows each document once that was there all the time, whatever comes and goes meanwhile.
+        ``BadPlace`` if ``after`` is none.
+        """
+        ...
+
+    async def list_texts(
+        self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
+    ) -> Sequence[BodyText]:
+        """The same, bodies alone."""
         ...
 
     async def replace(self, document: Document, *, expected: int | None = None) -> Document:

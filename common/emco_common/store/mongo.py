@@ -14,13 +14,20 @@ from urllib.parse import parse_qsl, urlsplit
 
 from bson.errors import BSONError
 from pymongo import ASCENDING, AsyncMongoClient
-from pymongo.errors import ConfigurationError, DocumentTooLarge, DuplicateKeyError, PyMongoError, WriteError
+from pymongo.errors import (
+    ConfigurationError,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+    WriteError,
+)
 
 from emco_common.errors import BadRequest, EmcoError, TooLarge
-from emco_common.store.api import Document, Key, StoreUnavailable, kind_of
+from emco_common.store.api import BodyText, Document, Key, StoreUnavailable, kind_of
 from emco_common.store.encoding import path_of, tokens_of
 from emco_common.store.mongo_blobs import Blobs
-from emco_common.store.mongo_documents import OWN, all_of, decoded
+from emco_common.store.mongo_documents import BODY_ONLY, Stored, all_of, behind, decoded, text_of
 from emco_common.store.mongo_marks import Patience, pending
 from emco_common.store.mongo_writes import Writes
 
@@ -30,6 +37,7 @@ PING_TIMEOUT = 2.0
 LEASE = 3.0  # seconds after which an unchanged mark of another is taken for a dead one's; needs two round trips
 PATIENCE = 20.0  # seconds an operation waits for others' marks: longer than it takes to bury one dead owner or two
 OBJECT_TOO_LARGE = 10334
+BATCH = 100_000  # documents to a reply; the 16 MB of a message end one before
 
 
 class NewerDatabase(EmcoError):
@@ -89,9 +97,12 @@ class MongoStore:
             )
         # sparse, not partial: documents of other writers have no path, and not every server uses a partial index
         await self._resources.create_index([("emco.path", ASCENDING)], unique=True, sparse=True)
-        by_token = [("emco.tokens", ASCENDING), ("keyId", ASCENDING), ("emco.order", ASCENDING)]
-        await self._resources.create_index(by_token)
-        await self._resources.create_index([("keyId", ASCENDING), ("emco.order", ASCENDING)])
+        in_order = [("keyId", ASCENDING), ("emco.order", ASCENDING), ("_id", ASCENDING)]
+        await self._resources.create_index([("emco.tokens", ASCENDING), *in_order])
+        await self._resources.create_index(in_order)
+        for former in ("emco.tokens_1_keyId_1_emco.order_1", "keyId_1_emco.order_1"):
+            with suppress(OperationFailure):  # is not there
+                await self._resources.drop_index(former)
         await self._resources.create_index([("emco.targets", ASCENDING)])
         await self._resources.create_index([("emco.claims.targets", ASCENDING)], sparse=True)
         await self._blobs.prepare()
@@ -105,13 +116,33 @@ class MongoStore:
             found = await self._resources.find_one({"emco.path": path_of(key)})
             return None if found is None or pending(self._resources, found) is not None else decoded(found)
 
-    async def list(self, names: Iterable[str], within: Key) -> Sequence[Document]:
-        condition: dict[str, Any] = {"keyId": kind_of(names), "emco.order": {"$gt": 0}}
+    async def get_text(self, key: Key) -> BodyText | None:
+        async with _explained():
+            found = await self._resources.find_one({"emco.path": path_of(key)}, BODY_ONLY)
+            return None if found is None or pending(self._resources, found) is not None else text_of(found)
+
+    async def list(
+        self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
+    ) -> Sequence[Document]:
+        return [decoded(stored) for stored in await self._found(names, within, limit, after, projection=None)]
+
+    async def list_texts(
+        self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
+    ) -> Sequence[BodyText]:
+        return [text_of(stored) for stored in await self._found(names, within, limit, after, projection=BODY_ONLY)]
+
+    async def _found(
+        self, names: Iterable[str], within: Key, limit: int | None, after: str | None, *, projection: Any
+    ) -> Sequence[Stored]:
+        place = {"emco.order": {"$gt": 0}} if after is None else behind(after)
+        condition: dict[str, Any] = {"keyId": kind_of(names), "emco.pending": None, **place}
         if within:
             condition["emco.tokens"] = all_of(tokens_of(within))
+        if limit == 0:  # means no limit to MongoDB
+            return []
         async with _explained():
-            found = await self._resources.find(condition).sort([("emco.order", ASCENDING)]).to_list()
-        return [decoded(stored) for stored in found if "pending" not in stored[OWN]]
+            found = self._resources.find(condition, projection, limit=limit or 0, batch_size=BATCH)
+            return await found.sort([("emco.order", ASCENDING), ("_id", ASCENDING)]).to_list()
 
     async def replace(self, document: Document, *, expected: int | None = None) -> Document:
         async with _explained():

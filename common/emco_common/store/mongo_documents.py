@@ -12,15 +12,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bson import Int64
+from bson import Int64, ObjectId
 
-from emco_common.store.api import Document, Json, Key, kind_of
+from emco_common import jsontext
+from emco_common.store import api
+from emco_common.store.api import BodyText, Document, Json, Key, kind_of
 from emco_common.store.encoding import path_of, targets_of, tokens_of
 
 Stored = Mapping[str, Any]
 OWN = "emco"
 FIXED_FIELDS = frozenset({"_id", "keyId", "data", "references", OWN})
 ESCAPE = "\\"
+BODY_ONLY = {"data": 1, "emco.revision": 1, "emco.order": 1, "emco.pending": 1}
 
 
 def fields_of(document: Document) -> Json:
@@ -61,7 +64,30 @@ def decoded(stored: Stored) -> Document:
         references=tuple(dict(reference["key"]) for reference in stored["references"]),
         alias={name: stored[name] for name in own["alias"]},
         revision=int(own["revision"]),
+        place=place_of(stored),
     )
+
+
+def text_of(stored: Stored) -> BodyText:
+    """The body of a document that was read with ``BODY_ONLY``."""
+    text = jsontext.written(stored["data"])
+    if b'"\\\\' in text:  # perhaps a name that MongoDB cannot keep
+        text = jsontext.written(unescaped(stored["data"]))
+    return BodyText(text, int(stored[OWN]["revision"]), place_of(stored))
+
+
+def place_of(stored: Stored) -> str:
+    """Two processes may number two documents alike; then their identity decides."""
+    return f"{stored[OWN]['order']}.{stored['_id']}"
+
+
+def behind(place: str) -> Json:
+    """The condition that a document comes after ``place``. ``BadPlace``."""
+    order, _, number = place.partition(".")
+    if not (order.isascii() and order.isdigit() and len(order) < 19 and ObjectId.is_valid(number)):
+        raise api.BadPlace
+    tied = {"emco.order": int(order), "_id": {"$gt": ObjectId(number)}}
+    return {"emco.order": {"$gte": int(order)}, "$or": [{"emco.order": {"$gt": int(order)}}, tied]}
 
 
 def all_of(tokens: list[str]) -> Any:

@@ -15,7 +15,7 @@ from emco_common.store import api
 from emco_common.store import mongo_marks as marks
 from emco_common.store.api import Document, Key, kind_of
 from emco_common.store.encoding import path_of, targets_of, tokens_of
-from emco_common.store.mongo_documents import OWN, Stored, all_of, fields_of, key_of, own_fields_of
+from emco_common.store.mongo_documents import OWN, Stored, all_of, fields_of, key_of, own_fields_of, place_of
 from emco_common.store.mongo_marks import Collection, Mark, Patience
 
 WHO = {"keyId": 1, OWN: 1}  # enough to tell what a document is and which marks are on it
@@ -44,7 +44,7 @@ class Writes:
                 await self._wait_for_namesake(own["path"], patience)
                 continue
             if alone or await self._confirmed(token, parent, targets, patience):
-                return changed(document, revision=1)
+                return changed(document, revision=1, place=place_of(new))
             patience.check()
 
     async def _wait_for_namesake(self, path: str, patience: Patience) -> None:
@@ -120,7 +120,7 @@ class Writes:
                     await marks.unclaim(self.resources, present["_id"], token=token)
                 raise
             if written:
-                return changed(document, revision=present[OWN]["revision"] + 1)
+                return changed(document, revision=present[OWN]["revision"] + 1, place=place_of(present))
             if added:
                 await marks.unclaim(self.resources, present["_id"], token=token)
 

@@ -21,7 +21,7 @@ from typing import TypeVar
 from emco_common.errors import TooLarge
 from emco_common.store import sqlite_blobs as blobs
 from emco_common.store import sqlite_rows as rows
-from emco_common.store.api import Document, Key, StoreUnavailable, kind_of
+from emco_common.store.api import BodyText, Document, Key, StoreUnavailable, kind_of
 from emco_common.store.encoding import path_of
 from emco_common.store.groupcommit import GroupCommitWriter
 from emco_common.store.sqlite_schema import connect, prepare
@@ -65,9 +65,21 @@ class SqliteStore:
         path = path_of(key)
         return await self._read(lambda c: rows.read(c, path))
 
-    async def list(self, names: Iterable[str], within: Key) -> Sequence[Document]:
-        kind, wanted = kind_of(names), dict(within)
-        return await self._read(lambda c: rows.select(c, kind=kind, within=wanted))
+    async def get_text(self, key: Key) -> BodyText | None:
+        path = path_of(key)
+        return await self._read(lambda c: rows.read_text(c, path))
+
+    async def list(
+        self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
+    ) -> Sequence[Document]:
+        wanted = _wanted(names, within, limit, after)
+        return await self._read(lambda c: rows.select(c, wanted))
+
+    async def list_texts(
+        self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
+    ) -> Sequence[BodyText]:
+        wanted = _wanted(names, within, limit, after)
+        return await self._read(lambda c: rows.select_texts(c, wanted))
 
     async def replace(self, document: Document, *, expected: int | None = None) -> Document:
         new = rows.prepared(document)
@@ -137,6 +149,10 @@ class SqliteStore:
         finally:
             connection.execute("ROLLBACK")
             self._idle.put(connection)
+
+
+def _wanted(names: Iterable[str], within: Key, limit: int | None, after: str | None) -> rows.Wanted:
+    return rows.Wanted(kind_of(names), dict(within), limit, 0 if after is None else rows.number_of(after))
 
 
 @asynccontextmanager

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from dataclasses import replace as changed
-from typing import Any
+from typing import Any, TypeVar
 
+from emco_common import jsontext
+from emco_common.errors import BadRequest
 from emco_common.store import api
-from emco_common.store.api import Document, Key
-from emco_common.store.encoding import compact, path_of, targets_of, tokens_of
+from emco_common.store.api import BodyText, Document, Key
+from emco_common.store.encoding import path_of, targets_of, tokens_of
+
+T = TypeVar("T")
+WHOLE = "d.id, d.revision, d.body, d.content"
 
 FIRST_PROBE = 64
 ALSO_HAS = "EXISTS (SELECT 1 FROM elements o WHERE o.token = ? AND o.kind = e.kind AND o.document_id = e.document_id)"
@@ -27,30 +31,53 @@ class Prepared:
     tokens: list[str]
     targets: dict[str, Key | None]
     content: str
+    body: bytes
 
 
 def prepared(document: Document) -> Prepared:
+    """``BadRequest`` for what JSON with 64-bit integers cannot hold."""
     content = {
         "key": dict(document.key),
-        "body": document.body,
         "tags": document.tags,
         "references": [dict(reference) for reference in document.references],
         "alias": dict(document.alias),
     }
+    try:
+        body, rest = jsontext.written(document.body), jsontext.written(content)
+    except jsontext.Unwritable as error:
+        raise BadRequest(f"The document store cannot hold this: {error}") from error
     return Prepared(
         document=document,
         path=path_of(document.key),
         kind=api.kind_of(document.key),
         tokens=tokens_of(document.key, alias=document.alias),
         targets=targets_of(document),
-        content=compact(content),
+        content=rest.decode(),
+        body=body,
     )
 
 
-def decoded(content: str, revision: int) -> Document:
-    parts: dict[str, Any] = json.loads(content)
+def decoded(number: int, revision: int, body: bytes, content: str) -> Document:
+    parts: dict[str, Any] = jsontext.read(content)
     references = tuple(parts["references"])
-    return Document(parts["key"], parts["body"], parts["tags"], references, parts["alias"], revision)
+    return Document(
+        parts["key"], jsontext.read(body), parts["tags"], references, parts["alias"], revision, place_of(number)
+    )
+
+
+def texts(number: int, revision: int, body: bytes, _content: None = None) -> BodyText:
+    return BodyText(body, revision, place_of(number))
+
+
+def place_of(number: int) -> str:
+    return str(number)
+
+
+def number_of(place: str) -> int:
+    """The last number behind which ``place`` is. ``BadPlace``."""
+    if not (place.isascii() and place.isdigit() and len(place) < 19):
+        raise api.BadPlace
+    return int(place)
 
 
 def insert(connection: sqlite3.Connection, new: Prepared, *, parent: str | None) -> Document:
@@ -59,39 +86,39 @@ def insert(connection: sqlite3.Connection, new: Prepared, *, parent: str | None)
     if parent is not None and id_of(connection, parent) is None:
         raise api.ParentMissing("Cannot perform requested operation. Parent resource not found")
     require_targets(connection, new.targets)
-    row = (new.path, new.kind, new.content)
-    inserted = connection.execute("INSERT INTO documents (path, kind, revision, content) VALUES (?, ?, 1, ?)", row)
+    row = (new.path, new.kind, new.content, new.body)
+    inserted = connection.execute(
+        "INSERT INTO documents (path, kind, revision, content, body) VALUES (?, ?, 1, ?, ?)", row
+    )
     number = inserted.lastrowid
     assert number is not None
     _add_tokens(connection, new.tokens, kind=new.kind, number=number)
     _add_targets(connection, new.targets, number=number)
-    return changed(new.document, revision=1)
+    return changed(new.document, revision=1, place=place_of(number))
 
 
 def update(connection: sqlite3.Connection, new: Prepared, *, expected: int | None) -> Document:
-    number, revision, content = _row_of(connection, new.path)
+    old, number = _existing(connection, new.path)
     require_targets(connection, new.targets)
-    _require_revision(revision, expected)
-    old = decoded(content, revision)
+    _require_revision(old.revision, expected)
     old_tokens, old_targets = set(tokens_of(old.key, alias=old.alias)), targets_of(old).keys()
     _remove_tokens(connection, old_tokens.difference(new.tokens), kind=new.kind, number=number)
     _add_tokens(connection, set(new.tokens) - old_tokens, kind=new.kind, number=number)
     _remove_targets(connection, old_targets - new.targets.keys(), number=number)
     _add_targets(connection, new.targets.keys() - old_targets, number=number)
-    row = (revision + 1, new.content, number)
-    connection.execute("UPDATE documents SET revision = ?, content = ? WHERE id = ?", row)
-    return changed(new.document, revision=revision + 1)
+    row = (old.revision + 1, new.content, new.body, number)
+    connection.execute("UPDATE documents SET revision = ?, content = ?, body = ? WHERE id = ?", row)
+    return changed(new.document, revision=old.revision + 1, place=old.place)
 
 
 def remove(connection: sqlite3.Connection, key: Key, *, expected: int | None) -> None:
-    number, revision, content = _row_of(connection, path_of(key))
+    old, number = _existing(connection, path_of(key))
     if _has_child(connection, key, own=number):
         raise api.HasChildren
     referrer = _referrer(connection, path_of(key), own=number)
     if referrer is not None:
         raise api.IsReferenced(by=referrer.key)
-    _require_revision(revision, expected)
-    old = decoded(content, revision)
+    _require_revision(old.revision, expected)
     tokens = tokens_of(old.key, alias=old.alias)
     _remove_tokens(connection, tokens, kind=api.kind_of(old.key), number=number)
     _remove_targets(connection, targets_of(old), number=number)
@@ -99,22 +126,49 @@ def remove(connection: sqlite3.Connection, key: Key, *, expected: int | None) ->
 
 
 def read(connection: sqlite3.Connection, path: str) -> Document | None:
-    row = connection.execute("SELECT content, revision FROM documents WHERE path = ?", (path,)).fetchone()
+    row = connection.execute(f"SELECT {WHOLE} FROM documents d WHERE path = ?", (path,)).fetchone()
     return None if row is None else decoded(*row)
 
 
-def select(connection: sqlite3.Connection, *, kind: str, within: Key) -> list[Document]:
-    if within:
-        tokens = _rarest_first(connection, tokens_of(within), kind=kind)
+def read_text(connection: sqlite3.Connection, path: str) -> BodyText | None:
+    row = connection.execute("SELECT id, revision, body FROM documents WHERE path = ?", (path,)).fetchone()
+    return None if row is None else texts(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which documents to list: at most ``limit``, numbers above ``after``."""
+
+    kind: str
+    within: Key
+    limit: int | None = None
+    after: int = 0
+
+
+def select(connection: sqlite3.Connection, wanted: Wanted) -> list[Document]:
+    return _select(connection, wanted, WHOLE, decoded)
+
+
+def select_texts(connection: sqlite3.Connection, wanted: Wanted) -> list[BodyText]:
+    return _select(connection, wanted, "d.id, d.revision, d.body", texts)
+
+
+def _select(connection: sqlite3.Connection, wanted: Wanted, columns: str, made: Callable[..., T]) -> list[T]:
+    limit = -1 if wanted.limit is None else wanted.limit
+    if wanted.within:
+        tokens = _rarest_first(connection, tokens_of(wanted.within), kind=wanted.kind)
         condition = " AND ".join(["e.token = ?", "e.kind = ?", *[ALSO_HAS] * (len(tokens) - 1)])
         rows = connection.execute(
-            "SELECT d.content, d.revision FROM elements e CROSS JOIN documents d ON d.id = e.document_id "
-            f"WHERE {condition} ORDER BY e.document_id",
-            (tokens[0], kind, *tokens[1:]),
+            f"SELECT {columns} FROM elements e CROSS JOIN documents d ON d.id = e.document_id "
+            f"WHERE {condition} AND e.document_id > ? ORDER BY e.document_id LIMIT ?",
+            (tokens[0], wanted.kind, *tokens[1:], wanted.after, limit),
         )
     else:
-        rows = connection.execute("SELECT content, revision FROM documents WHERE kind = ? ORDER BY id", (kind,))
-    return [decoded(content, revision) for content, revision in rows]
+        rows = connection.execute(
+            f"SELECT {columns} FROM documents d WHERE kind = ? AND id > ? ORDER BY id LIMIT ?",
+            (wanted.kind, wanted.after, limit),
+        )
+    return [made(*row) for row in rows]
 
 
 def id_of(connection: sqlite3.Connection, path: str) -> int | None:
@@ -132,12 +186,12 @@ def require_targets(connection: sqlite3.Connection, targets: dict[str, Key | Non
             raise api.ReferenceMissing(reference)
 
 
-def _row_of(connection: sqlite3.Connection, path: str) -> tuple[int, int, str]:
-    row: tuple[int, int, str] | None
-    row = connection.execute("SELECT id, revision, content FROM documents WHERE path = ?", (path,)).fetchone()
+def _existing(connection: sqlite3.Connection, path: str) -> tuple[Document, int]:
+    """The document of ``path`` and its number. ``DocumentMissing``."""
+    row = connection.execute(f"SELECT {WHOLE} FROM documents d WHERE path = ?", (path,)).fetchone()
     if row is None:
         raise api.DocumentMissing("The requested resource not found")
-    return row
+    return decoded(*row), row[0]
 
 
 def _require_revision(revision: int, expected: int | None) -> None:
@@ -173,7 +227,7 @@ def _rarest_first(connection: sqlite3.Connection, tokens: list[str], *, kind: st
 
 def _referrer(connection: sqlite3.Connection, path: str, *, own: int) -> Document | None:
     row = connection.execute(
-        "SELECT d.content, d.revision FROM targets t JOIN documents d ON d.id = t.document_id "
+        f"SELECT {WHOLE} FROM targets t JOIN documents d ON d.id = t.document_id "
         "WHERE t.target = ? AND t.document_id <> ? LIMIT 1",
         (path, own),
     ).fetchone()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emco_common.errors import EmcoError
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x454D434F  # "EMCO", so that a foreign SQLite file is not taken for ours
 BUSY_TIMEOUT = 5.0  # seconds to wait for another process's write; a group commit takes milliseconds
 
@@ -18,7 +18,8 @@ CREATE TABLE documents (
   path     TEXT NOT NULL UNIQUE,
   kind     TEXT NOT NULL,
   revision INTEGER NOT NULL,
-  content  TEXT NOT NULL
+  content  TEXT NOT NULL,
+  body     BLOB NOT NULL
 );
 CREATE INDEX documents_by_kind ON documents (kind, id);
 CREATE TABLE elements (
@@ -37,6 +38,14 @@ CREATE TABLE uploads (upload TEXT PRIMARY KEY, started REAL NOT NULL) WITHOUT RO
 CREATE TABLE chunks (id INTEGER PRIMARY KEY, upload TEXT NOT NULL, number INTEGER NOT NULL, content BLOB NOT NULL);
 CREATE UNIQUE INDEX chunks_by_upload ON chunks (upload, number);
 """
+
+UPGRADES = {
+    1: """
+ALTER TABLE documents ADD COLUMN body BLOB NOT NULL DEFAULT x'7b7d';
+UPDATE documents SET body = CAST(json_extract(content, '$.body') AS BLOB), content = json_remove(content, '$.body');
+""",
+}
+"""What leads from a version to the next: 2 keeps the body as text of its own, so that it is answered as it lies."""
 
 
 class UnusableDatabase(EmcoError):
@@ -86,3 +95,8 @@ def _create_or_check(connection: sqlite3.Connection, *, path: Path) -> None:
             f"{path} was written by a newer EMCO (store version {version}, this one knows {VERSION}): "
             "start the newer EMCO or choose another file"
         )
+    else:
+        for step in range(version, VERSION):
+            for statement in UPGRADES[step].split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={VERSION}")
