@@ -17,8 +17,16 @@ _INTENTS = {
     "temporal-action-controller": "tac",
     "policy-intents": "policy",
 }
-_OF_A_CLUSTER_IN_NCM = frozenset({"networks", "provider-networks", "apply", "terminate", "stop"})
-_BY_FIRST = {"controllers": "orchestrator", "clm-controllers": "clm", "dtc-controllers": "dtc", "policy": "policy"}
+_OF_A_CLUSTER_IN_NCM = frozenset(
+    {"networks", "provider-networks", "networks-rendered", "apply", "update", "terminate", "stop"}
+)
+_BY_FIRST = {
+    "controllers": "orchestrator",
+    "clm-controllers": "clm",
+    "ncm-controllers": "ncm",
+    "dtc-controllers": "dtc",
+    "policy": "policy",
+}
 _OF_A_PROJECT = {"logical-clouds": "dcm", "ca-certs": "cacert", "policy": "policy"}
 _READ_AS_METADATA = frozenset({"apps", "profiles", "clusters", "resources", "customizations"})
 

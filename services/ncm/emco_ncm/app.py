@@ -1,0 +1,53 @@
+"""Wiring of ncm."""
+
+from __future__ import annotations
+
+from emco_common import __version__
+from emco_common.appcontext import AppContextStore
+from emco_common.controllerclient import ControllerClient
+from emco_common.presence import Presence
+from emco_common.resources.router import build_router
+from emco_common.rsyncclient import RsyncClient
+from emco_common.runtime import Deps, Service
+from emco_common.web.app import create_app
+from emco_ncm import resources
+from emco_ncm.clusters import NetworkSets, clusters_in
+from emco_ncm.hooks import IntentHooks
+from emco_ncm.networks import Networks
+from emco_ncm.procedures import Tools
+from emco_ncm.routes import lifecycle_router
+from emco_ncm.settings import NcmSettings
+from emco_ncm.status import NetworkStatus
+
+NAME = "ncm"
+
+
+def create_service(settings: NcmSettings, deps: Deps) -> Service:
+    """Networks of clusters over their dependencies."""
+    contexts = AppContextStore(deps.bus)
+    presence = Presence(deps.bus, NAME)
+    clusters = clusters_in(deps.store, deps.clock, presence)
+    tools = Tools(
+        NetworkSets(deps.store, contexts),
+        contexts,
+        ControllerClient(deps.channels, timeout=settings.grpc_call_timeout),
+        RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout),
+        deps.randbelow,
+    )
+    networks = Networks(clusters, tools)
+    of_networks = IntentHooks(clusters, what="network", twin=resources.PROVIDER_NETWORK)
+    of_provider_networks = IntentHooks(clusters, what="provider network", twin=resources.NETWORK)
+    app = create_app(
+        NAME,
+        [
+            build_router(resources.NETWORK, deps.store, of_networks),
+            build_router(resources.PROVIDER_NETWORK, deps.store, of_provider_networks),
+            build_router(resources.CONTROLLER, deps.store),
+            lifecycle_router(networks, NetworkStatus(clusters, contexts)),
+        ],
+        version=__version__,
+        max_body=settings.max_body,
+        max_upload=settings.max_upload,
+        ready={"store": deps.store.ping, "bus": deps.bus.ping},
+    )
+    return Service(NAME, app, settings.host, settings.http_port, background=(presence.run, networks.resume))
