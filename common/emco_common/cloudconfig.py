@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from emco_common.errors import Conflict
 from emco_common.secrets import Sealer
@@ -87,6 +87,11 @@ class CloudConfigs:
         found = await self._store.list(KEY_NAMES, {"level": CLOUD_LEVEL, "namespace": namespace})
         return [self._decode(document) for document in found]
 
+    async def owned(self) -> list[Access]:
+        """Every record that was made for a logical cloud, without its kubeconfig."""
+        found = await self._store.list(KEY_NAMES, {"level": CLOUD_LEVEL})
+        return [_named(document) for document in found if document.tags.get("owner")]
+
     async def delete(self, access: Access) -> None:
         """Absent is fine."""
         try:
@@ -101,16 +106,16 @@ class CloudConfigs:
 
     def _decode(self, document: Document) -> Access:
         sealed = document.tags["config"]["config"]
-        provider, cluster, level, namespace = (document.key[name] for name in KEY_NAMES)
-        return Access(
-            provider,
-            cluster,
-            level,
-            namespace,
+        return replace(
+            _named(document),
             kubeconfig=self._sealer.open(sealed, record=_record(document.key)) if sealed else b"",
             gitops=document.tags["meta"]["gitOps"],
-            owner=document.tags.get("owner", {}),
         )
+
+
+def _named(document: Document) -> Access:
+    provider, cluster, level, namespace = (document.key[name] for name in KEY_NAMES)
+    return Access(provider, cluster, level, namespace, owner=document.tags.get("owner", {}))
 
 
 def _record(key: Key) -> str:

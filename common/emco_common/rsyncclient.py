@@ -6,14 +6,21 @@ listens is what its controller record says.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
 from grpc import aio
 
 from emco_common.errors import Conflict, EmcoError, Unavailable
-from emco_common.rpc import installapp_pb2, installapp_pb2_grpc, updateapp_pb2, updateapp_pb2_grpc
+from emco_common.rpc import (
+    installapp_pb2,
+    installapp_pb2_grpc,
+    readynotify_pb2,
+    readynotify_pb2_grpc,
+    updateapp_pb2,
+    updateapp_pb2_grpc,
+)
 from emco_common.rpc.channels import Channels, PeerUnreachable, cause_of
 from emco_common.store.api import DocumentStore, Key
 
@@ -34,6 +41,10 @@ class RsyncSilent(Unavailable):
 
 class RsyncRefused(Conflict):
     """rsync says that it cannot do this; nothing was queued."""
+
+
+class RsyncLacksMethod(RsyncRefused):
+    """This resource synchronizer does not know the call; nothing was queued."""
 
 
 class RsyncClient:
@@ -65,6 +76,36 @@ class RsyncClient:
         answer = await self._call(stub.UpdateApp, request)
         _accepted("UpdateApp", answer.app_context_updated, answer.app_context_update_message)
 
+    async def alerts(self, status_context: str, *, client: str) -> AsyncIterator[None]:
+        """One item when subscribed, then one for each change of what clusters report, until rsync ends the stream.
+
+        A second subscription under the same ``client`` ends the first. Raises as the other calls do.
+        """
+        stub = readynotify_pb2_grpc.readyNotifyStub(await self._channel("Alert"))
+        stream = stub.Alert(readynotify_pb2.Topic(clientName=client, appContext=status_context))
+        try:
+            yield None
+            async for _ in stream:
+                yield None
+        except grpc.RpcError as error:
+            raise RsyncSilent(cause_of(error)) from error
+        finally:
+            stream.cancel()
+
+    async def rollback(self, old: str, new: str) -> None:
+        """The same, back to a context that was there before: hooks of a rollback run instead of those of an update.
+
+        A resource synchronizer that knows no rollback is asked for an update, as the original asks for both.
+        """
+        stub = updateapp_pb2_grpc.updateappStub(await self._channel("UpdateApp"))
+        request = updateapp_pb2.RollbackAppRequest(rollback_from_appContext=old, rollback_to_appContext=new)
+        try:
+            answer = await self._call(stub.RollbackApp, request)
+        except RsyncLacksMethod:
+            await self.update(old, new)
+        else:
+            _accepted("UpdateApp", answer.app_context_rolledback, answer.app_context_rollback_message)
+
     async def _channel(self, operation: str) -> aio.Channel:
         record = await self._store.get(CONTROLLER_KEY)
         if record is None:
@@ -82,6 +123,8 @@ class RsyncClient:
         try:
             return await method(request, timeout=self._timeout)
         except grpc.RpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                raise RsyncLacksMethod(cause_of(error)) from error
             if error.code() in _REFUSED:
                 raise RsyncRefused(cause_of(error)) from error
             if error.code() in _SILENT:
@@ -95,7 +138,6 @@ _REFUSED = frozenset(
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.UNIMPLEMENTED,
     }
 )
 _SILENT = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
