@@ -94,6 +94,26 @@ class StateInfo:
         """Every AppContext of the history once, oldest first."""
         return tuple(dict.fromkeys(action.instance for action in self.actions if action.instance))
 
+    @property
+    def deployed_revision(self) -> int:
+        """The revision that is deployed, or was when the last deployment ended; 0 before the first."""
+        return next((action.revision for action in reversed(self.actions) if action.revision), 0)
+
+    @property
+    def next_revision(self) -> int:
+        """Revisions only grow, also over terminations (orchestrator-lifecycle defect 22)."""
+        return max((action.revision for action in self.actions), default=0) + 1
+
+    @property
+    def deployment(self) -> tuple[Action, ...]:
+        """The present deployment, or the last one: from its instantiation on. An update goes on with the same one."""
+        began = [
+            index
+            for index, action in enumerate(self.actions)
+            if action.state is State.INSTANTIATED and (not index or self.actions[index - 1].state is not State.UPDATED)
+        ]
+        return self.actions[began[-1] :] if began else ()
+
     def then(self, action: Action, *, status_context: str | None = None) -> StateInfo:
         known = self.status_context if status_context is None else status_context
         return replace(self, actions=(*self.actions, action), status_context=known)
@@ -139,7 +159,10 @@ class Lifecycle:
 
     def next(self, operation: str, state: State, *, name: str) -> State | None:
         """Where ``operation`` leads from ``state``; ``None`` if nothing changes. Raises ``WrongState``."""
-        rule = self.rules[operation].get(state, Refusal("{name} is in an unknown state: {state}"))
+        rules = self.rules[operation]
+        rule = rules.get(state, Refusal("{name} is in an unknown state: {state}"))
         if isinstance(rule, Refusal):
-            raise WrongState(rule.text.format(name=name, state=state))
+            possible = ", ".join(known for known, other in rules.items() if not isinstance(other, Refusal))
+            detail = f"{name} is in the state {state}; {operation} is possible in {possible or 'none'}"
+            raise WrongState(rule.text.format(name=name, state=state), detail=detail)
         return rule

@@ -31,6 +31,7 @@ class FakeRsync:
     accepts: bool = True
     message: str = ""
     aborts: grpc.StatusCode | None = None
+    rolls_back: bool = True
     then: Callable[[str, str], Awaitable[None]] = _nothing
     port: int = 0
 
@@ -57,7 +58,12 @@ class FakeRsync:
         )
 
     async def RollbackApp(self, request: Any, context: Any) -> Any:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "method RollbackApp not implemented")
+        if not self.rolls_back:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "method RollbackApp not implemented")
+        await self._take("rollback", f"{request.rollback_from_appContext}>{request.rollback_to_appContext}", context)
+        return updateapp_pb2.RollbackAppResponse(
+            app_context_rolledback=self.accepts, app_context_rollback_message=self.message
+        )
 
     async def register(self, store: DocumentStore) -> None:
         """Make it known as the controller ``rsync``."""

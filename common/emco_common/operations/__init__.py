@@ -6,7 +6,7 @@ compare-and-swap, ``driver`` takes an operation through its phases and brings to
 
 from emco_common.operations.driver import Operations, Procedure
 from emco_common.operations.record import OPERATION_TAG, Begun, Operation, Phase, Subject
-from emco_common.operations.subjects import Subjects
+from emco_common.operations.subjects import SubjectMissing, Subjects
 from emco_common.operations.unfinished import Unfinished
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Phase",
     "Procedure",
     "Subject",
+    "SubjectMissing",
     "Subjects",
     "Unfinished",
 ]

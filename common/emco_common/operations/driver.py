@@ -54,6 +54,10 @@ class Procedure:
         """Members of ``spec`` that are written together with the history. Pure."""
         return {}
 
+    async def is_left(self, operation: Operation) -> bool:
+        """Whether this record is to be resumed: false for one that only holds its subject for another's operation."""
+        return True
+
     async def ended(self, subject: Subject, operation: Operation) -> None:
         """Afterwards, in the background; what it raises is logged and lost."""
 
@@ -96,6 +100,8 @@ class Operations:
         facts = {"subject": subject.name, "verb": operation.verb, "instance": operation.instance}
         procedure = self._procedures[operation.verb]
         try:
+            if not await procedure.is_left(operation):
+                return
             if operation.phase is Phase.BUILDING:
                 await self._abandon(subject.key, procedure, operation)
             else:

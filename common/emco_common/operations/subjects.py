@@ -19,6 +19,10 @@ from emco_common.store.api import DocumentStore, Key, StaleRevision
 _ATTEMPTS = 5
 
 
+class SubjectMissing(NotFound):
+    """There is no such document."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subjects:
     """All documents of one kind; ``presence`` is this process among those that serve the same store."""
@@ -31,10 +35,10 @@ class Subjects:
     presence: Presence
 
     async def read(self, key: Key) -> Subject:
-        """Raises ``NotFound``."""
+        """Raises ``SubjectMissing``."""
         document = await self.store.get(key)
         if document is None:
-            raise NotFound(self.not_found)
+            raise SubjectMissing(self.not_found)
         return Subject(document)
 
     async def all(self) -> list[Subject]:

@@ -52,6 +52,18 @@ def test_the_status_of_an_instance_is_kept_by_the_nearest_instantiation_before_i
     assert HISTORY.status_context_of("B") == "B"
 
 
+def test_revisions_only_grow_also_over_a_termination() -> None:
+    assert (HISTORY.deployed_revision, HISTORY.next_revision) == (2, 3)
+    assert (StateInfo.created(NOON).deployed_revision, StateInfo.created(NOON).next_revision) == (0, 1)
+
+
+def test_a_deployment_goes_on_over_updates_and_ends_with_the_next_instantiation() -> None:
+    assert [action.revision for action in HISTORY.deployment] == [1, 1, 2, 0]
+    again = HISTORY.then(Action(State.INSTANTIATED, "C", NOON, 3))
+    assert [action.instance for action in again.deployment] == ["C"]
+    assert StateInfo.created(NOON).deployment == ()
+
+
 def test_an_unknown_instance_is_refused_by_name() -> None:
     with pytest.raises(NoStateInformation, match="No state information for 77"):
         HISTORY.status_context_of("77")
@@ -67,7 +79,9 @@ def test_any_sequence_of_calls_leaves_a_group_in_a_state_of_the_table(calls: lis
 
 
 def test_every_refusal_has_the_words_of_the_specification() -> None:
-    with pytest.raises(WrongState, match="^DeploymentIntentGroup must be Approved before instantiatingg$"):
+    with pytest.raises(WrongState, match="^DeploymentIntentGroup must be Approved before instantiatingg$") as refused:
         LIFECYCLE.next(Verb.INSTANTIATE, State.CREATED, name="g")
+    known = "g is in the state Created; instantiate is possible in Approved, Terminated, TerminateStopped"
+    assert refused.value.detail == known
     with pytest.raises(WrongState, match="^DeploymentIntentGroup is not instantiated :g$"):
         LIFECYCLE.next(Verb.TERMINATE, State.APPROVED, name="g")

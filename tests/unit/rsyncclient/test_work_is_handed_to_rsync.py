@@ -10,6 +10,7 @@ from emco_common.errors import EmcoError
 from emco_common.rpc.channels import Channels
 from emco_common.rsyncclient import (
     RsyncClient,
+    RsyncLacksMethod,
     RsyncNotRegistered,
     RsyncRefused,
     RsyncSilent,
@@ -50,9 +51,18 @@ def client(store: DocumentStore, channels: Channels) -> RsyncClient:
 async def test_each_operation_names_its_contexts(client: RsyncClient, rsync: FakeRsync) -> None:
     await client.install("7")
     await client.update("7", "8")
-    await client.uninstall("8")
+    await client.rollback("8", "7")
+    await client.uninstall("7")
 
-    assert rsync.calls == [("install", "7"), ("update", "7>8"), ("uninstall", "8")]
+    assert rsync.calls == [("install", "7"), ("update", "7>8"), ("rollback", "8>7"), ("uninstall", "7")]
+
+
+async def test_an_rsync_without_rollback_is_asked_for_an_update(client: RsyncClient, rsync: FakeRsync) -> None:
+    rsync.rolls_back = False
+
+    await client.rollback("8", "7")
+
+    assert rsync.calls == [("update", "8>7")]
 
 
 async def test_an_rsync_nobody_registered_is_named_with_the_remedy(client: RsyncClient) -> None:
@@ -90,7 +100,7 @@ async def test_a_no_is_shown_with_its_message(client: RsyncClient, rsync: FakeRs
     ("code", "kind"),
     [
         (grpc.StatusCode.UNKNOWN, RsyncRefused),
-        (grpc.StatusCode.UNIMPLEMENTED, RsyncRefused),
+        (grpc.StatusCode.UNIMPLEMENTED, RsyncLacksMethod),
         (grpc.StatusCode.UNAVAILABLE, RsyncSilent),
         (grpc.StatusCode.INTERNAL, EmcoError),
     ],
