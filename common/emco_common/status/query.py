@@ -1,4 +1,4 @@
-"""What is asked: the URL parameters of a status query as a checked value (spec orchestrator-lifecycle 12.1, dcm 9, ncm 7).
+"""What is asked: the URL parameters of a status query as a checked value (spec lifecycle 12.1, dcm 9, ncm 7).
 
 Pure. Which parameters a service understands, and the shape of its answer, is its ``Dialect``.
 """
@@ -93,7 +93,7 @@ class Dialect:
 DEPLOYMENT_INTENT_GROUP = Dialect(frozenset(_MEANINGS), Form.RSYNC)
 LOGICAL_CLOUD = Dialect(frozenset(_MEANINGS) - {"type", "app", "apps"}, Form.READY, Shape.CLUSTERS)
 CLUSTER_NETWORKS = Dialect(
-    frozenset(_MEANINGS) - {view.value for view in View}, Form.RSYNC, Shape.ONE_CLUSTER, lenient_instance=True
+    frozenset(_MEANINGS) - {"apps", "clusters", "resources"}, Form.RSYNC, Shape.ONE_CLUSTER, lenient_instance=True
 )
 
 
