@@ -11,7 +11,7 @@ from emco_common.lifecycle import NoStateInformation, StateInfo
 from emco_common.status.manifests import Manifests
 from emco_common.status.model import ClusterRows
 from emco_common.status.query import StatusQuery, View
-
+from emco_common.status.readiness import Ready
 
 RowsKey = tuple[str, str, bool, bool]
 """App, cluster, whether what clusters report is meant, whether with whole objects."""
