@@ -7,7 +7,7 @@ changes and writes back does so by compare-and-swap, so that writers do not lose
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -87,13 +87,15 @@ class AppContextStore:
 
     # Whole contexts
 
-    async def write_new(self, context: AppContext) -> None:
-        """Write a context that does not exist yet.
+    async def write_new(self, context: AppContext, *, origin: Mapping[str, object] | None = None) -> None:
+        """Write a context that does not exist yet; ``origin`` is JSON that says what it was made from.
 
         Raises ``ContextExists`` (nothing was changed) and ``Unprocessable`` (nothing was written). After any other
         error the context is not visible; ``delete`` removes what was written of it.
         """
         *puts, root = codec.encode(context)
+        if origin is not None:
+            puts.append(Put(keys.origin(context.id), values.encode_inner(origin)))
         first, *others = batches(puts, weight=_BATCH_BYTES)
         absent = Compare(root.key, 0)
         # The first key written claims the id: a second writer finds it and stops before it writes anything.
@@ -146,6 +148,16 @@ class AppContextStore:
     async def update_meta(self, context: str, change: Callable[[Meta], Meta]) -> Meta:
         """Read, change, write back whole."""
         return await self._swap(context, keys.meta(context), decoding.decode_meta, change, encoding.encode_meta)
+
+    async def read_origin(self, context: str) -> Mapping[str, object]:
+        """What the context was made from; empty if it does not say, or is gone."""
+        entry = await self._bus.get(keys.origin(context))
+        return {} if entry is None else values.decode_inner_object(entry.key, entry.value)
+
+    async def get_reason(self, context: str) -> str:
+        """Why the last event failed; empty if it did not, or if the context is gone."""
+        entry = await self._bus.get(keys.reason(context))
+        return "" if entry is None else values.decode_string(entry.key, entry.value)
 
     async def get_status(self, context: str) -> str | None:
         """The public status (section 10.1); ``None`` before the resource synchronizer has seen the context."""

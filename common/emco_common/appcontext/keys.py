@@ -19,6 +19,7 @@ APP_ORDER = "app/instruction/order/"
 APP_DEPENDENCY = "app/instruction/dependency/"
 META = "meta/"
 STOP_FLAG = "stopflag/"
+ORIGIN = "origin/"
 STATUS_CONTEXT = "statusappctxid/"
 STATUS = "status/"
 CURRENT_STATE = "rsync/state/CurrentState/"
@@ -66,6 +67,11 @@ def app_order(context: str) -> str:
 def app_dependency(context: str) -> str:
     """What nobody reads, but every creator writes; see ``start_dependency`` for what is used."""
     return root(context) + APP_DEPENDENCY
+
+
+def origin(context: str) -> str:
+    """What the context was made from; ours, for people."""
+    return root(context) + ORIGIN
 
 
 def stop_flag(context: str) -> str:
