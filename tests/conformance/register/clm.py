@@ -21,7 +21,6 @@ ERRORS = """
 3: provider DELETE of a missing one
 3: provider DELETE with children
 4: cluster list of a missing provider
-4: cluster PUT without a body is no replacement
 4.1: cluster body is not multipart
 4.1: cluster without metadata
 4.1: cluster that breaks its schema
