@@ -12,8 +12,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.programs import simulated_clusters
 from emco_allinone.suite import Suite, running
 from emco_common.appcontext.io import AppContextStore
 from emco_common.kube.client import KubeClient
@@ -58,7 +59,7 @@ async def measure(clusters: int) -> Sequence[Row]:
     """One deployment over ``clusters`` clusters: half of them edge, one cloud when there are two."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        fleet = await stack.enter_async_context(_fleet(clusters, folder))
+        fleet = await stack.enter_async_context(simulated_clusters(clusters, folder))
         suite = await stack.enter_async_context(
             running(folder / "data", {}, ingress_port=0, http_port=0, grpc_port=0, log_level="error")
         )
@@ -73,32 +74,6 @@ async def measure(clusters: int) -> Sequence[Row]:
         applied = await _applied(fleet)
         rows += await _terminate(client, suite)
         return [*rows, await _floor(fleet, applied)]
-
-
-@asynccontextmanager
-async def _fleet(clusters: int, folder: Path) -> AsyncIterator[Fleet]:
-    """Simulated clusters in a process of their own, as they would be elsewhere."""
-    names = [f"c{index}" for index in range(clusters)]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "emco_simcluster", "--ready-after", "0.05"),
-        *("--clusters", ",".join(names), "--write-kubeconfigs", str(folder)),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        files = [folder / f"{name}.kubeconfig" for name in names]
-        yield dict(zip(names, await asyncio.to_thread(_read_when_there, files), strict=True))
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-def _read_when_there(files: Sequence[Path]) -> Sequence[str]:
-    for _ in range(600):
-        if all(file.exists() and file.stat().st_size for file in files):
-            return [file.read_text() for file in files]
-        time.sleep(0.1)
-    raise SystemExit("the simulated clusters did not start")
 
 
 async def _applied(fleet: Fleet) -> Mapping[str, Sequence[Mapping[str, Any]]]:

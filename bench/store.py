@@ -9,19 +9,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import shutil
-import socket
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from pymongo import AsyncMongoClient
 
+from bench.programs import secantusdb
 from emco_common.store.api import Document, DocumentStore, StoreUnavailable
 from emco_common.store.factory import open_store
 
@@ -91,25 +87,6 @@ async def mongodb_floor(url: str, operations: int) -> float:
     async with AsyncMongoClient[dict[str, object]](url, w="majority", journal=True) as client:
         collection = client.get_default_database().floor
         return await rate(lambda _n: collection.insert_one({"body": BODY}), total=operations, in_flight=1)
-
-
-@contextlib.asynccontextmanager
-async def secantusdb(folder: Path) -> AsyncIterator[str | None]:
-    """The URL of a fresh database, or None where the server is not installed."""
-    program = shutil.which("secantusd-py", path=str(Path(sys.executable).parent))
-    if program is None:
-        yield None
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = [program, "--port", str(port), "--storage-path", str(folder / "mongodb"), "--standalone"]
-    process = await asyncio.create_subprocess_exec(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield f"mongodb://127.0.0.1:{port}/bench_{uuid.uuid4().hex[:8]}"
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def opened(url: str) -> DocumentStore:
