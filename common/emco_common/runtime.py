@@ -81,7 +81,10 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
 
 @dataclass(slots=True)
 class Service:
-    """One service with its ports. ``background`` work that fails is begun again after ``pause`` seconds."""
+    """One service with its ports. ``background`` work that fails is begun again after ``pause`` seconds.
+
+    ``leaving`` is called before anything is stopped, to end what would not end by itself.
+    """
 
     name: str
     app: FastAPI
@@ -89,6 +92,7 @@ class Service:
     http_port: int
     grpc: GrpcServer | None = None
     background: Sequence[Background] = ()
+    leaving: Callable[[], Awaitable[None]] | None = None
     closing: Callable[[], Awaitable[None]] | None = None
     pause: float = 1.0
     _http: HttpServer | None = None
@@ -108,6 +112,7 @@ class Service:
 
     async def stop(self) -> None:
         """Stop taking work, let what is in flight finish within its grace, then end. Nothing holds it up for ever."""
+        await self.leave()
         if self._http is not None:
             await self._http.stop()
             self._http = None
@@ -117,6 +122,11 @@ class Service:
         if self.closing is not None:
             await self.closing()
         _log.info("service_stopped", service=self.name)
+
+    async def leave(self) -> None:
+        """End open streams; harmless when done again. For a port in front of several services, before it is closed."""
+        if self.leaving is not None:
+            await self.leaving()
 
     @property
     def grpc_port(self) -> int:

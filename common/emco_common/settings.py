@@ -50,6 +50,15 @@ class Settings(BaseModel):
     max_upload: int = Field(64 << 20, gt=0, description="Largest multipart body. A chart of 64 MiB is already unusual.")
     grpc_connect_timeout: float = Field(1.0, gt=0, description="How long a controller may take to become reachable.")
     grpc_call_timeout: float = Field(10.0, gt=0, description="Deadline of one call to a controller.")
+    status_window: float = Field(
+        3.0, ge=0, description="Seconds between two looks at a watched object at least; news in between are joined."
+    )
+    status_streams: int = Field(
+        1_000, ge=0, description="Open server-sent event streams of one process; each holds a connection."
+    )
+    status_clients: int = Field(
+        10_000, ge=0, description="Clients registered for status notification over gRPC at one process."
+    )
     rsync_timeout: float = Field(10.0, gt=0, description="How long rsync may take to queue work.")
 
     @classmethod

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from emco_common.errors import Conflict, NotFound
-from emco_common.lifecycle import StateInfo
+from emco_common.lifecycle import STATE_TAG, StateInfo
 from emco_common.operations.record import Begun, Operation, Phase, Subject
 from emco_common.presence import Presence
 from emco_common.runtime import Clock
@@ -25,7 +25,10 @@ class SubjectMissing(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Subjects:
-    """All documents of one kind; ``presence`` is this process among those that serve the same store."""
+    """All documents of one kind; ``presence`` is this process among those that serve the same store.
+
+    ``changed`` is told the key of each document that has got a new history.
+    """
 
     store: DocumentStore
     key_names: tuple[str, ...]
@@ -33,6 +36,7 @@ class Subjects:
     not_found: str
     clock: Clock
     presence: Presence
+    changed: Callable[[Key], Awaitable[None]] | None = None
 
     async def read(self, key: Key) -> Subject:
         """Raises ``SubjectMissing``."""
@@ -52,9 +56,12 @@ class Subjects:
             if changed is None:
                 return subject
             try:
-                return Subject(await self.store.replace(changed.document, expected=subject.document.revision))
+                written = Subject(await self.store.replace(changed.document, expected=subject.document.revision))
             except StaleRevision:
                 continue
+            if self.changed is not None and written.document.tags.get(STATE_TAG) != subject.document.tags.get(STATE_TAG):
+                await self.changed(key)
+            return written
         raise Conflict(f"{self.title} {subject.name} is being changed by others; try again")
 
     async def begin(

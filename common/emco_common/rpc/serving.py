@@ -16,6 +16,13 @@ _log = structlog.get_logger()
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 _ALONE = ("grpc.so_reuseport", 0)
 """Without it a second process gets the same port, and half of the calls."""
+_KEEPALIVE = [
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+]
+"""A client that vanished without a word is noticed after 40 s, and its streams end; clients may do likewise."""
 
 
 class GrpcServer:
@@ -30,7 +37,7 @@ class GrpcServer:
     async def start(self) -> None:
         """Raises ``OSError`` if the address is taken."""
         self._look_at_port()
-        self._server = aio.server(interceptors=[_ErrorInterceptor()], options=[*_UNLIMITED, _ALONE])
+        self._server = aio.server(interceptors=[_ErrorInterceptor()], options=[*_UNLIMITED, *_KEEPALIVE, _ALONE])
         self._register(self._server)
         host = f"[{self._host}]" if ":" in self._host else self._host
         try:

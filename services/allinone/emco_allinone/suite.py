@@ -51,6 +51,8 @@ async def running(
             try:
                 yield Suite(services, deps, front.port)
             finally:
+                for service in services.values():
+                    await service.leave()
                 await front.stop()
         finally:
             for service in reversed(services.values()):
