@@ -41,6 +41,7 @@ class QueueEvent(StrEnum):
     ADD_CHILD_CONTEXT = "AddChildContext"
     UPDATE = "Update"
     UPDATE_DELETE = "UpdateDelete"
+    ROLLBACK = "Rollback"  # ours: an update back to what was there before, so that other hooks run
 
 
 class QueueState(StrEnum):

@@ -7,7 +7,7 @@ run again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -18,10 +18,11 @@ from emco_common.appcontext.status import ContextStatus
 from emco_common.errors import EmcoError
 from emco_rsync.apply import apply_waves, install_crds
 from emco_rsync.concurrent import concurrently
+from emco_rsync.deployment import Deployment, Leftovers
 from emco_rsync.hooks import run_hooks
 from emco_rsync.links import Identity, Links
 from emco_rsync.observe import expected_of
-from emco_rsync.plan import AppPlan, ClusterPlan, Item, Plan
+from emco_rsync.plan import AppPlan, ClusterPlan, Item, Plan, reduced
 from emco_rsync.reading import read_item
 from emco_rsync.recorder import Recorder
 from emco_rsync.removal import remove_item, remove_waves
@@ -44,24 +45,71 @@ class Executor:
 
     async def install(self, plan: Plan, recorder: Recorder, status: ContextStatus) -> list[str]:
         """``status`` is the status context as it was before."""
-        loop = asyncio.get_running_loop()
-        deployed: dict[str, asyncio.Future[bool]] = {app.app: loop.create_future() for app in plan.apps}
 
-        async def bring(app: AppPlan) -> list[str]:
-            waits = (self._await(app, dependency, plan, deployed) for dependency in app.dependencies)
-            problems = [problem for problem in await concurrently(waits) if problem]
-            if not problems:
-                problems = await self._everywhere(
-                    app.clusters, lambda cluster: self._install(plan, cluster, recorder, status)
-                )
-            deployed[app.app].set_result(not problems)
-            return problems
+        def finished(cluster: ClusterPlan, item: Item) -> bool:
+            before = status.resource(cluster.app, cluster.cluster, item.resource)
+            return before.success is True and before.reference == plan.context
 
-        return _flat(await concurrently(bring(app) for app in plan.apps))
+        async def work(cluster: ClusterPlan) -> list[str]:
+            return await self._bring(
+                plan, cluster, recorder, lambda site: _install(site, lambda item: finished(cluster, item))
+            )
 
-    async def remove(self, plan: Plan, recorder: Recorder) -> list[str]:
-        """Hooks of deletion, then everything backwards, then the hooks themselves; definitions stay (D6)."""
-        return await self._everywhere(plan.clusters, lambda cluster: self._remove(plan, cluster, recorder))
+        return await self._in_order(plan, work)
+
+    async def update(self, deployment: Deployment, recorder: Recorder) -> list[str]:
+        """Bring what is new or has changed, or was never acknowledged; the rest is not touched (rsync 10)."""
+        plan = deployment.plan
+
+        async def work(cluster: ClusterPlan) -> list[str]:
+            def due(item: Item) -> bool:
+                return not deployment.settled(cluster, item)
+
+            changed = reduced(cluster, due)
+            if changed.empty:
+                return await self._leave(plan, cluster, recorder)
+            return await self._bring(plan, cluster, recorder, lambda site: _update(site, changed))
+
+        return await self._in_order(plan, work)
+
+    async def prune(self, deployment: Deployment, leftovers: Leftovers, recorder: Recorder) -> list[str]:
+        """Remove what the plan lacks, waves backwards; definitions stay (D6)."""
+        runs = (self._prune(deployment, plan, plan.clusters, recorder) for plan in leftovers.plans)
+        return [*leftovers.problems, *_flat(await concurrently(runs))]
+
+    async def _prune(
+        self, deployment: Deployment, source: Plan, clusters: tuple[ClusterPlan, ...], recorder: Recorder
+    ) -> list[str]:
+        wanted, leaving = deployment.plan, recorder.leaving()
+
+        async def work(cluster: ClusterPlan) -> list[str]:
+            async with self._links.use(_identity(source, cluster)) as link:
+                site = Site(link, cluster, leaving, settings=self._settings, pace=self._pace)
+                await remove_waves(site, cluster.removal_waves)
+                await concurrently(remove_item(site, item) for item in cluster.hooks)
+            if wanted.find(cluster.app, cluster.cluster) is None:
+                await self._tracker.unfollow(cluster.label, cluster.cluster)
+            return site.problems
+
+        return await self._everywhere(clusters, work)
+
+    async def remove(self, deployment: Deployment, leftovers: Leftovers, recorder: Recorder) -> list[str]:
+        """On each cluster what other revisions have left, then hooks of deletion, everything backwards, and the hooks
+        themselves (lifecycle defect 29)."""
+        plan = deployment.plan
+
+        async def on(name: str) -> list[str]:
+            def here(clusters: Iterable[ClusterPlan]) -> tuple[ClusterPlan, ...]:
+                return tuple(one for one in clusters if one.cluster == name)
+
+            runs = (self._prune(deployment, left, here(left.clusters), recorder) for left in leftovers.plans)
+            problems = _flat(await concurrently(runs))
+            return problems + await self._everywhere(
+                here(plan.clusters), lambda cluster: self._remove(plan, cluster, recorder)
+            )
+
+        names = {one.cluster for each in (plan, *leftovers.plans) for one in each.clusters}
+        return [*leftovers.problems, *_flat(await concurrently(on(name) for name in sorted(names)))]
 
     async def read(self, plan: Plan, recorder: Recorder) -> list[str]:
         """Store the live objects that the context names (rsync 8.2 Read, D7)."""
@@ -102,11 +150,24 @@ class Executor:
 
         return _flat(await concurrently(alone(cluster) for cluster in clusters))
 
-    async def _install(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, status: ContextStatus) -> list[str]:
-        def finished(item: Item) -> bool:
-            before = status.resource(cluster.app, cluster.cluster, item.resource)
-            return before.success is True and before.reference == plan.context
+    async def _in_order(self, plan: Plan, work: Callable[[ClusterPlan], Coroutine[Any, Any, list[str]]]) -> list[str]:
+        """Every app on all its clusters at once, as soon as those that it depends on are there."""
+        loop = asyncio.get_running_loop()
+        deployed: dict[str, asyncio.Future[bool]] = {app.app: loop.create_future() for app in plan.apps}
 
+        async def bring(app: AppPlan) -> list[str]:
+            waits = (self._await(app, dependency, plan, deployed) for dependency in app.dependencies)
+            problems = [problem for problem in await concurrently(waits) if problem]
+            if not problems:
+                problems = await self._everywhere(app.clusters, work)
+            deployed[app.app].set_result(not problems)
+            return problems
+
+        return _flat(await concurrently(bring(app) for app in plan.apps))
+
+    async def _bring(
+        self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, work: Callable[[Site], Awaitable[None]]
+    ) -> list[str]:
         await self._follow(plan, cluster, recorder)
         watch = asyncio.get_running_loop().call_later(
             WATCH_AFTER_SECONDS, self._tracker.watch, cluster.label, cluster.cluster
@@ -115,12 +176,20 @@ class Executor:
             async with self._links.use(_identity(plan, cluster)) as link:
                 site = Site(link, cluster, recorder, settings=self._settings, pace=self._pace)
                 recorder.touched(cluster.app, cluster.cluster)
-                await _bring(site, finished)
+                await work(site)
         finally:
             watch.cancel()
             self._tracker.watch(cluster.label, cluster.cluster)
         self._tracker.set_complete(cluster.label, cluster.cluster, complete=not site.problems)
         return site.problems
+
+    async def _leave(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> list[str]:
+        """Nothing changes on the cluster, which need not even be there; from now on this context speaks of it."""
+        recorder.touched(cluster.app, cluster.cluster)
+        await self._follow(plan, cluster, recorder)
+        self._tracker.watch(cluster.label, cluster.cluster)
+        self._tracker.set_complete(cluster.label, cluster.cluster, complete=True)
+        return []
 
     async def _remove(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> list[str]:
         await self._follow(plan, cluster, recorder)
@@ -158,7 +227,7 @@ class Executor:
         return ""
 
 
-async def _bring(site: Site, finished: Callable[[Item], bool]) -> None:
+async def _install(site: Site, finished: Callable[[Item], bool]) -> None:
     """Definitions, hooks before, everything, hooks after; a failure of one keeps what would follow (rsync 8.2)."""
     if not await install_crds(site, site.plan.crds):
         return
@@ -167,6 +236,19 @@ async def _bring(site: Site, finished: Callable[[Item], bool]) -> None:
     await apply_waves(site, site.plan.waves)
     if not site.problems:
         await run_hooks(site, site.plan.post_install, finished=finished)
+
+
+async def _update(site: Site, changed: ClusterPlan) -> None:
+    """Definitions first, then what has changed, in the same waves.
+
+    That an object is under way is on the bus before it is sent: what comes instead of an update that was cut off must
+    not take the object for what it was.
+    """
+    for item in (*changed.crds, *changed.regular):
+        site.starts(item)
+    await site.recorder.flush()
+    if await install_crds(site, changed.crds):
+        await apply_waves(site, changed.waves)
 
 
 def _identity(plan: Plan, cluster: ClusterPlan) -> Identity:

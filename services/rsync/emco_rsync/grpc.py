@@ -9,7 +9,14 @@ from grpc import aio
 
 from emco_common.appcontext.states import QueueEvent
 from emco_common.errors import BadRequest
-from emco_common.rpc import installapp_pb2, installapp_pb2_grpc, readynotify_pb2, readynotify_pb2_grpc
+from emco_common.rpc import (
+    installapp_pb2,
+    installapp_pb2_grpc,
+    readynotify_pb2,
+    readynotify_pb2_grpc,
+    updateapp_pb2,
+    updateapp_pb2_grpc,
+)
 from emco_rsync.notify import Subscriptions
 from emco_rsync.supervisor import Supervisor
 
@@ -40,6 +47,26 @@ class InstallApp(installapp_pb2_grpc.installappServicer):
         await self._supervisor.submit(context_id, event)
 
 
+class UpdateApp(updateapp_pb2_grpc.updateappServicer):
+    """A rollback is an update to a context that was there before; only its hooks are others."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    async def UpdateApp(self, request: Any, context: Any) -> updateapp_pb2.UpdateAppResponse:
+        await self._submit(request.update_from_appContext, request.update_to_appContext, rollback=False)
+        return updateapp_pb2.UpdateAppResponse(app_context_updated=True)
+
+    async def RollbackApp(self, request: Any, context: Any) -> updateapp_pb2.RollbackAppResponse:
+        await self._submit(request.rollback_from_appContext, request.rollback_to_appContext, rollback=True)
+        return updateapp_pb2.RollbackAppResponse(app_context_rolledback=True)
+
+    async def _submit(self, old: str, new: str, *, rollback: bool) -> None:
+        if not old or not new:
+            raise BadRequest("appContexID is nil")
+        await self._supervisor.submit_update(old, new, rollback=rollback)
+
+
 class ReadyNotify(readynotify_pb2_grpc.readyNotifyServicer):
     """One message per change; the stream ends when the client goes or unsubscribes."""
 
@@ -56,6 +83,6 @@ class ReadyNotify(readynotify_pb2_grpc.readyNotifyServicer):
 
 
 def register(server: aio.Server, *, supervisor: Supervisor, subscriptions: Subscriptions) -> None:
-    """Update and rollback join here; until then their calls are answered UNIMPLEMENTED."""
     installapp_pb2_grpc.add_installappServicer_to_server(InstallApp(supervisor), server)
+    updateapp_pb2_grpc.add_updateappServicer_to_server(UpdateApp(supervisor), server)
     readynotify_pb2_grpc.add_readyNotifyServicer_to_server(ReadyNotify(subscriptions), server)

@@ -1,14 +1,15 @@
 """From a context to what is done on each cluster, in which order: pure.
 
 A wave is a run of resources of one kind in the resource order: members of a wave do not depend on each other, waves
-follow one another. Removal goes through the same waves backwards. When contexts are updated, this is where two of them
-will be compared.
+follow one another. Removal goes through the same waves backwards. How the plans of two contexts are compared is in
+``deployment``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 
 from emco_common.appcontext import keys
@@ -50,7 +51,7 @@ class Item:
 Wave = tuple[Item, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClusterPlan:
     """What one app does on one cluster. Hooks run one by one, in order."""
 
@@ -86,6 +87,11 @@ class ClusterPlan:
         listed = (*self.pre_install, *self.regular, *self.post_install)
         return tuple({item.resource: item for item in listed}.values())
 
+    @cached_property
+    def named(self) -> Mapping[str, Item]:
+        """Every resource by its name, whatever it is there for."""
+        return {item.resource: item for item in (*self.crds, *self.hooks, *self.regular)}
+
     @property
     def removal_waves(self) -> tuple[Wave, ...]:
         """Backwards, children before parents. Definitions stay, as other people's objects would go with them (D6)."""
@@ -100,7 +106,7 @@ class AppPlan:
     clusters: tuple[ClusterPlan, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """``level`` and ``namespace`` select the identity used on the clusters; ``namespace`` is also the default one."""
 
@@ -113,6 +119,14 @@ class Plan:
     @property
     def clusters(self) -> tuple[ClusterPlan, ...]:
         return tuple(cluster for app in self.apps for cluster in app.clusters)
+
+    def find(self, app: str, cluster: str) -> ClusterPlan | None:
+        """What the app does on the cluster; ``None`` if it is not to be there."""
+        return self._by_place.get((app, cluster))
+
+    @cached_property
+    def _by_place(self) -> Mapping[tuple[str, str], ClusterPlan]:
+        return {(one.app, one.cluster): one for one in self.clusters}
 
 
 def make_plan(context: AppContext) -> Plan:
@@ -127,6 +141,18 @@ def make_plan(context: AppContext) -> Plan:
         clusters = tuple(_cluster(app.name, cluster, reader) for cluster in app.clusters)
         apps.append(AppPlan(app.name, app.dependencies, clusters))
     return Plan(context.id, status_context, (meta.level if meta else "") or ADMIN_LEVEL, namespace, tuple(apps))
+
+
+def reduced(cluster: ClusterPlan, wanted: Callable[[Item], bool]) -> ClusterPlan:
+    """Only the definitions and regular resources that are ``wanted``, in their order, and no hooks."""
+    waves = (tuple(item for item in wave if wanted(item)) for wave in cluster.waves)
+    return ClusterPlan(
+        cluster.app,
+        cluster.cluster,
+        cluster.label,
+        crds=tuple(item for item in cluster.crds if wanted(item)),
+        waves=tuple(wave for wave in waves if wave),
+    )
 
 
 def _cluster(app: str, cluster: Cluster, reader: _Reader) -> ClusterPlan:

@@ -6,7 +6,7 @@ second process loses an event (D2).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from emco_common.appcontext import keys, values
@@ -14,10 +14,13 @@ from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState, QueueEvent, QueueState
 from emco_common.appcontext.status import QueueElement, decode_queue, encode_queue
 from emco_common.contextbus.api import Compare, ContextBus, Delete, Entry, Put
-from emco_common.errors import Unavailable
+from emco_common.errors import Conflict, Unavailable
+from emco_rsync.states import GONE
 
 LIVE = "/livecontext/"
 """Contexts whose objects may be on clusters, so that their watch is taken up after a restart; rsync's own."""
+
+SUPERSEDED = "cut short by an update to context "
 
 _SWAPS = 20
 _KEPT = 20
@@ -33,12 +36,22 @@ class Desk:
     state: ContextState
     stop: bool
     pending_terminate: bool
+    status_context: str
     stored: Mapping[str, Entry]
 
     @property
     def next(self) -> tuple[int, QueueElement] | None:
         """The first element that is still to be done, with its position."""
         return next(((i, e) for i, e in enumerate(self.elements) if e.status == QueueState.PENDING), None)
+
+    @property
+    def waiting(self) -> tuple[QueueElement, ...]:
+        return tuple(element for element in self.elements if element.status == QueueState.PENDING)
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """The contexts that this one has replaced or is to replace, as far as that has not come to its good end."""
+        return replaced_by(self.elements)
 
     def guard(self) -> list[Compare]:
         """Holds as long as the context is there and its queue is what was read."""
@@ -54,7 +67,8 @@ class Queue:
 
     async def read(self, context: str) -> Desk:
         stored: dict[str, Entry] = {}
-        for key in (keys.root(context), keys.stop_flag(context), keys.status(context)):
+        general = (keys.root, keys.stop_flag, keys.status, keys.status_context)
+        for key in (name(context) for name in general):
             entry = await self._bus.get(key)
             if entry is not None:
                 stored[key] = entry
@@ -69,6 +83,7 @@ class Queue:
             state=_state(stored.get(keys.current_state(context))),
             stop=_flag(stored.get(keys.stop_flag(context))),
             pending_terminate=_flag(stored.get(keys.pending_terminate(context))),
+            status_context=_text(stored.get(keys.status_context(context))) or context,
             stored=stored,
         )
 
@@ -76,7 +91,7 @@ class Queue:
         """Queue an event durably. The same event still waiting at the end of the queue is not queued twice."""
         for _ in range(_SWAPS):
             desk = await self.read(context)
-            waiting = [element for element in desk.elements if element.status == QueueState.PENDING]
+            waiting = desk.waiting
             if waiting and waiting[-1].event == event:
                 elements = desk.elements
             else:
@@ -93,6 +108,66 @@ class Queue:
             if await self._bus.transact(writes, when=desk.guard()) is not None:
                 return
         raise Unavailable(f"the queue of context {context} is being changed by too many writers at once")
+
+    async def add_update(self, old: str, new: str, event: QueueEvent) -> None:
+        """Queue the replacement of context ``old`` by ``new`` durably; what ``old`` was still to do is not done.
+
+        A stop that was asked for before this is over with (lifecycle defect 23), and the state that ``new`` may have of
+        an earlier time is not shown any longer (34). ``Conflict`` if either is being taken away.
+        """
+        for _ in range(_SWAPS):
+            target = await self.read(new)
+            source = target if old == new else await self.read(old)
+            for desk in (source, target):
+                if _terminates(desk) or (desk is target and desk.state in GONE):
+                    what = "is being terminated" if _terminates(desk) else f"is {desk.state}"
+                    raise Conflict(f"no update of context {old} to {new}: context {desk.context} {what}")
+            writes, guard = self._update_writes(target, old, event), target.guard()
+            if source is not target:
+                writes += await self._superseded_writes(source, new)
+                guard += source.guard()
+            if await self._bus.transact(writes, when=guard) is not None:
+                return
+        raise Unavailable(f"the queues of contexts {old} and {new} are being changed by too many writers at once")
+
+    def _update_writes(self, desk: Desk, old: str, event: QueueEvent) -> list[Put | Delete]:
+        context, element = desk.context, QueueElement(event, QueueState.PENDING, old)
+        writes: list[Put | Delete] = [
+            Put(keys.active(context), values.encode(context)),
+            Put(f"{LIVE}{context}/", values.encode(context)),
+        ]
+        if desk.waiting[-1:] == (element,):
+            return writes
+        first = {put.key: put for put in _missing_states(desk)}
+        first[keys.stop_flag(context)] = Put(keys.stop_flag(context), values.encode(False))
+        first[keys.status(context)] = Put(keys.status(context), values.encode_state(ContextState.UPDATING))
+        first[keys.reason(context)] = Put(keys.reason(context), values.encode(""))
+        queue = Put(keys.queue(context), encode_queue(_shortened((*desk.elements, element))))
+        return [*writes, queue, *first.values()]
+
+    async def _superseded_writes(self, desk: Desk, new: str) -> list[Put | Delete]:
+        context = desk.context
+        elements = tuple(replace(e, status=QueueState.SKIP) if e in desk.waiting else e for e in desk.elements)
+        writes: list[Put | Delete] = [
+            Put(keys.stop_flag(context), values.encode(False)),
+            Delete(keys.active(context)),
+            Delete(f"{LIVE}{context}/"),
+        ]
+        if desk.waiting:
+            writes.append(Put(keys.queue(context), encode_queue(elements)))
+        for replaced in {e.update_context for e in desk.waiting} - {"", context, new}:
+            if await self._bus.get(keys.root(replaced)) is not None:
+                writes += _state_writes(replaced, ContextState.UPDATE_FAILED, SUPERSEDED + new)
+        return writes
+
+    async def mark(self, context: str, state: ContextState, *, reason: str = "") -> None:
+        """The state of a context that is being replaced. One that is gone, or was terminated, stays so."""
+        try:
+            desk = await self.read(context)
+        except ContextNotFound:
+            return
+        if desk.state not in GONE:
+            await self._bus.transact(_state_writes(context, state, reason), when=[desk.guard()[0]])
 
     async def begin(self, desk: Desk, *, running: ContextState, desired: ContextState) -> None:
         """The event is being worked on. Not guarded: the queue does not change."""
@@ -117,13 +192,9 @@ class Queue:
                 return  # finished by another pass
             elements = list(desk.elements)
             elements[found[0]] = replace(found[1], status=result)
-            writes = [Put(keys.queue(context), encode_queue(_shortened(tuple(elements))))]
+            writes: list[Put | Delete] = [Put(keys.queue(context), encode_queue(_shortened(tuple(elements))))]
             if state is not None:
-                writes += [
-                    Put(keys.current_state(context), values.encode_state(state)),
-                    Put(keys.status(context), values.encode_state(state)),
-                    Put(keys.reason(context), values.encode(reason)),
-                ]
+                writes += _state_writes(context, state, reason)
             if await self._bus.transact(writes, when=desk.guard()) is not None:
                 return
         raise Unavailable(f"the queue of context {context} is being changed by too many writers at once")
@@ -158,6 +229,23 @@ class Queue:
         return [entry.key.removeprefix(prefix).strip("/") for entry in found.entries]
 
 
+def replaced_by(elements: Iterable[QueueElement]) -> tuple[str, ...]:
+    """The contexts that updates in the queue are to replace, or were to and did not."""
+    return tuple(e.update_context for e in elements if e.update_context and e.status != QueueState.DONE)
+
+
+def _terminates(desk: Desk) -> bool:
+    return any(element.event == QueueEvent.TERMINATE for element in desk.waiting)
+
+
+def _state_writes(context: str, state: ContextState, reason: str) -> list[Put | Delete]:
+    return [
+        Put(keys.current_state(context), values.encode_state(state)),
+        Put(keys.status(context), values.encode_state(state)),
+        Put(keys.reason(context), values.encode(reason)),
+    ]
+
+
 def _missing_states(desk: Desk) -> list[Put]:
     """What a context gets the first time it is seen (appcontext 10.1)."""
     first: dict[str, bytes] = {
@@ -186,6 +274,10 @@ def _state(entry: Entry | None) -> ContextState:
         return ContextState(text)
     except ValueError:
         raise values.MalformedContext(f"the value of {entry.key} is no state: {text[:50]}") from None
+
+
+def _text(entry: Entry | None) -> str:
+    return "" if entry is None else values.decode_string(entry.key, entry.value)
 
 
 def _flag(entry: Entry | None) -> bool:

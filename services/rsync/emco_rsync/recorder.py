@@ -6,6 +6,7 @@ Status is collected in the status context; connectivity and states belong to the
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from copy import copy
 
 from emco_common.appcontext import keys, values
 from emco_common.appcontext.states import Connectivity, ResourceState
@@ -39,9 +40,21 @@ class Recorder:
     ) -> None:
         self._journal = journal
         self._context = context
+        self._reference: str | None = context
         self._status_context = status_context
         self._known = set(known)
         self._states = dict(states or {})
+
+    async def flush(self) -> None:
+        """Returns when the bus has all that was told."""
+        await self._journal.flush()
+
+    def leaving(self) -> Recorder:
+        """For what is taken away because another context does not have it: the record still refers to the context that
+        has its manifest, as long as it is there."""
+        other = copy(self)
+        other._reference = None
+        return other
 
     def resource(self, app: str, cluster: str, resource: str, state: ResourceState, *, reason: str = "") -> None:
         """The state a resource has come to, and why."""
@@ -49,7 +62,9 @@ class Recorder:
         self._ensure(app, cluster, keys.resource(self._status_context, *place))
         if state is not ResourceState.PENDING or self._states.get(place) not in (None, ResourceState.PENDING):
             self._states[place] = state
-            self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(status=state, reference=self._context)))
+            self._update(
+                ResourceUpdate(app, cluster, resource, ResourceStatus(status=state, reference=self._reference))
+            )
         self.reason(app, cluster, resource, reason)
 
     def reason(self, app: str, cluster: str, resource: str, reason: str) -> None:

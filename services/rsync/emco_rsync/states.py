@@ -19,6 +19,31 @@ class Transition:
     failed: S
 
 
+_UPDATE = Transition(
+    # Beyond the original's Created and Updated: back to what an update that failed or was cut short has left, and the
+    # present revision once more, which does no harm.
+    frozenset(
+        {
+            S.CREATED,
+            S.UPDATED,
+            S.UPDATE_FAILED,
+            S.UPDATING,
+            S.INSTANTIATED,
+            S.INSTANTIATE_FAILED,
+            S.INSTANTIATING,
+        }
+    ),
+    S.INSTANTIATING,
+    S.INSTANTIATED,
+    S.INSTANTIATE_FAILED,
+)
+
+GONE = frozenset({S.TERMINATING, S.TERMINATED, S.TERMINATE_FAILED})
+"""A context in one of these is not brought back."""
+
+FIRST = frozenset({S.CREATED})
+"""Of a context that was never on the clusters."""
+
 TRANSITIONS: Mapping[QueueEvent, Transition] = {
     QueueEvent.INSTANTIATE: Transition(
         frozenset({S.CREATED, S.INSTANTIATED, S.INSTANTIATE_FAILED, S.INSTANTIATING}),
@@ -50,8 +75,11 @@ TRANSITIONS: Mapping[QueueEvent, Transition] = {
         S.INSTANTIATED,
         S.INSTANTIATE_FAILED,
     ),
+    QueueEvent.UPDATE: _UPDATE,
+    QueueEvent.ROLLBACK: _UPDATE,
 }
-"""Update and UpdateDelete join this table together with the plan that compares two contexts."""
+"""Of the context that an event is queued on. The context that an update replaces goes from ``Updating`` to ``Updated``
+or ``UpdatedFailed`` within the same event, so that nothing is removed before all is there (D11, D24)."""
 
 
 def transition(event: str, state: S) -> Transition | None:

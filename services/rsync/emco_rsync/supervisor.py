@@ -14,8 +14,11 @@ import structlog
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState, QueueEvent
 from emco_common.errors import EmcoError
+from emco_rsync.loading import check, load
 from emco_rsync.plan import Plan
-from emco_rsync.worker import Worker, Workshop, check, load
+from emco_rsync.queue import SUPERSEDED
+from emco_rsync.states import FIRST
+from emco_rsync.worker import Worker, Workshop
 
 _log = structlog.get_logger()
 
@@ -36,10 +39,28 @@ class Supervisor:
 
     async def submit(self, context: str, event: QueueEvent) -> None:
         """Queue an event durably and see to it. ``ContextNotFound``, ``MalformedContext``, ``Unavailable``."""
-        await check(self._shop, context)  # what makes no sense is refused now, not later
+        await check(self._shop.bus, context)  # what makes no sense is refused now, not later
         await self._queue.add(context, event)
         _log.info("event_queued", context=context, queued=str(event))
-        self._see_to(context, interrupt=event == QueueEvent.TERMINATE)
+        if event == QueueEvent.TERMINATE:
+            self._interrupt(context, "cut short by a terminate")
+        self._see_to(context)
+
+    async def submit_update(self, old: str, new: str, *, rollback: bool) -> None:
+        """Queue the replacement of ``old`` by ``new``; what ``old`` is in the middle of ends early.
+
+        A context that was there before is gone back to, whatever the caller calls it. Raises as ``submit`` does, and
+        ``Conflict`` if one of them is being taken away.
+        """
+        for context in (new, old):
+            await check(self._shop.bus, context)
+        before = (await self._queue.read(new)).state not in FIRST
+        event = QueueEvent.ROLLBACK if rollback or before else QueueEvent.UPDATE
+        await self._queue.add_update(old, new, event)
+        _log.info("event_queued", context=new, queued=str(event), replaces=old)
+        if old != new:
+            self._interrupt(old, SUPERSEDED + new)
+        self._see_to(new)
 
     async def run(self) -> None:
         """Take up what was left, then supervise until cancelled."""
@@ -68,7 +89,12 @@ class Supervisor:
         """Nothing is left to remove; see the end of what the objects leave behind."""
         self._start(self._see_off(plan), name=f"see off {plan.context}")
 
-    def _see_to(self, context: str, *, interrupt: bool = False) -> None:
+    def _interrupt(self, context: str, why: str) -> None:
+        worker = self._workers.get(context)
+        if worker is not None:
+            worker.interrupt(why)
+
+    def _see_to(self, context: str) -> None:
         worker = self._workers.get(context)
         if worker is None:
             if self._running:
@@ -76,8 +102,6 @@ class Supervisor:
                 self._start(self._work(worker), name=f"worker {context}")
             return
         worker.wake()
-        if interrupt:
-            worker.interrupt()
 
     def _start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -97,12 +121,12 @@ class Supervisor:
     async def _watch_again(self, context: str) -> None:
         try:
             desk = await self._shop.surely(lambda: self._queue.read(context))
-            plan, recorder, _ = await self._shop.surely(lambda: load(self._shop, context))
+            loaded = await self._shop.surely(lambda: load(self._shop.bus, self._shop.journal, context))
             if desk.state is ContextState.TERMINATED:
-                await self._executor.follow(plan, recorder, complete=False)
-                await self._see_off(plan)
+                await self._executor.follow(loaded.plan, loaded.recorder, complete=False)
+                await self._see_off(loaded.plan)
             elif desk.state is not ContextState.CREATED:
-                await self._executor.follow(plan, recorder)
+                await self._executor.follow(loaded.plan, loaded.recorder)
         except ContextNotFound:
             await self._shop.surely(lambda: self._queue.forget(context))
         except EmcoError as error:

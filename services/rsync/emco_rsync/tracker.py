@@ -42,6 +42,7 @@ class _Followed:
     expected: Expected
     recorder: Recorder
     watch: ClusterWatch
+    own: Link
     stack: AsyncExitStack
     complete: bool = False
     ready: bool = False
@@ -68,16 +69,20 @@ class Tracker:
         """From now on tell whether the cluster is there, and what the watch sees. Again: replaces what is expected."""
         place = (expected.label, expected.cluster)
         former = self._followed.get(place)
-        if former is not None:
-            former.expected, former.recorder, former.complete = expected, recorder, False
+        if former is not None and former.own.identity == identity:
+            former.expected, former.recorder, former.complete, former.ready = expected, recorder, False, False
+            if former.own.state is not Connectivity.UNKNOWN:
+                self._connectivity(place, former.own.state, former.own.reason)
             return
+        if former is not None:
+            await self._drop(place)
         stack = AsyncExitStack()
         admin = await stack.enter_async_context(
             self._links.use(Identity(expected.cluster, ADMIN_LEVEL, DEFAULT_NAMESPACE))
         )
         own = await stack.enter_async_context(self._links.use(identity))
         watch = self._watch_of(admin, place)
-        self._followed[place] = _Followed(status_context, expected, recorder, watch, stack)
+        self._followed[place] = _Followed(status_context, expected, recorder, watch, own, stack)
         stack.callback(own.listen(lambda state, reason: self._connectivity(place, state, reason)))
 
     def watch(self, label: str, cluster: str) -> None:

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 
-from emco_common.appcontext import codec, keys
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState, QueueEvent, QueueState
-from emco_common.appcontext.status import ContextStatus, QueueElement, decode_status
+from emco_common.appcontext.status import QueueElement
 from emco_common.contextbus.api import ContextBus
 from emco_common.errors import EmcoError
+from emco_rsync.concurrent import Turns
 from emco_rsync.executor import Executor
 from emco_rsync.journal import Journal
-from emco_rsync.plan import Plan, make_plan
+from emco_rsync.loading import Loaded, load, load_deployment
+from emco_rsync.plan import Plan
 from emco_rsync.queue import Desk, Queue
-from emco_rsync.recorder import Recorder
 from emco_rsync.site import Pace
 from emco_rsync.states import Transition, transition
 
@@ -50,6 +50,8 @@ class Workshop:
     """Told of each event that is done with."""
     terminated: Callable[[Plan], None]
     """Told of each context of which nothing is left to remove."""
+    turns: Turns = field(default_factory=Turns)
+    """All contexts of a deployment write to the same places, so one works at a time."""
 
     async def surely(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Done on the bus, however long that is away."""
@@ -65,13 +67,22 @@ class Workshop:
                 await self.pace.sleep(self.pace.bus_backoff.delay(failures))
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``failure`` is why the event has failed; ``left`` what could not be removed after it had succeeded."""
+
+    failure: str = ""
+    left: str = ""
+
+
 class Worker:
-    """``interrupt`` makes the event in progress end early, because a terminate is waiting."""
+    """``interrupt`` makes the event in progress end early, because something else is to be done instead."""
 
     def __init__(self, context: str, shop: Workshop) -> None:
         self.context = context
         self._shop = shop
         self._interrupted = asyncio.Event()
+        self._why = ""
         self._woken = False
         self._plan: Plan | None = None
 
@@ -80,7 +91,8 @@ class Worker:
         """Has an event been worked on, and not only looked at?"""
         return self._plan is not None
 
-    def interrupt(self) -> None:
+    def interrupt(self, why: str) -> None:
+        self._why = why
         self._interrupted.set()
 
     def wake(self) -> None:
@@ -93,15 +105,21 @@ class Worker:
         try:
             while True:
                 self._woken = False
-                self._interrupted.clear()  # before the read, so that a terminate is either read or interrupts
-                desk = await self._shop.surely(lambda: queue.read(self.context))
+                desk = await self._read()
                 if desk.next is not None:
-                    await self._process(desk, desk.next[1])
+                    async with self._shop.turns.of({self.context, desk.status_context, *desk.replaced}):
+                        self._interrupted.clear()  # before the read, so that what interrupts is read, or does
+                        desk = await self._read()
+                        if desk.next is not None:
+                            await self._process(desk, desk.next[1])
                 elif await self._shop.surely(partial(queue.retire, desk)) and not self._woken:
                     return True
         except ContextNotFound:
             await self._shop.surely(lambda: queue.forget(self.context, live=False))
             return False
+
+    async def _read(self) -> Desk:
+        return await self._shop.surely(lambda: self._shop.queue.read(self.context))
 
     async def _process(self, desk: Desk, element: QueueElement) -> None:
         found = transition(element.event, desk.state)
@@ -114,36 +132,68 @@ class Worker:
 
     async def _run(self, desk: Desk, element: QueueElement, found: Transition) -> None:
         await self._shop.surely(lambda: self._shop.queue.begin(desk, running=found.running, desired=found.done))
+        await self._mark_replaced(element, ContextState.UPDATING)
         _log.info("event_started", context=self.context, queued=element.event)
         try:
-            reason = await self._until_cut_short(self._carry_out(QueueEvent(element.event)), element)
+            outcome = await self._until_cut_short(self._carry_out(desk, QueueEvent(element.event)), element)
         except ContextNotFound:
             raise
         except EmcoError as error:
-            reason = str(error)
+            outcome = Outcome(str(error))
         except Exception:
             _log.exception("event_failed", context=self.context, queued=element.event)
-            reason = "internal error; the log of rsync tells more"
+            outcome = Outcome("internal error; the log of rsync tells more")
         await self._shop.journal.flush()
-        if reason:
-            await self._finish(element, QueueState.ERROR, state=found.failed, reason=reason[:MAX_REASON])
+        await self._conclude(element, found, outcome)
+
+    async def _conclude(self, element: QueueElement, found: Transition, outcome: Outcome) -> None:
+        if outcome.failure:
+            why = f"the update to context {self.context} failed: {outcome.failure}"
+            await self._mark_replaced(element, ContextState.UPDATE_FAILED, reason=why[:MAX_REASON])
+            await self._finish(element, QueueState.ERROR, state=found.failed, reason=outcome.failure[:MAX_REASON])
+        elif outcome.left:
+            await self._mark_replaced(element, ContextState.UPDATE_FAILED, reason=outcome.left[:MAX_REASON])
+            why = f"not removed: {outcome.left}"
+            await self._finish(element, QueueState.ERROR, state=found.done, reason=why[:MAX_REASON])
         else:
+            await self._mark_replaced(element, ContextState.UPDATED)
             await self._finish(element, QueueState.DONE, state=found.done)
 
-    async def _carry_out(self, event: QueueEvent) -> str:
-        """Why the event has failed, or ``""``."""
-        plan, recorder, status = await self._shop.surely(lambda: load(self._shop, self.context))
-        self._plan = plan
+    async def _mark_replaced(self, element: QueueElement, state: ContextState, *, reason: str = "") -> None:
+        """The context that an update replaces shows how far that has come."""
+        old = element.update_context
+        if old and old != self.context:
+            await self._shop.surely(lambda: self._shop.queue.mark(old, state, reason=reason))
+
+    async def _carry_out(self, desk: Desk, event: QueueEvent) -> Outcome:
+        loaded = await self._shop.surely(lambda: load(self._shop.bus, self._shop.journal, self.context))
+        self._plan = loaded.plan
         match event:
             case QueueEvent.INSTANTIATE:
-                problems = await self._shop.executor.install(plan, recorder, status)
+                problems = await self._shop.executor.install(loaded.plan, loaded.recorder, loaded.status)
             case QueueEvent.TERMINATE:
-                problems = await self._shop.executor.remove(plan, recorder)
+                problems = await self._remove(desk, loaded)
+            case QueueEvent.UPDATE | QueueEvent.ROLLBACK:
+                return await self._update(desk, loaded)
             case _:
-                problems = await self._shop.executor.read(plan, recorder)
-        return "; ".join(problems)
+                problems = await self._shop.executor.read(loaded.plan, loaded.recorder)
+        return Outcome("; ".join(problems))
 
-    async def _until_cut_short(self, work: Awaitable[str], element: QueueElement) -> str:
+    async def _update(self, desk: Desk, loaded: Loaded) -> Outcome:
+        """Everything is brought before anything goes (D11)."""
+        deployment = await self._shop.surely(lambda: load_deployment(self._shop.bus, loaded, desk.replaced))
+        failures = await self._shop.executor.update(deployment, loaded.recorder)
+        if failures:
+            return Outcome("; ".join(failures))
+        left = await self._shop.executor.prune(deployment, deployment.leftovers(), loaded.recorder)
+        return Outcome(left="; ".join(left))
+
+    async def _remove(self, desk: Desk, loaded: Loaded) -> list[str]:
+        """Whatever any revision of the deployment has left, and what the present one brought (lifecycle defect 29)."""
+        deployment = await self._shop.surely(lambda: load_deployment(self._shop.bus, loaded, desk.replaced))
+        return await self._shop.executor.remove(deployment, deployment.leftovers(), loaded.recorder)
+
+    async def _until_cut_short(self, work: Awaitable[Outcome], element: QueueElement) -> Outcome:
         """The outcome of the work, unless a stop or a terminate comes first."""
         run = asyncio.ensure_future(work)
         stop = asyncio.create_task(self._stop_requested(), name=f"stop flag {self.context}")
@@ -154,7 +204,7 @@ class Worker:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if run.done():
                 return run.result()
-            return STOPPED if stop.done() else "cut short by a terminate"
+            return Outcome(STOPPED if stop.done() else self._why)
         finally:
             for task in waits:
                 task.cancel()
@@ -178,30 +228,3 @@ class Worker:
         self._shop.finished(element.event, result)
         if state is ContextState.TERMINATED and self._plan is not None:
             self._shop.terminated(self._plan)
-
-
-async def check(shop: Workshop, context: str) -> None:
-    """``ContextNotFound``; ``MalformedContext`` for what could not be worked on."""
-    entries = (await shop.bus.range(keys.root(context))).entries
-    if not entries or entries[0].key != keys.root(context):
-        raise ContextNotFound(context)
-    await asyncio.to_thread(codec.decode, entries)
-
-
-async def load(shop: Workshop, context: str) -> tuple[Plan, Recorder, ContextStatus]:
-    """The plan of a context, how to record what is done, and its status context as it is now."""
-    entries = (await shop.bus.range(keys.root(context))).entries
-    if not entries or entries[0].key != keys.root(context):
-        raise ContextNotFound(context)
-    plan = await asyncio.to_thread(lambda: make_plan(codec.decode(entries)))
-    if plan.status_context != context:
-        entries = (await shop.bus.range(keys.root(plan.status_context))).entries
-    status = await asyncio.to_thread(decode_status, plan.status_context, entries)
-    recorder = Recorder(
-        shop.journal,
-        context=context,
-        status_context=plan.status_context,
-        known={entry.key for entry in entries},
-        states={place: resource.status for place, resource in status.resources.items()},
-    )
-    return plan, recorder, status

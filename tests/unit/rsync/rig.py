@@ -15,7 +15,7 @@ from emco_common.appcontext.status import ContextStatus
 from emco_common.cloudconfig import Access, CloudConfigs
 from emco_common.contextbus.api import ContextBus
 from emco_common.contextbus.embedded.bus import EmbeddedBus
-from emco_common.rpc import installapp_pb2, installapp_pb2_grpc
+from emco_common.rpc import installapp_pb2, installapp_pb2_grpc, updateapp_pb2, updateapp_pb2_grpc
 from emco_common.rpc.channels import Channels
 from emco_common.runtime import Deps, Service
 from emco_common.secrets import Sealer
@@ -82,6 +82,7 @@ def context(
     level: str = "0",
     namespace: str = "default",
     dependencies: Mapping[str, tuple[Dependency, ...]] | None = None,
+    status_context: str = "",
 ) -> AppContext:
     """``apps``: app → cluster (without provider) → manifests."""
     return AppContext(
@@ -95,6 +96,7 @@ def context(
             for name, clusters in apps.items()
         ),
         meta=Meta(namespace=namespace, level=level),
+        status_context=status_context,
     )
 
 
@@ -134,6 +136,21 @@ class Rig:
 
     async def uninstall(self, identity: str) -> None:
         await (await self._stub()).UninstallApp(installapp_pb2.UninstallAppRequest(app_context=identity), timeout=5)
+
+    async def update(self, old: str, written: AppContext | str) -> str:
+        """Write the context if one is given, and have it replace ``old``. Answers its id."""
+        if isinstance(written, AppContext):
+            await self.contexts.write_new(written)
+        new = written.id if isinstance(written, AppContext) else written
+        channel = await self.deps.channels.ready("127.0.0.1", self.service.grpc_port)
+        request = updateapp_pb2.UpdateAppRequest(update_from_appContext=old, update_to_appContext=new)
+        assert (await updateapp_pb2_grpc.updateappStub(channel).UpdateApp(request, timeout=5)).app_context_updated
+        return new
+
+    async def roll_back(self, old: str, new: str) -> None:
+        channel = await self.deps.channels.ready("127.0.0.1", self.service.grpc_port)
+        request = updateapp_pb2.RollbackAppRequest(rollback_from_appContext=old, rollback_to_appContext=new)
+        assert (await updateapp_pb2_grpc.updateappStub(channel).RollbackApp(request, timeout=5)).app_context_rolledback
 
     async def read(self, identity: str) -> None:
         await (await self._stub()).ReadAppContext(installapp_pb2.ReadAppContextRequest(app_context=identity), timeout=5)

@@ -14,7 +14,7 @@ import pytest
 from emco_common.appcontext import keys, values
 from emco_common.appcontext.model import App, AppContext, Approval, Cluster, Dependency, Meta, Resource
 from emco_common.contextbus.api import Put
-from emco_common.rpc import readynotify_pb2, readynotify_pb2_grpc, updateapp_pb2, updateapp_pb2_grpc
+from emco_common.rpc import readynotify_pb2, readynotify_pb2_grpc
 from emco_simcluster import SimCluster
 from tests.support.simcluster import MakeSimCluster
 from tests.unit.rsync.rig import CRD, WIDGET, Rig, config_map, context, deployment, resources, running
@@ -286,14 +286,6 @@ async def test_who_asked_is_told_when_there_is_news(tmp_path: Path, sim_cluster:
         await stub.Unsubscribe(topic)
         while await asyncio.wait_for(call.read(), 10) is not grpc.aio.EOF:
             pass
-
-
-async def test_updates_are_not_answered_yet(tmp_path: Path) -> None:
-    async with running(tmp_path) as rig:
-        stub = updateapp_pb2_grpc.updateappStub(await rig.deps.channels.ready("127.0.0.1", rig.service.grpc_port))
-        with pytest.raises(grpc.RpcError) as caught:
-            await stub.UpdateApp(updateapp_pb2.UpdateAppRequest())
-        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_the_status_of_an_updated_context_goes_into_its_status_context(

@@ -1,0 +1,85 @@
+"""What a worker reads before it begins: the plan of its context, the status context, and further contexts they name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from emco_common.appcontext import codec, keys
+from emco_common.appcontext.io import ContextNotFound
+from emco_common.appcontext.status import ContextStatus, decode_queue, decode_status
+from emco_common.contextbus.api import ContextBus, Entry
+from emco_rsync.deployment import Deployment, referred
+from emco_rsync.journal import Journal
+from emco_rsync.plan import Plan, make_plan
+from emco_rsync.queue import replaced_by
+from emco_rsync.recorder import Recorder
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """``status`` is the status context as it is now, ``recorder`` writes there what is done."""
+
+    plan: Plan
+    recorder: Recorder
+    status: ContextStatus
+
+
+async def check(bus: ContextBus, context: str) -> None:
+    """``ContextNotFound``; ``MalformedContext`` for what could not be worked on."""
+    entries = await _entries(bus, context)
+    await asyncio.to_thread(codec.decode, entries)
+
+
+async def load(bus: ContextBus, journal: Journal, context: str) -> Loaded:
+    """What is needed to work on a context alone."""
+    entries = await _entries(bus, context)
+    plan = await asyncio.to_thread(lambda: make_plan(codec.decode(entries)))
+    if plan.status_context != context:
+        entries = (await bus.range(keys.root(plan.status_context))).entries
+    status = await asyncio.to_thread(decode_status, plan.status_context, entries)
+    recorder = Recorder(
+        journal,
+        context=context,
+        status_context=plan.status_context,
+        known={entry.key for entry in entries},
+        states={place: resource.status for place, resource in status.resources.items()},
+    )
+    return Loaded(plan, recorder, status)
+
+
+async def load_deployment(bus: ContextBus, loaded: Loaded, replaced: Iterable[str]) -> Deployment:
+    """The contexts that this one replaces, and those that have the manifests of what may be on the clusters."""
+    formers = await _unfinished(bus, replaced, own=loaded.plan.context)
+    revisions = {loaded.plan.context: loaded.plan}
+    for context in sorted({*formers, *referred(loaded.status)} - set(revisions)):
+        try:
+            entries = await _entries(bus, context)
+        except ContextNotFound:
+            continue
+        revisions[context] = await asyncio.to_thread(lambda found: make_plan(codec.decode(found)), entries)
+    return Deployment(loaded.plan, loaded.status, revisions, formers)
+
+
+async def _unfinished(bus: ContextBus, replaced: Iterable[str], *, own: str) -> tuple[str, ...]:
+    """The replaced contexts, and those that these were to replace in turn and did not get to the end of."""
+    found: dict[str, None] = {}
+    waiting = list(replaced)
+    while waiting:
+        context = waiting.pop()
+        if context in found or context == own:
+            continue
+        found[context] = None
+        entry = await bus.get(keys.queue(context))
+        if entry is not None:
+            elements = decode_queue(entry.key, entry.value)
+            waiting += replaced_by(elements)
+    return tuple(found)
+
+
+async def _entries(bus: ContextBus, context: str) -> Sequence[Entry]:
+    entries = (await bus.range(keys.root(context))).entries
+    if not entries or entries[0].key != keys.root(context):
+        raise ContextNotFound(context)
+    return entries
