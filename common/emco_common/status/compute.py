@@ -112,7 +112,7 @@ class _Cluster:
     def rows(self) -> ClusterRows:
         rows = [row for resource, events in self._resources() if (row := self._row(resource, events)) is not None]
         if self._of_clusters:
-            rows = _overlaid(rows, self._live(), whole=self._whole)
+            rows = [self._judged(row) for row in _overlaid(rows, self._live(), whole=self._whole)]
         provider, _, name = self._cluster.name.partition("+")
         connectivity, reason = self._connectivity()
         return ClusterRows(
@@ -123,6 +123,13 @@ class _Cluster:
             hooks=tuple(row for row in rows if row.events),
             reason=reason,
         )
+
+    def _judged(self, row: Row) -> Row:
+        verdict = self._contexts.verdicts.get((self._app.name, self._cluster.name, f"{row.name}+{row.gvk.kind}"))
+        if verdict is None:
+            return row
+        unready = Readiness.NOT_PRESENT if row.state == Readiness.NOT_PRESENT else Readiness.NOT_READY
+        return replace(row, state=Readiness.READY if verdict.ok else unready, reason=verdict.reason)
 
     def _resources(self) -> list[tuple[Resource, tuple[str, ...]]]:
         """Each resource once, in key order, with its hook events if none of them is due."""

@@ -27,7 +27,8 @@ class Contexts:
 
     ``others`` are the further contexts that ``status`` refers to. ``past`` means that ``current`` is not the present
     deployment but an older one that was asked for by its id. ``manifests`` remembers the texts that were read before,
-    ``rows`` what was worked out, so that several questions about one moment cost little more than one.
+    ``rows`` what was worked out, so that several questions about one moment cost little more than one. ``verdicts``
+    are on resources, by (app, cluster, resource), of which somebody knows more than their cluster reports.
     """
 
     current: Snapshot
@@ -36,6 +37,7 @@ class Contexts:
     past: bool = False
     manifests: Manifests = field(default_factory=Manifests, compare=False)
     rows: dict[RowsKey, ClusterRows] = field(default_factory=dict, compare=False)
+    verdicts: Mapping[tuple[str, str, str], Ready] = field(default_factory=dict)
 
     @property
     def ids(self) -> frozenset[str]:
