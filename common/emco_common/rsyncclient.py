@@ -6,7 +6,7 @@ listens is what its controller record says.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -76,7 +76,7 @@ class RsyncClient:
         answer = await self._call(stub.UpdateApp, request)
         _accepted("UpdateApp", answer.app_context_updated, answer.app_context_update_message)
 
-    async def alerts(self, status_context: str, *, client: str) -> AsyncIterator[None]:
+    async def alerts(self, status_context: str, *, client: str) -> AsyncGenerator[None, None]:
         """One item when subscribed, then one for each change of what clusters report, until rsync ends the stream.
 
         A second subscription under the same ``client`` ends the first. Raises as the other calls do.
