@@ -59,7 +59,7 @@ class Subjects:
                 written = Subject(await self.store.replace(changed.document, expected=subject.document.revision))
             except StaleRevision:
                 continue
-            if self.changed is not None and written.document.tags.get(STATE_TAG) != subject.document.tags.get(STATE_TAG):
+            if self.changed is not None and _history(written) != _history(subject):
                 await self.changed(key)
             return written
         raise Conflict(f"{self.title} {subject.name} is being changed by others; try again")
@@ -140,3 +140,7 @@ class Subjects:
         if operation is None or operation.instance != instance or operation.owner != self.presence.name:
             raise Conflict(f"{self.title} {subject.name}: another process has taken over; look at its status")
         return operation
+
+
+def _history(subject: Subject) -> object:
+    return subject.document.tags.get(STATE_TAG)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from emco_common import __version__
 from emco_common.appcontext import AppContextStore
 from emco_common.controllerclient import ControllerClient
@@ -9,15 +11,17 @@ from emco_common.presence import Presence
 from emco_common.resources.router import build_router
 from emco_common.rsyncclient import RsyncClient
 from emco_common.runtime import Deps, Service
+from emco_common.status.notify import Bell, Notifier, StatusStreams
 from emco_common.web.app import create_app
 from emco_ncm import resources
 from emco_ncm.clusters import NetworkSets, clusters_in
+from emco_ncm.grpc import status_server
 from emco_ncm.hooks import IntentHooks
 from emco_ncm.networks import Networks
 from emco_ncm.procedures import Tools
 from emco_ncm.routes import lifecycle_router
 from emco_ncm.settings import NcmSettings
-from emco_ncm.status import NetworkStatus
+from emco_ncm.status import network_status
 
 NAME = "ncm"
 
@@ -26,7 +30,10 @@ def create_service(settings: NcmSettings, deps: Deps) -> Service:
     """Networks of clusters over their dependencies."""
     contexts = AppContextStore(deps.bus)
     presence = Presence(deps.bus, NAME)
-    clusters = clusters_in(deps.store, deps.clock, presence)
+    bell = Bell(deps.bus, NAME)
+    clusters = replace(clusters_in(deps.store, deps.clock, presence), changed=bell.ring)
+    status = network_status(clusters, contexts)
+    notifier = Notifier(status, deps.bus, bell, window=settings.status_window)
     tools = Tools(
         NetworkSets(deps.store, contexts),
         contexts,
@@ -43,11 +50,19 @@ def create_service(settings: NcmSettings, deps: Deps) -> Service:
             build_router(resources.NETWORK, deps.store, of_networks),
             build_router(resources.PROVIDER_NETWORK, deps.store, of_provider_networks),
             build_router(resources.CONTROLLER, deps.store),
-            lifecycle_router(networks, NetworkStatus(clusters, contexts)),
+            lifecycle_router(networks, status, StatusStreams(notifier, limit=settings.status_streams)),
         ],
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
     )
-    return Service(NAME, app, settings.host, settings.http_port, background=(presence.run, networks.resume))
+    return Service(
+        NAME,
+        app,
+        settings.host,
+        settings.http_port,
+        grpc=status_server(settings, notifier),
+        background=(presence.run, networks.resume, notifier.run),
+        leaving=notifier.leave,
+    )

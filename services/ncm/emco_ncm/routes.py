@@ -9,11 +9,12 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from emco_common.status import CLUSTER_NETWORKS as DIALECT
+from emco_common.status import StatusReader
+from emco_common.status.notify import StatusStreams, describe
 from emco_common.store.api import Key
 from emco_common.web.answers import empty, encoded
 from emco_ncm.networks import Networks
 from emco_ncm.resources import CLUSTER
-from emco_ncm.status import NetworkStatus
 
 YAML = "application/yaml"
 
@@ -25,7 +26,7 @@ def _cluster_key(clusterProvider: Annotated[str, Path()], cluster: Annotated[str
 ClusterKey = Annotated[Key, Depends(_cluster_key)]
 
 
-def lifecycle_router(networks: Networks, status: NetworkStatus) -> APIRouter:
+def lifecycle_router(networks: Networks, status: StatusReader, streams: StatusStreams) -> APIRouter:
     router = APIRouter(prefix=CLUSTER.item_path, tags=["Cluster networks lifecycle"])
     refused: dict[int | str, dict[str, Any]] = {
         404: {"description": f"{CLUSTER.not_found}, or no rsync is registered"},
@@ -63,5 +64,9 @@ def lifecycle_router(networks: Networks, status: NetworkStatus) -> APIRouter:
     )
     async def read_status(key: ClusterKey, request: Request) -> Response:
         return encoded(await status.answer(key, request.query_params.multi_items()))
+
+    @router.get("/status/stream", summary="The status whenever it changes", **describe(DIALECT))
+    async def stream_status(key: ClusterKey, request: Request) -> Response:
+        return await streams.open(key, request)
 
     return router

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prometheus_client import CollectorRegistry
 
 from emco_common import __version__
@@ -14,18 +16,20 @@ from emco_common.resources.router import build_router
 from emco_common.resources.service import Hooks, StoredFile
 from emco_common.rsyncclient import RsyncClient
 from emco_common.runtime import Deps, Service
+from emco_common.status.notify import Bell, Notifier, StatusStreams
 from emco_common.web.app import create_app
 from emco_orchestrator import hooks, resources
 from emco_orchestrator.building import Builder
 from emco_orchestrator.deployment import Deployments
 from emco_orchestrator.groups import groups_in
+from emco_orchestrator.grpc import status_server
 from emco_orchestrator.inputs import InputReader
 from emco_orchestrator.measures import Steps
 from emco_orchestrator.procedures import Tools
 from emco_orchestrator.rendering import Renderings
 from emco_orchestrator.routes import lifecycle_router
 from emco_orchestrator.settings import OrchestratorSettings
-from emco_orchestrator.status import GroupStatus
+from emco_orchestrator.status import group_status
 
 NAME = "orchestrator"
 
@@ -36,7 +40,10 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     metrics = CollectorRegistry()
     contexts = AppContextStore(deps.bus)
     presence = Presence(deps.bus, NAME)
-    groups = groups_in(deps.store, deps.clock, presence)
+    bell = Bell(deps.bus, NAME)
+    groups = replace(groups_in(deps.store, deps.clock, presence), changed=bell.ring)
+    status = group_status(groups, contexts)
+    notifier = Notifier(status, deps.bus, bell, window=settings.status_window)
     inputs = InputReader(deps.store, contexts)
     controllers = ControllerClient(deps.channels, timeout=settings.grpc_call_timeout)
     steps = Steps(metrics)
@@ -52,11 +59,12 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     deployments = Deployments(groups, tools)
     routers = [
         build_router(resource, deps.store, hook)
-        for resource, hook in zip(resources.RESOURCES, _hooks(deps, contexts), strict=True)
+        for resource, hook in zip(resources.RESOURCES, _hooks(deps, contexts, bell), strict=True)
     ]
+    streams = StatusStreams(notifier, limit=settings.status_streams)
     app = create_app(
         NAME,
-        [*routers, lifecycle_router(deployments, GroupStatus(groups, contexts))],
+        [*routers, lifecycle_router(deployments, status, streams)],
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,
@@ -68,16 +76,18 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
         app,
         settings.host,
         settings.http_port,
-        background=(presence.run, deployments.resume, renderer.warm),
+        grpc=status_server(settings, notifier),
+        background=(presence.run, deployments.resume, renderer.warm, notifier.run),
+        leaving=notifier.leave,
         closing=renderer.close,
     )
 
 
-def _hooks(deps: Deps, contexts: AppContextStore) -> list[Hooks]:
+def _hooks(deps: Deps, contexts: AppContextStore, bell: Bell) -> list[Hooks]:
     special: dict[str, Hooks] = {
         resources.APP.kind: StoredFile(deps.store),
         resources.APP_PROFILE.kind: hooks.AppProfileHooks(deps.store),
-        resources.GROUP.kind: hooks.GroupHooks(contexts, deps.clock),
+        resources.GROUP.kind: hooks.GroupHooks(contexts, deps.clock, gone=bell.ring),
         resources.GROUP_INTENT.kind: hooks.GroupIntentHooks(),
         resources.APP_PLACEMENT.kind: hooks.AppPlacementHooks(),
     }

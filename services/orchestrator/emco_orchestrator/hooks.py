@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -78,11 +78,15 @@ class AppPlacementHooks(Hooks):
 
 
 class GroupHooks(Hooks):
-    """A group starts with a history, changes only before it is approved, and leaves no context behind."""
+    """A group starts with a history, changes only before it is approved, and leaves no context behind.
 
-    def __init__(self, contexts: AppContextStore, clock: Clock) -> None:
+    ``gone`` is told the key of one that was deleted.
+    """
+
+    def __init__(self, contexts: AppContextStore, clock: Clock, *, gone: Callable[[Key], Awaitable[None]]) -> None:
         self._contexts = contexts
         self._clock = clock
+        self._gone = gone
 
     async def prepare(self, draft: Draft) -> Draft:
         if draft.present is None:
@@ -107,3 +111,4 @@ class GroupHooks(Hooks):
     async def deleted(self, document: Document) -> None:
         for instance in Subject(document).state.instances:
             await self._contexts.delete(instance)
+        await self._gone(document.key)

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
-from emco_common.status import DEPLOYMENT_INTENT_GROUP
+from emco_common.status import DEPLOYMENT_INTENT_GROUP, StatusReader
+from emco_common.status.notify import StatusStreams, describe
 from emco_common.store.api import Key
 from emco_common.web.answers import empty, encoded
 from emco_orchestrator.deployment import Deployments
 from emco_orchestrator.resources import GROUP
-from emco_orchestrator.status import GroupStatus
 
 
 def _group_key(
@@ -32,7 +32,7 @@ def _group_key(
 GroupKey = Annotated[Key, Depends(_group_key)]
 
 
-def lifecycle_router(deployments: Deployments, status: GroupStatus) -> APIRouter:
+def lifecycle_router(deployments: Deployments, status: StatusReader, streams: StatusStreams) -> APIRouter:
     router = APIRouter(prefix=GROUP.item_path, tags=["DeploymentIntentGroup lifecycle"])
     refused: dict[int | str, dict[str, Any]] = {
         400: {"description": "Invalid query, or the logical cloud cannot take the group"},
@@ -61,5 +61,9 @@ def lifecycle_router(deployments: Deployments, status: GroupStatus) -> APIRouter
     @router.get("/status", summary="Where the deployment stands", responses=refused, openapi_extra=parameters)
     async def read_status(key: GroupKey, request: Request) -> Response:
         return encoded(await status.answer(key, request.query_params.multi_items()))
+
+    @router.get("/status/stream", summary="The status whenever it changes", **describe(DEPLOYMENT_INTENT_GROUP))
+    async def stream_status(key: GroupKey, request: Request) -> Response:
+        return await streams.open(key, request)
 
     return router
