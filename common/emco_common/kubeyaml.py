@@ -19,6 +19,7 @@ MAX_DEPTH = 100
 _EXACT = 1e21  # Go writes larger whole floats with an exponent
 _PLAIN = ("null", "bool", "int", "str", "seq", "map")
 _TAG = "tag:yaml.org,2002:"
+_LINE = 4096  # texts are not folded
 
 
 class BadYaml(ValueError):
@@ -104,6 +105,24 @@ _Constructor.yaml_constructors = {
     f"{_TAG}float": _Constructor.construct_number,
     None: _known[None],  # refuses every other tag
 }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that some reader, of YAML 1.1 or Kubernetes', would take for something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.yaml_implicit_resolvers = {
+    first: [*yaml.SafeDumper.yaml_implicit_resolvers.get(first, ()), *_Loader.yaml_implicit_resolvers.get(first, ())]
+    for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
+}
+
+
+def dump(document: Mapping[str, Any]) -> str:
+    """One object as YAML, members in their order; ``load`` gives the same back."""
+    return str(yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=_LINE))
 
 
 def _nodes(text: str, *, max_nodes: int, max_depth: int, aliases: bool) -> list[yaml.Node]:

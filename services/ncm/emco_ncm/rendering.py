@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
-
 from emco_common.appcontext import Resource
 from emco_common.errors import Conflict
+from emco_common.kubeyaml import dump
 from emco_ncm.schemas import DIRECT
 
 Body = Mapping[str, Any]
@@ -128,5 +127,4 @@ def _attachment(network: str) -> Object:
 
 
 def _resource(rendered: Object) -> Resource:
-    manifest = yaml.safe_dump(rendered, sort_keys=False, default_flow_style=False, allow_unicode=True)
-    return Resource(f"{rendered['metadata']['name']}+{rendered['kind']}", manifest)
+    return Resource(f"{rendered['metadata']['name']}+{rendered['kind']}", dump(rendered))

@@ -6,10 +6,11 @@ import json
 from contextlib import suppress
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emco_common.kubeyaml import BadYaml, compose, load, load_all, load_mapping
+from emco_common.kubeyaml import BadYaml, compose, dump, load, load_all, load_mapping
 
 
 def levels(first: str, following: str, *, depth: int = 8) -> str:
@@ -105,3 +106,22 @@ json_values = st.recursive(
 @given(json_values)
 def test_json_is_read_as_what_it_says(value: object) -> None:
     assert load(json.dumps(value, ensure_ascii=False)) == value
+
+
+ODD = ["1e3", "0o7", "017", "1_0", "1:30", "on", "No", "~", "null", "1.", ".5e1", "0x1F", "2026-01-01", "="]
+texts = st.sampled_from(ODD) | st.text(st.characters(codec="utf-8"))
+documents = st.dictionaries(
+    texts,
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | texts,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+        max_leaves=10,
+    ),
+    max_size=4,
+)
+
+
+@given(documents)
+def test_what_is_written_is_read_back_as_it_was_meant(document: dict[str, object]) -> None:
+    assert (load(dump(document)) or {}) == document
+    assert (yaml.safe_load(dump(document)) or {}) == document
