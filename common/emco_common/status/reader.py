@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from emco_common.appcontext import AppContextStore
@@ -13,6 +13,7 @@ from emco_common.lifecycle import NoStateInformation, StateInfo
 from emco_common.status.contexts import ContextGone, Contexts, read_contexts
 from emco_common.status.manifests import Manifests
 from emco_common.status.query import Dialect, StatusQuery, parse_query
+from emco_common.status.readiness import Ready
 from emco_common.status.render import status_answer
 from emco_common.store.api import Key
 
@@ -27,18 +28,29 @@ class Standing:
 
 Look = Callable[[Key], Awaitable[Standing]]
 """Reads one object. Raises ``NotFound``."""
+Verdicts = Mapping[tuple[str, str, str], Ready]
+"""By (app, cluster, resource)."""
+Judge = Callable[[Key, StatusQuery], Awaitable[Verdicts]]
+"""What the service knows of the readiness of resources beyond what their clusters report."""
 
 
 class StatusReader:
     """Answers status queries; ``gone`` is what a context that is not on the bus any more is answered with."""
 
     def __init__(
-        self, look: Look, contexts: AppContextStore, dialect: Dialect, *, gone: type[EmcoError] = ContextGone
+        self,
+        look: Look,
+        contexts: AppContextStore,
+        dialect: Dialect,
+        *,
+        gone: type[EmcoError] = ContextGone,
+        judge: Judge | None = None,
     ) -> None:
         self.look = look
         self.dialect = dialect
         self._contexts = contexts
         self._gone = gone
+        self._judge = judge
         self._manifests = Manifests()
 
     def query(self, parameters: Iterable[tuple[str, str]]) -> StatusQuery:
@@ -50,7 +62,7 @@ class StatusReader:
         query = self.query(parameters)
         standing = await self.look(key)
         try:
-            contexts = await self.read(standing, query)
+            contexts = await self.read(key, standing, query)
         except NoStateInformation as error:
             raise BadRequest(str(error)) from error
         except ContextGone as error:
@@ -58,6 +70,9 @@ class StatusReader:
         # A large answer takes a good part of a second; others are served meanwhile.
         return await asyncio.to_thread(status_answer, standing.head, standing.info, contexts, query)
 
-    async def read(self, standing: Standing, query: StatusQuery) -> Contexts | None:
+    async def read(self, key: Key, standing: Standing, query: StatusQuery) -> Contexts | None:
         """What ``query`` looks at. Raises ``NoStateInformation`` and ``ContextGone``."""
-        return await read_contexts(self._contexts, standing.info, query, manifests=self._manifests)
+        contexts = await read_contexts(self._contexts, standing.info, query, manifests=self._manifests)
+        if self._judge is None or contexts is None or contexts.past or not query.form.of_clusters:
+            return contexts
+        return replace(contexts, verdicts=await self._judge(key, query))

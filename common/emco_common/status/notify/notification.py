@@ -44,10 +44,6 @@ class NotificationView:
         )
         return cls(request.statusType, query, everything)
 
-    @property
-    def instance(self) -> str:
-        return ""
-
     def render(self, standing: Standing, contexts: Contexts | None) -> bytes:
         """Raises ``BadRequest`` if a filter names an app that the object does not have."""
         if self.status_type not in _FORMS:

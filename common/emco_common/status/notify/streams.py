@@ -51,10 +51,6 @@ class AnswerView:
 
     query: StatusQuery
 
-    @property
-    def instance(self) -> str:
-        return self.query.instance
-
     def render(self, standing: Standing, contexts: Contexts | None) -> bytes:
         answer = status_answer(standing.head, standing.info, contexts, self.query)
         return _event("status", answer)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing, suppress
+from dataclasses import replace
 
 import structlog
 
@@ -19,7 +20,7 @@ from emco_common.lifecycle import NoStateInformation
 from emco_common.status.contexts import ContextGone, Contexts
 from emco_common.status.notify.following import Following
 from emco_common.status.notify.watcher import End, Message, View, Watcher
-from emco_common.status.query import StatusQuery
+from emco_common.status.query import Form, Output, StatusQuery
 from emco_common.status.reader import Standing, StatusReader
 from emco_common.store.api import Key
 
@@ -125,7 +126,7 @@ class Subject:
         if not news and standing == self._standing:
             return True
         views = frozenset(watcher.view for watcher in self.watchers)
-        seen = await self._read(standing, {view.instance for view in views})
+        seen = await self._read(standing, [view.query for view in views])
         messages = await asyncio.to_thread(_rendered, standing, seen, views)
         self._standing, self._messages = standing, messages
         for watcher in self.watchers:
@@ -133,24 +134,24 @@ class Subject:
                 watcher.offer(message)
         return True
 
-    async def _read(self, standing: Standing, instances: Iterable[str]) -> Seen:
+    async def _read(self, standing: Standing, queries: Iterable[StatusQuery]) -> Seen:
         """Every context is followed before it is read, so that no change falls in between."""
-        info = standing.info
-        needed = {info.instance, info.status_context, *instances} & {*info.instances, info.status_context} - {""}
+        info, reads = standing.info, _joined(queries)
+        needed = {info.instance, info.status_context, *reads} & {*info.instances, info.status_context} - {""}
         await self._following.only(needed)
         while True:
-            seen = {instance: await self._contexts(standing, instance) for instance in instances}
+            seen = {instance: await self._contexts(standing, query) for instance, query in reads.items()}
             needed.update(*(one.ids for one in seen.values() if isinstance(one, Contexts)))
             if self._following.follows(needed):
                 return seen
             await self._following.only(needed)
 
-    async def _contexts(self, standing: Standing, instance: str) -> Contexts | EmcoError | None:
+    async def _contexts(self, standing: Standing, query: StatusQuery) -> Contexts | EmcoError | None:
         try:
-            return await self._reader.read(standing, StatusQuery(instance=instance))
+            return await self._reader.read(self._key, standing, query)
         except (NoStateInformation, ContextGone) as error:
             # Of a present context that is gone there is nothing on the clusters that anybody would know of.
-            return error if instance else None
+            return error if query.instance else None
 
     def _deleted(self) -> None:
         self._standing, self._messages = None, {}
@@ -158,8 +159,21 @@ class Subject:
             watcher.end(End.DELETED)
 
 
+def _joined(queries: Iterable[StatusQuery]) -> dict[str, StatusQuery]:
+    """By instance, the one query that reads enough for all of them."""
+    joined: dict[str, StatusQuery] = {}
+    for query in queries:
+        known = joined.setdefault(query.instance, StatusQuery(instance=query.instance))
+        joined[query.instance] = replace(
+            known,
+            form=Form.READY if query.form.of_clusters else known.form,
+            output=Output.DETAIL if query.output is Output.DETAIL else known.output,
+        )
+    return joined
+
+
 def _rendered(standing: Standing, seen: Seen, views: Iterable[View]) -> dict[View, Message]:
-    return {view: _message(view, standing, seen[view.instance]) for view in views}
+    return {view: _message(view, standing, seen[view.query.instance]) for view in views}
 
 
 def _message(view: View, standing: Standing, found: Contexts | EmcoError | None) -> Message:

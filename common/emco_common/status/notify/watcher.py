@@ -14,6 +14,7 @@ from typing import Protocol
 
 from emco_common.errors import EmcoError
 from emco_common.status.contexts import Contexts
+from emco_common.status.query import StatusQuery
 from emco_common.status.reader import Standing
 
 
@@ -37,8 +38,8 @@ class View(Hashable, Protocol):
     """What a client wants to see. Equal views get the same message, which is made once."""
 
     @property
-    def instance(self) -> str:
-        """The AppContext asked for, empty for the present one."""
+    def query(self) -> StatusQuery:
+        """What has to be read for it."""
         ...
 
     def render(self, standing: Standing, contexts: Contexts | None) -> bytes:
