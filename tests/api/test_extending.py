@@ -76,7 +76,7 @@ class TestTheResourceOfThePage:
         described = (await client.get("/openapi.json")).json()
         item = described["paths"]["/v2/sites/{site}/sensors/{sensor}"]
         assert set(item) == {"get", "put", "delete"}
-        assert [p["name"] for p in item["get"]["parameters"]] == ["site", "sensor"]
+        assert [p["name"] for p in item["get"]["parameters"]] == ["site", "sensor", "If-None-Match"]
         assert described["components"]["schemas"]["SiteSpec"]["properties"]["racks"]["maximum"] == 500
 
 

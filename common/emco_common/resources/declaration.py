@@ -40,6 +40,17 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """A query parameter: what it means, and the type of the answer it asks for, where that is another than usual.
+
+    ``answer`` is a model or a plain type such as ``list[str]``; it is described, the hooks make it.
+    """
+
+    text: str
+    answer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Texts:
     """Words clients match on. Empty means: made from the resource's title."""
 
@@ -59,9 +70,10 @@ class Resource:
     ``elements`` are the key elements that its own part of the path adds, ``fixed`` those that no path names.
     ``names`` reads the same elements from a body, in the same order. ``requires`` are ancestors whose absence is a 404
     on create, replace, delete and list, with ``get_requires`` also on reading one; ``list_requires`` on list only.
-    ``put`` is what PUT may do. ``queries`` are the query parameters of its list that its hooks understand, with a
-    description, ``write_queries`` those of POST, PUT and DELETE; ``slashed`` collections answer GET with a trailing
-    slash too.
+    ``put`` is what PUT may do. ``queries`` are the query parameters of its list that its hooks understand,
+    ``item_queries`` those of one item, each with a description or a ``Query``; ``write_queries`` those of POST, PUT and
+    DELETE. ``listed`` is the type of the list's answer, where hooks make another than a list of bodies of it.
+    ``slashed`` collections answer with a trailing slash too.
     """
 
     path: str
@@ -80,7 +92,9 @@ class Resource:
     put: Literal["upsert", "replace", "none"] = "upsert"
     put_created: int = 201
     put_replaced: int = 200
-    queries: Mapping[str, str] = field(default_factory=dict)
+    queries: Mapping[str, str | Query] = field(default_factory=dict)
+    item_queries: Mapping[str, str | Query] = field(default_factory=dict)
+    listed: Any = None
     write_queries: Mapping[str, str] = field(default_factory=dict)
     slashed: bool = False
     texts: Texts = Texts()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from starlette.responses import Response
 
+from emco_common import jsontext
 from emco_common.errors import EmcoError
 
 
@@ -60,19 +61,19 @@ def choices() -> MultipleChoices:
     return MultipleChoices("set Accept: multipart/form-data, application/json or application/octet-stream")
 
 
-def multipart(body: Any, file: bytes, filename: str) -> Response:
+def multipart(body: Any, file: bytes, filename: str, *, headers: Mapping[str, str] | None = None) -> Response:
     """Two closed parts: ``metadata`` as JSON and ``file`` as it was uploaded."""
     boundary = secrets.token_hex(16)
     name = "form-data; name=file" + (f"; filename={filename}" if filename else "")
     parts = (
         f"--{boundary}\r\nContent-Disposition: form-data; name=metadata\r\n".encode(),
         b"Content-Type: application/json\r\n\r\n",
-        json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+        jsontext.shown(body),
         f"\r\n--{boundary}\r\nContent-Disposition: {name}\r\nContent-Type: application/octet-stream\r\n\r\n".encode(),
         file,
         f"\r\n--{boundary}--\r\n".encode(),
     )
-    return Response(b"".join(parts), media_type=f"multipart/form-data; boundary={boundary}")
+    return Response(b"".join(parts), headers=headers, media_type=f"multipart/form-data; boundary={boundary}")
 
 
 def _quality(parameters: str) -> float:

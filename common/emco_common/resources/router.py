@@ -1,57 +1,72 @@
-"""Routes of a resource, made from its declaration; each is a typed function, so that OpenAPI describes it in full."""
+"""Routes of a resource, made from its declaration; what each takes and answers is in OpenAPI in full."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from inspect import Signature
+from typing import Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
+from emco_common import jsontext
 from emco_common.errors import BadRequest
+from emco_common.resources import described, paging
 from emco_common.resources.declaration import Resource
 from emco_common.resources.forms import read_form
 from emco_common.resources.negotiation import Form, accepted, choices, multipart
-from emco_common.resources.service import Hooks, ResourceService
-from emco_common.store.api import Document, DocumentStore
-from emco_common.web.answers import empty, encoded
+from emco_common.resources.paging import Page, Piece
+from emco_common.resources.service import Hooks, ResourceService, tag_of
+from emco_common.store.api import BadPlace, BodyText, Document, DocumentStore
+from emco_common.web.answers import as_it_lies, empty, encoded
+from emco_common.web.conditions import NO_CONDITIONS, Conditions, Tags, parse_tags
+from emco_common.web.limits import raw_path
 
 Endpoint = Callable[..., Awaitable[Response]]
-_REFUSALS = {
-    400: "The body is empty or breaks its schema",
-    409: "Name taken, parent missing, or a referenced object missing",
-    412: "Stale If-Match",
-    413: "The body is too large",
-    422: "Not JSON, a wrong type, or an unusable file",
-}
 
 
 def build_router(resource: Resource, store: DocumentStore, hooks: Hooks | None = None) -> APIRouter:
     """POST and GET on the collection; PUT, GET and DELETE on the item."""
     routes = _Routes(resource, ResourceService(resource, store, hooks or Hooks()))
     router = APIRouter(tags=[resource.title])
-    answer: dict[str, Any] = {"response_model": resource.model, "responses": _described(_REFUSALS)}
-    body = {"requestBody": _request_body(resource)}
-    missing = _described({404: resource.not_found})
     collection, item = resource.collection_path, resource.item_path
-    router.post(collection, status_code=201, openapi_extra=body, summary=f"Create {resource.title}", **answer)(
-        routes.create
-    )
-    listed = f"List {resource.title}"
-    router.get(collection, response_model=list[resource.model], summary=listed)(routes.list)  # type: ignore[name-defined]
+    body = {"requestBody": described.request_body(resource)}
+    router.post(
+        collection,
+        status_code=201,
+        response_model=resource.model,
+        responses=described.of_create(resource),
+        openapi_extra=body,
+        summary=f"Create {resource.title}",
+    )(routes.create)
+    router.get(
+        collection,
+        response_model=described.list_answer(resource),
+        responses=described.of_list(resource),
+        summary=f"List {resource.title}",
+    )(routes.list)
     if resource.slashed:
         router.get(f"{collection}/", include_in_schema=False)(routes.list)
         router.post(f"{collection}/", include_in_schema=False)(routes.create)
     if resource.put != "none":
-        router.put(item, openapi_extra=body, summary=f"Replace or create {resource.title}", **answer)(routes.put)
-    router.get(item, response_model=resource.model, responses=missing, summary=f"Read {resource.title}")(routes.get)
-    router.delete(
+        router.put(
+            item,
+            status_code=resource.put_replaced,
+            response_model=resource.model,
+            responses=described.of_put(resource),
+            openapi_extra=body,
+            summary=f"Replace {'' if resource.put == 'replace' else 'or create '}{resource.title}",
+        )(routes.put)
+    router.get(
         item,
-        status_code=204,
-        responses=_described({404: resource.texts.delete_not_found, 409: "Children or references are in the way"}),
-        summary=f"Delete {resource.title}",
-    )(routes.delete)
+        response_model=described.item_answer(resource),
+        responses=described.of_get(resource),
+        summary=f"Read {resource.title}",
+    )(routes.get)
+    router.delete(item, status_code=204, responses=described.of_delete(resource), summary=f"Delete {resource.title}")(
+        routes.delete
+    )
     return router
 
 
@@ -59,19 +74,19 @@ class _Routes:
     """The five endpoints of one resource; they parse, call one method and serialise."""
 
     def __init__(self, resource: Resource, service: ResourceService) -> None:
-        own = (
-            resource.key_names
-            if not resource.fixed
-            else tuple(n for n in resource.key_names if n not in resource.fixed)
-        )
-        above = tuple(name for name in own if name not in resource.elements)
         self._resource = resource
         self._service = service
-        self.create = _typed(self._create, above, resource.write_queries)
-        self.list = _typed(self._list, above, resource.queries)
-        self.put = _typed(self._put, own, resource.write_queries)
-        self.get = _typed(self._get, own)
-        self.delete = _typed(self._delete, own, resource.write_queries)
+        own = tuple(name for name in resource.key_names if name not in resource.fixed)
+        above = tuple(name for name in own if name not in resource.elements)
+        listing = described.listing_parameters(resource)
+        writing = resource.write_queries
+        tags = described.IF_MATCH | described.IF_NONE_MATCH
+        signature = described.signature
+        self.create = _endpoint(self._create, signature(above, queries=writing))
+        self.list = _endpoint(self._list, signature(above, queries=listing))
+        self.put = _endpoint(self._put, signature(own, queries=writing, headers=tags))
+        self.get = _endpoint(self._get, signature(own, queries=resource.item_queries, headers=described.NOT_MODIFIED))
+        self.delete = _endpoint(self._delete, signature(own, queries=writing, headers=tags))
 
     async def _create(self, request: Request, path: Mapping[str, str]) -> Response:
         raw, file = await self._body(request)
@@ -81,22 +96,37 @@ class _Routes:
         query = _query(request)
         if self._resource.upload is not None and query:
             accepted(request.headers.get("accept", ""))
-        answer = await self._service.list(path, query)
-        return await self._item(request, answer, {}) if isinstance(answer, Document) else encoded(answer)
+        page = self._page(query)
+        try:
+            if self._service.list_is_stored:
+                texts = await self._service.list_texts(path, page)
+                return as_it_lies(_array(texts.items), headers=_links(request, page, texts))
+            piece = await self._service.list(path, query, page)
+        except BadPlace as error:
+            raise paging.bad_token(query[paging.CONTINUE]) from error
+        (answer,) = piece.items
+        if isinstance(answer, Document):
+            return await self._item(request, answer, {})
+        return encoded(answer, headers=_links(request, page, piece))
 
     async def _put(self, request: Request, path: Mapping[str, str]) -> Response:
-        expected = _if_match(request)
+        conditions = _conditions(request)
         raw, file = await self._body(request)
-        document, created = await self._service.put(path, raw, file, expected=expected, query=_query(request))
+        document, created = await self._service.put(path, raw, file, conditions=conditions, query=_query(request))
         return _shown(document, self._resource.put_created if created else self._resource.put_replaced)
 
     async def _get(self, request: Request, path: Mapping[str, str]) -> Response:
+        known = parse_tags(request.headers.get("if-none-match", ""), name="If-None-Match")
         if self._resource.upload is not None:
             accepted(request.headers.get("accept", ""))
-        return await self._item(request, await self._service.get(path), _query(request))
+        elif self._service.item_is_stored:
+            text = await self._service.get_text(path)
+            return _unchanged(text, known) or as_it_lies(text.text, headers=_etag(text))
+        document = await self._service.get(path)
+        return _unchanged(document, known) or await self._item(request, document, _query(request))
 
     async def _delete(self, request: Request, path: Mapping[str, str]) -> Response:
-        await self._service.delete(path, expected=_if_match(request), query=_query(request))
+        await self._service.delete(path, conditions=_conditions(request), query=_query(request))
         return empty(204)
 
     async def _body(self, request: Request) -> tuple[bytes, bytes | None]:
@@ -105,77 +135,69 @@ class _Routes:
         form = await read_form(request, json_allowed=self._resource.upload.json_allowed)
         return form.metadata, form.file
 
+    def _page(self, query: Mapping[str, str]) -> Page:
+        page = paging.parse_page(query)
+        asked = next((name for name in self._resource.queries if name in query), None)
+        if asked is not None and not page.whole:
+            raise BadRequest(f"{paging.LIMIT} and {paging.CONTINUE} cannot be combined with {asked}")
+        return page
+
     async def _item(self, request: Request, document: Document, query: Mapping[str, str]) -> Response:
         if self._resource.upload is None:
             return encoded(await self._service.answer(document, query), headers=_etag(document))
+        headers = {**_etag(document), "Vary": "Accept"}
         wanted = accepted(request.headers.get("accept", ""))
         file = None if wanted is Form.JSON else await self._service.file(document)
         if wanted is Form.JSON or file is None:
-            return encoded(await self._service.answer(document, query), headers=_etag(document))
+            return encoded(await self._service.answer(document, query), headers=headers)
         if wanted is None:
             raise choices()
         if wanted is Form.FILE:
-            return Response(file, media_type=Form.FILE, headers=_etag(document))
-        return multipart(document.body, file, self._resource.upload.filename)
+            return Response(file, media_type=Form.FILE, headers=headers)
+        return multipart(document.body, file, self._resource.upload.filename, headers=headers)
+
+
+def _endpoint(handle: Callable[[Request, Mapping[str, str]], Awaitable[Response]], signature: Signature) -> Endpoint:
+    """``handle`` as a function whose signature names all that it takes; ``Direct``."""
+    names = [name for name, parameter in signature.parameters.items() if parameter.default is parameter.empty]
+
+    async def endpoint(request: Request, **given: str) -> Response:
+        return await handle(request, {name: given[name] for name in names[1:]})
+
+    made: dict[str, Any] = {"__signature__": signature, "direct": handle, "__name__": handle.__name__.lstrip("_")}
+    for name, value in made.items():
+        setattr(endpoint, name, value)
+    return endpoint
 
 
 def _query(request: Request) -> Mapping[str, str]:
     """The query parameters; of one given several times the first counts, as in the original."""
-    return dict(reversed(request.query_params.multi_items()))
+    return dict(reversed(request.query_params.multi_items())) if request.scope["query_string"] else {}
 
 
-def _typed(
-    handle: Callable[[Request, Mapping[str, str]], Awaitable[Response]],
-    names: tuple[str, ...],
-    queries: Mapping[str, str] | None = None,
-) -> Endpoint:
-    """``handle`` as a function whose signature names every path and query parameter."""
-
-    async def endpoint(request: Request, **given: str) -> Response:
-        return await handle(request, {name: given[name] for name in names})
-
-    kind = inspect.Parameter.KEYWORD_ONLY
-    parameters = [inspect.Parameter("request", kind, annotation=Request)]
-    parameters += [inspect.Parameter(name, kind, annotation=Annotated[str, Path()]) for name in names]
-    parameters += [
-        inspect.Parameter(
-            f"query_{index}", kind, default=None, annotation=Annotated[str | None, Query(alias=alias, description=text)]
-        )
-        for index, (alias, text) in enumerate((queries or {}).items())
-    ]
-    endpoint.__signature__ = inspect.Signature(parameters, return_annotation=Response)  # type: ignore[attr-defined]
-    return endpoint
+def _array(texts: Iterable[BodyText]) -> bytes:
+    return b"[" + b",".join([text.text for text in texts]) + b"]"
 
 
 def _shown(document: Document, status: int) -> Response:
-    return encoded(document.body, status, headers=_etag(document))
+    return as_it_lies(jsontext.shown(document.body), status, headers=_etag(document))
 
 
-def _etag(document: Document) -> Mapping[str, str]:
-    return {"ETag": f'"{document.revision}"'}
+def _etag(document: Document | BodyText) -> dict[str, str]:
+    return {"ETag": f'"{tag_of(document)}"'}
 
 
-def _if_match(request: Request) -> int | None:
-    header = request.headers.get("if-match", "").strip()
-    if header in ("", "*"):
-        return None
-    text = header.removeprefix("W/").strip('"')
-    if not text.isdigit():
-        raise BadRequest(f"If-Match {header[:64]} is no ETag of this service; send the ETag of your last GET")
-    return int(text)
+def _unchanged(document: Document | BodyText, known: Tags | None) -> Response | None:
+    return empty(304, headers=_etag(document)) if known is not None and known.hold(tag_of(document)) else None
 
 
-def _described(texts: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
-    return {status: {"description": text, "content": {"text/plain": {}}} for status, text in texts.items()}
+def _conditions(request: Request) -> Conditions:
+    headers = request.headers
+    match, none_match = headers.get("if-match", ""), headers.get("if-none-match", "")
+    if not match and not none_match:
+        return NO_CONDITIONS
+    return Conditions(parse_tags(match, name="If-Match"), parse_tags(none_match, name="If-None-Match"))
 
 
-def _request_body(resource: Resource) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{resource.model.__name__}"}
-    if resource.upload is None:
-        return {"required": True, "content": {"application/json": {"schema": schema}}}
-    form = {
-        "type": "object",
-        "required": ["metadata"],
-        "properties": {"metadata": schema, "file": {"type": "string", "format": "binary"}},
-    }
-    return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
+def _links(request: Request, page: Page, piece: Piece[Any]) -> Mapping[str, str]:
+    return paging.links(raw_path(request.scope).decode("latin-1"), page, piece.next)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
@@ -15,8 +16,10 @@ from typing import Any, Literal, TypeVar
 from emco_common.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
 from emco_common.resources.declaration import Body, Resource
 from emco_common.resources.model import EmptyBody, Undecodable, decode
+from emco_common.resources.paging import WHOLE, Page, Piece, cut
 from emco_common.store.api import (
     AlreadyExists,
+    BodyText,
     Document,
     DocumentMissing,
     DocumentStore,
@@ -24,6 +27,7 @@ from emco_common.store.api import (
     ParentMissing,
     StaleRevision,
 )
+from emco_common.web.conditions import NO_CONDITIONS, Conditions
 
 T = TypeVar("T")
 _ATTEMPTS = 5
@@ -118,6 +122,11 @@ class ResourceService:
         self.resource = resource
         self._store = store
         self._hooks = hooks
+        as_stored = not _does(hooks, "shown")
+        self.item_is_stored = as_stored and not _does(hooks, "single")
+        self.list_is_stored = as_stored and not _does(hooks, "listing")
+        self._looks_before_creating = _does(hooks, "prepare", "unfinished")
+        self._looks_before_deleting = _does(hooks, "deleting", "deleted")
 
     async def create(
         self,
@@ -141,22 +150,22 @@ class ResourceService:
         raw: bytes,
         file: bytes | None = None,
         *,
-        expected: int | None = None,
+        conditions: Conditions = NO_CONDITIONS,
         query: Mapping[str, str] = _NO_QUERY,
     ) -> tuple[Document, bool]:
         """Replace or create; the flag says whether it was created."""
 
         async def attempt() -> tuple[Document, bool]:
-            return await self._put(path, raw, file, expected, query)
+            return await self._put(path, raw, file, conditions, query)
 
-        return await self._against_others(attempt, once=expected is not None)
+        return await self._against_others(attempt)
 
     async def _put(
         self,
         path: Mapping[str, str],
         raw: bytes,
         file: bytes | None,
-        expected: int | None,
+        conditions: Conditions,
         query: Mapping[str, str],
     ) -> tuple[Document, bool]:
         key = self.resource.key(path)
@@ -169,25 +178,29 @@ class ResourceService:
         await self._check_file(body, file)
         await self._ancestors(path, self.resource.requires)
         await self._hooks.admit(key, "replace", query)
+        self._require(conditions, present)
         draft = Draft(self._document(key, body), file, present)
         if present is None:
-            if expected is not None:
-                raise PreconditionFailed(f"{self.resource.not_found}, so If-Match cannot hold")
             return self._hooks.shown(await self._create(draft)), True
         draft = await self._hooks.prepare(replace(draft, document=replace(draft.document, tags=present.tags)))
-        document = await self._store.replace(
-            draft.document, expected=present.revision if expected is None else expected
-        )
+        document = await self._store.replace(draft.document, expected=present.revision)
         await self._hooks.written(draft, document)
         return self._hooks.shown(document), False
 
     async def get(self, path: Mapping[str, str]) -> Document:
         document = await self._store.get(self.resource.key(path))
-        if document is None:
-            if self.resource.get_requires:
-                await self._ancestors(path, self.resource.requires)
-            raise NotFound(self.resource.not_found)
-        return self._hooks.shown(document)
+        return self._hooks.shown(await self._there(document, path))
+
+    async def get_text(self, path: Mapping[str, str]) -> BodyText:
+        """The body as it lies; for resources of which ``item_is_stored``."""
+        return await self._there(await self._store.get_text(self.resource.key(path)), path)
+
+    async def _there(self, found: T | None, path: Mapping[str, str]) -> T:
+        if found is not None:
+            return found
+        if self.resource.get_requires:
+            await self._ancestors(path, self.resource.requires)
+        raise NotFound(self.resource.not_found)
 
     async def answer(self, document: Document, query: Mapping[str, str]) -> Any:
         return await self._hooks.single(document, query)
@@ -195,54 +208,74 @@ class ResourceService:
     async def file(self, document: Document) -> bytes | None:
         return await self._hooks.file(document)
 
-    async def list(self, path: Mapping[str, str], query: Mapping[str, str]) -> Any:
-        await self._ancestors(path, (*self.resource.requires, *self.resource.list_requires))
+    async def list(self, path: Mapping[str, str], query: Mapping[str, str], page: Page = WHOLE) -> Piece[Any]:
+        """The one item of the piece is the answer of the collection: JSON, or a document."""
         within = self.resource.within(path)
-        stored = await self._store.list(self.resource.key_names, within)
-        documents = [self._hooks.shown(document) for document in stored]
-        return await self._hooks.listing(documents, within, query)
+        found = await self._found(self._store.list, path, page)
+        piece = cut(found, page, lambda document: document.place)
+        documents = [self._hooks.shown(document) for document in piece.items]
+        return Piece([await self._hooks.listing(documents, within, query)], piece.next)
+
+    async def list_texts(self, path: Mapping[str, str], page: Page = WHOLE) -> Piece[BodyText]:
+        """The bodies as they lie; for resources of which ``list_is_stored``."""
+        return cut(await self._found(self._store.list_texts, path, page), page, lambda text: text.place)
+
+    async def _found(
+        self, read: Callable[..., Awaitable[Sequence[T]]], path: Mapping[str, str], page: Page
+    ) -> Sequence[T]:
+        """What stands below a document shows that it is there, so ancestors are looked for only above nothing."""
+        limit = None if page.limit is None else page.limit + 1
+        found = await read(self.resource.key_names, self.resource.within(path), limit=limit, after=page.after)
+        if not found:
+            await self._ancestors(path, (*self.resource.requires, *self.resource.list_requires))
+        return found
 
     async def delete(
-        self, path: Mapping[str, str], *, expected: int | None = None, query: Mapping[str, str] = _NO_QUERY
+        self,
+        path: Mapping[str, str],
+        *,
+        conditions: Conditions = NO_CONDITIONS,
+        query: Mapping[str, str] = _NO_QUERY,
     ) -> None:
         """Raises ``NotFound``, ``HasChildren`` or ``IsReferenced``, and what hooks raise."""
 
         async def attempt() -> None:
-            await self._delete(path, expected, query)
+            await self._delete(path, conditions, query)
 
-        await self._against_others(attempt, once=expected is not None)
+        await self._against_others(attempt)
 
-    async def _against_others(self, attempt: Callable[[], Awaitable[T]], *, once: bool) -> T:
-        """What was read is what is written over: repeated while others write in between, unless that is an error."""
-        for _ in range(1 if once else _ATTEMPTS):
-            try:
+    async def _against_others(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """What was read is what is written over: repeated while others write in between, conditions included."""
+        for _ in range(_ATTEMPTS):
+            with suppress(StaleRevision):
                 return await attempt()
-            except StaleRevision:
-                if once:
-                    raise
         raise Conflict(f"{self.resource.title} is being changed by others; try again")
 
-    async def _delete(self, path: Mapping[str, str], expected: int | None, query: Mapping[str, str]) -> None:
+    async def _delete(self, path: Mapping[str, str], conditions: Conditions, query: Mapping[str, str]) -> None:
         key = self.resource.key(path)
         await self._ancestors(path, tuple(r for r in self.resource.requires if r is not self.resource))
         await self._hooks.admit(key, "delete", query)
+        try:
+            if conditions or self._looks_before_deleting:
+                await self._look_and_delete(key, conditions)
+            else:
+                await self._store.delete(key)
+        except DocumentMissing as error:
+            raise NotFound(self.resource.texts.delete_not_found) from error
+
+    async def _look_and_delete(self, key: Key, conditions: Conditions) -> None:
         document = await self._store.get(key)
         if document is None:
             raise NotFound(self.resource.texts.delete_not_found)
+        self._require(conditions, document)
         await self._hooks.deleting(document)
-        try:
-            await self._store.delete(key, expected=document.revision if expected is None else expected)
-        except DocumentMissing as error:
-            raise NotFound(self.resource.texts.delete_not_found) from error
+        await self._store.delete(key, expected=document.revision)
         await self._hooks.deleted(document)
 
     async def _create(self, draft: Draft) -> Document:
-        present = await self._store.get(draft.document.key)
-        if present is not None:
-            if not await self._hooks.unfinished(present):
-                raise Conflict(self.resource.exists)
-            await self._store.delete(present.key, expected=present.revision)
-            await self._hooks.deleted(present)
+        """Whose hooks may refuse is looked for first, so that a name that is taken is what a user hears of."""
+        if self._looks_before_creating:
+            await self._make_room(draft.document.key)
         prepared = await self._hooks.prepare(draft)
         parent = self.resource.ancestor(prepared.document.key)
         try:
@@ -258,6 +291,25 @@ class ResourceService:
             await self._hooks.deleted(document)
             raise
         return document
+
+    async def _make_room(self, key: Key) -> None:
+        """Raises ``Conflict`` if the name is taken; what is left of a creation that was cut off goes."""
+        present = await self._store.get(key)
+        if present is None:
+            return
+        if not await self._hooks.unfinished(present):
+            raise Conflict(self.resource.exists)
+        await self._store.delete(present.key, expected=present.revision)
+        await self._hooks.deleted(present)
+
+    def _require(self, conditions: Conditions, present: Document | None) -> None:
+        tag = None if present is None else tag_of(present)
+        if conditions.match is not None and not conditions.match.hold(tag):
+            if present is None:
+                raise PreconditionFailed(f"{self.resource.not_found}, so If-Match cannot hold")
+            raise PreconditionFailed(f"{self.resource.title} was changed: its ETag is {tag}, not that of If-Match")
+        if conditions.none_match is not None and conditions.none_match.hold(tag):
+            raise PreconditionFailed(f"{self.resource.title} is there with ETag {tag}, which If-None-Match rules out")
 
     def _decode(self, raw: bytes) -> Body:
         texts = self.resource.texts
@@ -290,5 +342,15 @@ class ResourceService:
 
     async def _ancestors(self, path: Mapping[str, str], required: Sequence[Resource]) -> None:
         for ancestor in required:
-            if await self._store.get(ancestor.key(path)) is None:
+            if await self._store.get_text(ancestor.key(path)) is None:
                 raise NotFound(ancestor.not_found)
+
+
+def tag_of(document: Document | BodyText) -> str:
+    """The entity tag of a state of a document: of this one, not of a later one of its name."""
+    return f"{document.place}.{document.revision}"
+
+
+def _does(hooks: Hooks, *names: str) -> bool:
+    """Whether ``hooks`` do anything of their own there."""
+    return any(getattr(type(hooks), name) is not getattr(Hooks, name) for name in names)

@@ -7,21 +7,25 @@ It maps errors to answers, bounds bodies, names requests, measures them, writes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal
 
-import structlog
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import iter_route_contexts
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
-from emco_common.errors import EmcoError, Unavailable
-from emco_common.web.answers import INTERNAL, empty, encoded, plain, problem
+from emco_common.errors import EmcoError
+from emco_common.web.answers import encoded
+from emco_common.web.description import completed
+from emco_common.web.dispatch import Direct, Dispatcher, Route, Table
+from emco_common.web.failures import answer_crash, answer_error, answer_routing
 from emco_common.web.limits import Limits
-from emco_common.web.requests import RequestRecorder, request_id_of
+from emco_common.web.requests import RequestRecorder
 
-_log = structlog.get_logger()
 READINESS_DEADLINE = 2.0
 
 ReadyCheck = Callable[[], Awaitable[None]]
@@ -50,7 +54,7 @@ def create_app(
                 yield
 
     registry = metrics or CollectorRegistry()
-    app = FastAPI(
+    app = _Application(
         title=f"EMCO {service}",
         version=version,
         redirect_slashes=False,
@@ -62,30 +66,70 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.include_router(_housekeeping(ready or {}, registry))
-    app.add_exception_handler(EmcoError, _answer_error)
-    app.add_exception_handler(HTTPException, _answer_routing)
-    app.add_exception_handler(Exception, _answer_crash)
+    app.add_exception_handler(EmcoError, _on_error)
+    app.add_exception_handler(HTTPException, _on_routing)
+    app.add_exception_handler(Exception, _on_crash)
+    app.add_middleware(Dispatcher, table=Table(_routes(app)))
     app.add_middleware(Limits, max_body=max_body, max_upload=max_upload)
     app.add_middleware(RequestRecorder, service=service, registry=registry)
     return app
+
+
+class _Application(FastAPI):
+    """FastAPI, whose description of itself is completed by what all our operations have in common."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            self.openapi_schema = completed(super().openapi())
+        return self.openapi_schema
+
+
+def _routes(app: FastAPI) -> Iterator[Route]:
+    """All routes in their order. A ``Direct`` endpoint below a router with dependencies of its own is not called past
+    them."""
+    for route in iter_route_contexts(app.routes):
+        if route.path is None:
+            continue
+        dependant = getattr(route, "dependant", None)
+        direct = isinstance(route.endpoint, Direct) and dependant is not None and not dependant.dependencies
+        yield Route(
+            route.path,
+            frozenset(route.methods or ()),
+            route.endpoint.direct if direct and isinstance(route.endpoint, Direct) else None,
+        )
+
+
+class Alive(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """``checks`` says of each dependency ``ok`` or what is wrong with it."""
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, str]
 
 
 def _housekeeping(ready: Mapping[str, ReadyCheck], registry: CollectorRegistry) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     @router.get("/healthz", summary="The process lives")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+    async def healthz() -> Alive:
+        return Alive()
 
     @router.get(
-        "/readyz", summary="The service and what it needs answer", responses={503: {"description": "Not ready"}}
+        "/readyz",
+        summary="The service and what it needs answer",
+        response_model=Readiness,
+        responses={503: {"description": "Not ready", "model": Readiness}},
     )
     async def readyz() -> Response:
         verdicts = dict(zip(ready, await asyncio.gather(*(_ask(check) for check in ready.values())), strict=True))
         good = all(verdict == "ok" for verdict in verdicts.values())
-        return encoded({"status": "ok" if good else "unavailable", "checks": verdicts}, 200 if good else 503)
+        answer = Readiness(status="ok" if good else "unavailable", checks=verdicts)
+        return encoded(answer.model_dump(), 200 if good else 503)
 
-    @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+    @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -103,31 +147,15 @@ async def _ask(check: ReadyCheck) -> str:
     return "ok"
 
 
-async def _answer_error(request: Request, error: Exception) -> Response:
+async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, EmcoError)
-    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, Unavailable) else None
-    if error.status >= 500:
-        cause = repr(error.__cause__) if error.__cause__ else None
-        _log.error("request_failed", error=str(error), kind=type(error).__name__, cause=cause)
-    return _shaped(request, error.status, str(error), detail=error.detail, headers=headers)
+    return answer_error(request.scope, error)
 
 
-async def _answer_routing(request: Request, error: Exception) -> Response:
+async def _on_routing(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == 405:
-        return empty(405)
-    message = "404 page not found" if error.status_code == 404 else str(error.detail)
-    return _shaped(request, error.status_code, message)
+    return answer_routing(request.scope, error)
 
 
-async def _answer_crash(request: Request, error: Exception) -> Response:
-    _log.error("request_crashed", method=request.method, path=request.url.path, exc_info=error)
-    return _shaped(request, 500, INTERNAL)
-
-
-def _shaped(
-    request: Request, status: int, message: str, *, detail: str = "", headers: Mapping[str, str] | None = None
-) -> Response:
-    if "application/problem+json" in request.headers.get("accept", ""):
-        return problem(status, message, detail=detail, request_id=request_id_of(request.scope), headers=headers)
-    return plain(status, message, headers=headers)
+async def _on_crash(request: Request, error: Exception) -> Response:
+    return answer_crash(request.scope, error)

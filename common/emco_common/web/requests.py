@@ -28,14 +28,14 @@ class RequestRecorder:
             ["service", "method", "route", "status"],
             registry=registry,
         )
+        self._series: dict[tuple[str, str, int], Histogram] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        given = dict(scope["headers"]).get(_HEADER, b"")
-        request_id = given.decode() if _FIT.fullmatch(given) else uuid.uuid4().hex
+        request_id = _given_id(scope) or uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
-        status = 0
+        status = 500  # what the server answers when nothing below did
         started = time.perf_counter()
 
         async def named(message: Message) -> None:
@@ -45,15 +45,15 @@ class RequestRecorder:
                 message["headers"] = [*message["headers"], (_HEADER, request_id.encode())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id, service=self._service):
-            try:
-                await self._app(scope, receive, named)
-            finally:
-                self._record(scope, status, time.perf_counter() - started)
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id, service=self._service)
+        try:
+            await self._app(scope, receive, named)
+        finally:
+            self._record(scope, status, time.perf_counter() - started)
+            structlog.contextvars.reset_contextvars(**bound)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unknown")
-        self._seconds.labels(self._service, scope["method"], route, str(status)).observe(seconds)
+        self._series_of(scope, status).observe(seconds)
         if scope["path"] not in _QUIET:
             _log.info(
                 "request_answered",
@@ -62,6 +62,21 @@ class RequestRecorder:
                 status=status,
                 ms=round(seconds * 1000, 2),
             )
+
+    def _series_of(self, scope: Scope, status: int) -> Histogram:
+        known = (scope["method"], getattr(scope.get("route"), "path", "unknown"), status)
+        series = self._series.get(known)
+        if series is None:
+            method, route, _ = known
+            series = self._series[known] = self._seconds.labels(self._service, method, route, str(status))
+        return series
+
+
+def _given_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == _HEADER:
+            return value.decode() if _FIT.fullmatch(value) else ""
+    return ""
 
 
 def request_id_of(scope: Scope) -> str:
