@@ -138,8 +138,9 @@ class TestReadingAndWriting:
         await stored(store, key)
         await store.create(document(child), parent=key)
         assert await names(store, ("clusterProvider", "cluster"), key) == [name]
-        with pytest.raises(api.HasChildren):
+        with pytest.raises(api.HasChildren) as refused:
             await store.delete(key)
+        assert refused.value.child == child
         await store.delete(child)
         await store.delete(key)
 

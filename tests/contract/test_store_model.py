@@ -85,8 +85,9 @@ class Model:
         if old is None:
             raise api.DocumentMissing
         others = [document for document in self.documents if document is not old]
-        if any(key.items() <= {**document.alias, **document.key}.items() for document in others):
-            raise api.HasChildren
+        for document in others:
+            if key.items() <= {**document.alias, **document.key}.items():
+                raise api.HasChildren(child=document.key)
         if any(same(key, reference) for document in others for reference in document.references):
             raise api.IsReferenced(by={})
         if expected not in (None, old.revision):

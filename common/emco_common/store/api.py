@@ -77,10 +77,13 @@ class DocumentMissing(NotFound):
 
 
 class HasChildren(Conflict):
-    """Other documents stand below this one (D2)."""
+    """Other documents stand below this one (D2). ``child`` is the key of one such document."""
 
-    def __init__(self) -> None:
-        super().__init__("Cannot delete parent without deleting child references first")
+    def __init__(self, *, child: Key) -> None:
+        super().__init__(
+            "Cannot delete parent without deleting child references first", detail=f"Below it is {described(child)}"
+        )
+        self.child = child
 
 
 class IsReferenced(Conflict):

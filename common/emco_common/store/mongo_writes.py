@@ -211,7 +211,7 @@ class Writes:
         """Raises for a child or a referrer; answers the unfinished writes that might become one."""
         child, busy = await self._child(key, own=own)
         if child is not None:
-            raise api.HasChildren
+            raise api.HasChildren(child=key_of(child))
         referrer, more = await self._referrer(path, own=own, key=key)
         if referrer is not None and not busy:
             raise api.IsReferenced(by=key_of(referrer))
@@ -222,7 +222,7 @@ class Writes:
         foreign = {"emco.tokens": None, **key, "_id": {"$ne": own}}
         busy: list[Mark] = []
         for condition in (ours, foreign):
-            async for found in self.resources.find(condition, WHO):
+            async for found in self.resources.find(condition, {"data": 0}):
                 mark = marks.pending(self.resources, found) if OWN in found else None
                 if mark is None:
                     return found, busy

@@ -113,8 +113,9 @@ def update(connection: sqlite3.Connection, new: Prepared, *, expected: int | Non
 
 def remove(connection: sqlite3.Connection, key: Key, *, expected: int | None) -> None:
     old, number = _existing(connection, path_of(key))
-    if _has_child(connection, key, own=number):
-        raise api.HasChildren
+    child = _child(connection, key, own=number)
+    if child is not None:
+        raise api.HasChildren(child=child.key)
     referrer = _referrer(connection, path_of(key), own=number)
     if referrer is not None:
         raise api.IsReferenced(by=referrer.key)
@@ -199,11 +200,14 @@ def _require_revision(revision: int, expected: int | None) -> None:
         raise api.StaleRevision(f"The resource was changed: revision is {revision}, expected {expected}")
 
 
-def _has_child(connection: sqlite3.Connection, key: Key, *, own: int) -> bool:
+def _child(connection: sqlite3.Connection, key: Key, *, own: int) -> Document | None:
     tokens = _rarest_first(connection, tokens_of(key), kind=None)
     condition = " AND ".join(["e.token = ?", "e.document_id <> ?", *[ALSO_HAS] * (len(tokens) - 1)])
-    query = f"SELECT 1 FROM elements e WHERE {condition} LIMIT 1"
-    return connection.execute(query, (tokens[0], own, *tokens[1:])).fetchone() is not None
+    found = f"SELECT e.document_id FROM elements e WHERE {condition} LIMIT 1"
+    row = connection.execute(
+        f"SELECT {WHOLE} FROM documents d WHERE d.id = ({found})", (tokens[0], own, *tokens[1:])
+    ).fetchone()
+    return None if row is None else decoded(*row)
 
 
 def _rarest_first(connection: sqlite3.Connection, tokens: list[str], *, kind: str | None) -> list[str]:
