@@ -2,52 +2,67 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from emco_common import __version__
 from emco_common.appcontext import AppContextStore
 from emco_common.cloudconfig import CloudConfigs
+from emco_common.presence import Presence
 from emco_common.resources.router import build_router
 from emco_common.rsyncclient import RsyncClient
 from emco_common.runtime import Deps, Service
 from emco_common.web.app import create_app
 from emco_dcm import resources
-from emco_dcm.clouds import Clouds
-from emco_dcm.handover import Handover
+from emco_dcm.access import CloudAccess
+from emco_dcm.clouds import Clouds, clouds_in
+from emco_dcm.downloads import Downloads
+from emco_dcm.drafts import Drafts
 from emco_dcm.hooks import ClusterQuotaHooks, ClusterReferenceHooks, LogicalCloudHooks
+from emco_dcm.members import Members
 from emco_dcm.operations import LogicalClouds
+from emco_dcm.privatekey import MakeKey, PrivateKeys, new_key
+from emco_dcm.procedures import Tools
+from emco_dcm.reconciler import Reconciler
 from emco_dcm.routes import lifecycle_router, references_router
 from emco_dcm.settings import DcmSettings
 from emco_dcm.status import CloudStatus
+from emco_dcm.twins import Twins
 
 NAME = "dcm"
 
 
-def create_service(settings: DcmSettings, deps: Deps) -> Service:
+def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new_key) -> Service:
     """Logical clouds over their dependencies."""
-    contexts = AppContextStore(deps.bus)
-    clouds = Clouds(deps.store, contexts)
-    handover = Handover(clouds, contexts, RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout))
-    operations = LogicalClouds(
-        clouds,
-        contexts,
-        CloudConfigs(deps.store, deps.sealer),
-        handover,
-        clock=deps.clock,
-        randbelow=deps.randbelow,
-    )
-    hooks = LogicalCloudHooks(deps.store, clouds, contexts, deps.clock)
+    contexts, records = AppContextStore(deps.bus), CloudConfigs(deps.store, deps.sealer)
+    presence = Presence(deps.bus, NAME)
+    rsync = RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout)
+    clouds = Clouds(clouds_in(deps.store, deps.clock, presence), contexts)
+    twins, members = Twins(clouds, records), Members(deps.store, clouds, contexts)
+    keys = PrivateKeys(clouds.subjects, deps.sealer, make=make_key)
+    access = CloudAccess(clouds, contexts, records, keys, members)
+    reconciler = Reconciler(clouds, access, rsync, client=f"{NAME}-{presence.name}")
+    drafts = Drafts(clouds, contexts, records, keys, twins)
+    tools = Tools(clouds, contexts, drafts, members, rsync, deps.randbelow, reconciler.changed)
+    operations = LogicalClouds(tools)
+    reference_hooks = ClusterReferenceHooks(deps.store, clouds, twins)
     app = create_app(
         NAME,
         [
-            build_router(resources.LOGICAL_CLOUD, deps.store, hooks),
-            references_router(deps.store, clouds, ClusterReferenceHooks(deps.store, clouds)),
+            build_router(
+                resources.LOGICAL_CLOUD,
+                deps.store,
+                LogicalCloudHooks(deps.store, clouds, contexts, twins, deps.clock),
+            ),
+            references_router(deps.store, clouds, reference_hooks),
             build_router(resources.USER_PERMISSION, deps.store),
             build_router(resources.CLUSTER_QUOTA, deps.store, ClusterQuotaHooks(clouds)),
             build_router(resources.KEY_VALUES, deps.store),
-            lifecycle_router(operations, CloudStatus(clouds, contexts)),
+            lifecycle_router(operations, CloudStatus(clouds, contexts, access), Downloads(clouds, access)),
         ],
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
     )
-    return Service(NAME, app, settings.host, settings.http_port, background=(handover.resume,))
+    background = (presence.run, operations.resume, partial(reconciler.run, operations.renew))
+    return Service(NAME, app, settings.host, settings.http_port, background=background)

@@ -25,11 +25,14 @@ class Situation(StrEnum):
     TERMINATE_FAILED = "terminate failed"
 
 
-class Operation(StrEnum):
+class Verb(StrEnum):
     INSTANTIATE = "instantiate"
     TERMINATE = "terminate"
     UPDATE = "update"
     DELETE = "delete"
+    STOP = "stop"
+    RENEW = "renew"
+    """dcm's own: new certificates for those that are about to end."""
 
 
 _TAKEN_UP: Mapping[str | None, Situation] = {
@@ -47,8 +50,18 @@ _LEAVING = frozenset({Situation.TERMINATING, Situation.TERMINATED, Situation.TER
 _UNDER_WAY = frozenset({Situation.INSTANTIATING, Situation.TERMINATING})
 
 
-def situation_of(info: StateInfo, status: str | None, *, exists: bool = True) -> Situation:
-    """``status`` is that of the present context, ``None`` before rsync has seen it; ``exists`` whether it is there."""
+_BRINGING = frozenset({Verb.INSTANTIATE, Verb.UPDATE, Verb.RENEW})
+
+
+def situation_of(info: StateInfo, status: str | None, *, exists: bool = True, under_way: str = "") -> Situation:
+    """``status`` is that of the present context, ``None`` before rsync has seen it; ``exists`` whether it is there.
+
+    ``under_way`` is the verb of the operation that is recorded on the cloud, if any.
+    """
+    if under_way in _BRINGING:
+        return Situation.INSTANTIATING
+    if under_way == Verb.TERMINATE:
+        return Situation.TERMINATING
     if not info.instance:
         return Situation.NEVER
     if not exists:
@@ -64,16 +77,9 @@ def situation_of(info: StateInfo, status: str | None, *, exists: bool = True) ->
     return said
 
 
-def is_pending(info: StateInfo, status: str | None) -> bool:
-    """Whether what was asked for last is still to be handed to rsync."""
-    if info.state is State.TERMINATED:
-        return _TAKEN_UP.get(status, Situation.INSTANTIATING) not in _LEAVING
-    return info.state in (State.INSTANTIATED, State.UPDATED) and status is None
-
-
-def check(operation: Operation, situation: Situation) -> None:
-    """Raises ``Conflict`` with the known text unless ``operation`` is possible."""
-    text = _REFUSALS[operation].get(situation)
+def check(verb: Verb, situation: Situation) -> None:
+    """Raises ``Conflict`` with the known text unless ``verb`` is possible."""
+    text = _REFUSALS[verb].get(situation)
     if text is not None:
         raise Conflict(text)
 
@@ -83,8 +89,12 @@ _BEING_TERMINATED = "The Logical Cloud can't be re-instantiated yet, it is being
 _FAILED_TERMINATING = "The Logical Cloud has failed terminating, please delete the Logical Cloud"
 _CANNOT_DELETE_YET = "The Logical Cloud can't be deleted yet, it is being terminated"
 
-_REFUSALS: Mapping[Operation, Mapping[Situation, str]] = {
-    Operation.INSTANTIATE: {
+_NOT_RUNNING: Mapping[Situation, str] = {
+    situation: _NOT_INSTANTIATED for situation in Situation if situation is not Situation.INSTANTIATED
+}
+
+_REFUSALS: Mapping[Verb, Mapping[Situation, str]] = {
+    Verb.INSTANTIATE: {
         Situation.INSTANTIATING: "The Logical Cloud is already instantiating",
         Situation.INSTANTIATED: "The Logical Cloud is already instantiated",
         Situation.INSTANTIATE_FAILED: (
@@ -94,17 +104,16 @@ _REFUSALS: Mapping[Operation, Mapping[Situation, str]] = {
         Situation.TERMINATE_STOPPED: _BEING_TERMINATED,
         Situation.TERMINATE_FAILED: _FAILED_TERMINATING,
     },
-    Operation.TERMINATE: {
+    Verb.TERMINATE: {
         Situation.NEVER: _NOT_INSTANTIATED,
         Situation.INSTANTIATING: "The Logical Cloud is still instantiating",
         Situation.TERMINATING: "The Logical Cloud is already being terminated",
         Situation.TERMINATED: "The Logical Cloud has already been terminated",
         Situation.TERMINATE_FAILED: _FAILED_TERMINATING,
     },
-    Operation.UPDATE: {
-        situation: _NOT_INSTANTIATED for situation in Situation if situation is not Situation.INSTANTIATED
-    },
-    Operation.DELETE: {
+    Verb.UPDATE: _NOT_RUNNING,
+    Verb.RENEW: _NOT_RUNNING,
+    Verb.DELETE: {
         Situation.INSTANTIATING: "The Logical Cloud is instantiating, please wait and then terminate",
         Situation.INSTANTIATED: "The Logical Cloud is instantiated, please terminate first",
         Situation.INSTANTIATE_FAILED: (
@@ -123,6 +132,10 @@ def stopped(state: State, situation: Situation) -> State:
         raise error[0](error[1])
     if situation not in _UNDER_WAY:
         raise Conflict("LogicalCloud is not instantiating or terminating: ")
+    return stopped_state(state)
+
+
+def stopped_state(state: State) -> State:
     return State.TERMINATE_STOPPED if state is State.TERMINATED else State.INSTANTIATE_STOPPED
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from emco_common.errors import Conflict
 from emco_common.resources.declaration import Body, Reference, Resource, Texts
@@ -17,6 +18,10 @@ GROUP_KEY_NAMES = ("project", "compositeApp", "compositeAppVersion", "deployment
 def cluster_of(body: Body, _key: Key = {}) -> Iterable[Key]:  # noqa: B006  # read only
     """The registered cluster that a cluster reference names."""
     yield {"clusterProvider": body["spec"]["clusterProvider"], "cluster": body["spec"]["cluster"]}
+
+
+def _mismatch(text: str) -> Texts:
+    return Texts(mismatch=text, mismatch_error=Conflict)
 
 
 PROJECT = Resource(path="projects", elements=("project",), model=Named, title="Project")
@@ -43,7 +48,8 @@ CLUSTER_REFERENCE = Resource(
     title="Cluster reference",
     parent=LOGICAL_CLOUD,
     references=(Reference(cluster_of),),
-    put="none",
+    put="replace",
+    texts=_mismatch("Cluster Reference mismatch"),
 )
 USER_PERMISSION = Resource(
     path="user-permissions",
@@ -51,7 +57,8 @@ USER_PERMISSION = Resource(
     model=schemas.UserPermission,
     title="User Permission",
     parent=LOGICAL_CLOUD,
-    put="none",
+    put="replace",
+    texts=_mismatch("Permission name mismatch"),
 )
 CLUSTER_QUOTA = Resource(
     path="cluster-quotas",
@@ -59,8 +66,8 @@ CLUSTER_QUOTA = Resource(
     model=schemas.ClusterQuota,
     title="Cluster Quota",
     parent=LOGICAL_CLOUD,
-    put="none",
-    texts=Texts(exists="Quota already exists"),
+    put="replace",
+    texts=replace(_mismatch("Quota name mismatch"), exists="Quota already exists"),
 )
 KEY_VALUES = Resource(
     path="kv-pairs",
@@ -68,5 +75,6 @@ KEY_VALUES = Resource(
     model=schemas.KeyValuePairs,
     title="Key Value",
     parent=LOGICAL_CLOUD,
-    put="none",
+    put="replace",
+    texts=_mismatch("KV pair name mismatch"),
 )

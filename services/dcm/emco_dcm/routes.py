@@ -13,10 +13,13 @@ from emco_common.status import LOGICAL_CLOUD as DIALECT
 from emco_common.store.api import DocumentStore, Key
 from emco_common.web.answers import empty, encoded
 from emco_dcm.clouds import Clouds
+from emco_dcm.downloads import Downloads
 from emco_dcm.operations import LogicalClouds
 from emco_dcm.resources import CLUSTER_REFERENCE, LOGICAL_CLOUD
 from emco_dcm.schemas import LogicalCloud
 from emco_dcm.status import CloudStatus
+
+_YAML = "application/yaml"
 
 
 def _cloud_key(project: Annotated[str, Path()], logicalCloud: Annotated[str, Path()]) -> Key:
@@ -26,13 +29,12 @@ def _cloud_key(project: Annotated[str, Path()], logicalCloud: Annotated[str, Pat
 CloudKey = Annotated[Key, Depends(_cloud_key)]
 
 
-def lifecycle_router(operations: LogicalClouds, status: CloudStatus) -> APIRouter:
+def lifecycle_router(operations: LogicalClouds, status: CloudStatus, downloads: Downloads) -> APIRouter:
     router = APIRouter(prefix=LOGICAL_CLOUD.item_path, tags=["Logical Cloud lifecycle"])
     refused: dict[int | str, dict[str, Any]] = {
         400: {"description": "No cluster references, a deployment uses the cloud, or an invalid query"},
         404: {"description": LOGICAL_CLOUD.not_found},
         409: {"description": "Not possible in the present state"},
-        422: {"description": "The level is not supported"},
         503: {"description": "rsync, the store or the bus is away"},
     }
 
@@ -51,7 +53,7 @@ def lifecycle_router(operations: LogicalClouds, status: CloudStatus) -> APIRoute
         status_code=202,
         response_model=LogicalCloud,
         responses=refused,
-        summary="Bring changed cluster references into force",
+        summary="Bring changed references, permissions, quotas and labels into force",
     )
     async def update(key: CloudKey) -> Response:
         cloud = await operations.update(key)
@@ -67,6 +69,27 @@ def lifecycle_router(operations: LogicalClouds, status: CloudStatus) -> APIRoute
     @router.get("/status", responses=refused, openapi_extra=parameters, summary="Where the cloud stands")
     async def read_status(key: CloudKey, request: Request) -> Response:
         return encoded(await status.answer(key, request.query_params.multi_items()))
+
+    kubeconfig: dict[str, Any] = {
+        "response_class": Response,
+        "responses": {
+            **refused,
+            200: {"description": "A kubeconfig", "content": {_YAML: {"schema": {"type": "string"}}}},
+            409: {"description": "There is none, or not yet; the answer says what it waits for"},
+        },
+    }
+
+    @router.get("/kubeconfig", **kubeconfig, summary="The kubeconfig of the cloud's user, a context for each cluster")
+    async def read_kubeconfig(key: CloudKey) -> Response:
+        return Response(await downloads.of_cloud(key), media_type=_YAML)
+
+    @router.get(
+        "/cluster-references/{clusterReference}/kubeconfig",
+        **kubeconfig,
+        summary="The kubeconfig of the cloud's user on one cluster; empty for a GitOps cluster",
+    )
+    async def read_cluster_kubeconfig(key: CloudKey, clusterReference: Annotated[str, Path()]) -> Response:
+        return Response(await downloads.of_cluster(key, clusterReference), media_type=_YAML)
 
     return router
 

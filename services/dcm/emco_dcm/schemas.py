@@ -19,7 +19,11 @@ from emco_common.resources.model import (
     given_object,
     section,
 )
+from emco_dcm.privatekey import KeyType
 
+SHORTEST_LIFETIME = 600
+LONGEST_LIFETIME = 2**31 - 1
+"""Seconds; what the API server takes."""
 ADMIN = "0"
 CUSTOM = "1"
 _LABEL = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -39,9 +43,34 @@ def _object_name(value: str, what: str) -> str:
     return value
 
 
+def _user_name(value: str) -> str:
+    if value.startswith("system:"):
+        raise PydanticCustomError("schema", "spec.user.userName must not be one of Kubernetes' own (system:…)")
+    if not value.isprintable():
+        raise PydanticCustomError("schema", "spec.user.userName must be printable")
+    return value
+
+
+def _key_type(value: str) -> str:
+    if value and value not in tuple(KeyType):
+        raise PydanticCustomError("schema", f"spec.user.keyType must be one of {', '.join(KeyType)}")
+    return value
+
+
+def _lifetime(value: int) -> int:
+    if value and not SHORTEST_LIFETIME <= value <= LONGEST_LIFETIME:
+        text = f"spec.user.expirationSeconds must be between {SHORTEST_LIFETIME} and {LONGEST_LIFETIME}"
+        raise PydanticCustomError("schema", text)
+    return value
+
+
 class User(Wire):
-    user_name: Annotated[str, Field(max_length=20)] = ""
+    """Whom the certificate names. Beyond the original: the kind of its key, and how long it is to be valid."""
+
+    user_name: Annotated[str, Field(max_length=20), AfterValidator(_user_name)] = ""
     type: Text128 = ""
+    key_type: Annotated[str, AfterValidator(_key_type)] = Field("", exclude_if=lambda value: not value)
+    expiration_seconds: Annotated[int, AfterValidator(_lifetime)] = Field(0, exclude_if=lambda value: not value)
 
 
 class LogicalCloudSpec(Wire):
@@ -92,10 +121,17 @@ class ClusterReference(Named):
 Texts = Annotated[list[str], BeforeValidator(given_array)]
 
 
+def _namespace_or_none(value: str) -> str:
+    if value and not _LABEL.fullmatch(value):
+        text = "spec.namespace must be a namespace name, or empty for the whole cluster: lower case letters, digits, -"
+        raise PydanticCustomError("schema", text)
+    return value
+
+
 class UserPermissionSpec(Wire):
     """The namespace of the cloud is the primary one; another, or none for the whole cluster, makes it privileged."""
 
-    namespace: Text128 = ""
+    namespace: Annotated[Text128, AfterValidator(_namespace_or_none)] = ""
     api_groups: Texts = Field(default=None, validate_default=True)
     resources: Texts = Field(default=None, validate_default=True)
     verbs: Texts = Field(default=None, validate_default=True)

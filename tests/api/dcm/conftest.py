@@ -7,10 +7,10 @@ with rsync.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -19,17 +19,16 @@ from pydantic import SecretStr
 from emco_common.appcontext import AppContextStore, ContextState, keys, values
 from emco_common.cloudconfig import Access, CloudConfigs
 from emco_common.lifecycle import Action, State, StateInfo
+from emco_common.operations import Operation, Phase, Subject
 from emco_common.runtime import Deps, Service, open_deps
 from emco_common.store.api import Document, Key
 from emco_dcm.app import create_service
 from emco_dcm.settings import DcmSettings
 from tests.fakes.rsync import FakeRsync, fake_rsync
-from tests.support.suite import suite
-
-__all__ = ["dcm", "suite"]
 
 CLOUDS = "/v2/projects/shop/logical-clouds"
 LC = f"{CLOUDS}/lc"
+T = TypeVar("T")
 _STATES = {
     "install": ContextState.INSTANTIATED,
     "uninstall": ContextState.TERMINATED,
@@ -103,6 +102,13 @@ class Dcm:
         )
         await self.deps.store.replace(replace(document, tags={**document.tags, "stateInfo": info.as_json()}))
 
+    async def leave(self, verb: str, phase: Phase, instance: str, *, source: str = "") -> None:
+        """Record an operation as a process that is gone has left it."""
+        document = await self.deps.store.get({"project": "shop", "logicalCloud": "lc"})
+        assert document is not None
+        left = Operation(verb, phase, instance, "somebody gone", "2026-01-01T00:00:00.000+00:00", source)
+        await self.deps.store.replace(Subject(document).with_operation(left).document)
+
     async def set_status(self, instance: str, status: str) -> None:
         await self.deps.bus.put(keys.status(instance), values.encode_state(status))
 
@@ -149,6 +155,14 @@ class Dcm:
     def _checked(self, answer: httpx.Response, expect: int) -> httpx.Response:
         assert answer.status_code == expect, f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}"
         return answer
+
+
+async def eventually(look: Callable[[], Awaitable[T]], *, seconds: float = 20.0) -> T:
+    """What ``look`` answers as soon as it is true. Fails when that takes too long."""
+    async with asyncio.timeout(seconds):
+        while not (found := await look()):  # noqa: ASYNC110  # over HTTP
+            await asyncio.sleep(0.02)
+        return found
 
 
 def reference(name: str, cluster: str, provider: str = "acme") -> dict[str, Any]:

@@ -7,9 +7,10 @@ import pytest
 
 from emco_common.appcontext import App, AppContext, AppDependencyForm, Cluster, ContextState, Meta, keys
 from emco_common.lifecycle import State
+from emco_common.operations import Phase
 from emco_common.rsyncclient import CONTROLLER_KEY
 from emco_common.store.api import Document
-from tests.api.dcm.conftest import CLOUDS, LC, Dcm, reference
+from tests.api.dcm.conftest import CLOUDS, LC, Dcm, eventually, reference
 
 IDLE = {"project": "shop", "name": "lc"}
 
@@ -160,29 +161,49 @@ async def test_a_silent_rsync_is_told_again_until_it_answers(dcm: Dcm) -> None:
     answer = await dcm.client.post(f"{LC}/instantiate")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     dcm.rsync.aborts = None
-    instance = (await dcm.info()).instance
     await dcm.restart()
     await _until_status(dcm, "Instantiated")
 
+    instance = (await dcm.info()).instance
     assert await states(dcm) == [("Created", "", 0), ("Instantiated", instance, 1)]
+    assert await dcm.contexts_on_the_bus() == {instance}
     assert dcm.rsync.calls[-1] == ("install", instance)
 
 
 async def _until_status(dcm: Dcm, wanted: str) -> None:
-    async with asyncio.timeout(20):
-        while (await dcm.get(f"{LC}/status")).get("deployedStatus") != wanted:  # noqa: ASYNC110  # over HTTP
-            await asyncio.sleep(0.02)
+    async def reached() -> bool:
+        return bool((await dcm.get(f"{LC}/status")).get("deployedStatus") == wanted)
+
+    await eventually(reached)
 
 
 async def test_what_a_crash_left_untold_is_told_at_the_next_start(dcm: Dcm) -> None:
     instance = await dcm.instantiated()
-    await dcm.set_info((State.CREATED, ""), (State.INSTANTIATED, instance), (State.TERMINATED, instance))
+    await dcm.leave("terminate", Phase.HANDOVER, instance)
 
-    assert await dcm.refused(f"{LC}/terminate", 409) == "The Logical Cloud is already being terminated"
+    busy = "Logical Cloud lc is busy: terminate is under way since 2026-01-01T00:00:00.000+00:00"
+    assert (await dcm.refused(f"{LC}/terminate", 409)).startswith(busy)
     await dcm.restart()
     await _until_status(dcm, "Terminated")
 
     assert dcm.rsync.calls == [("install", instance), ("uninstall", instance)]
+
+
+async def test_what_a_crash_left_half_built_is_gone_at_the_next_start(dcm: Dcm) -> None:
+    await dcm.cloud("hq")
+    await dcm.contexts.write_new(AppContext("77", (App("logical-cloud", (Cluster("acme+hq"),)),)))
+    await dcm.leave("instantiate", Phase.BUILDING, "77")
+
+    await dcm.restart()
+    await eventually(lambda: _idle(dcm))
+
+    assert await dcm.contexts_on_the_bus() == set()
+    await dcm.post(f"{LC}/instantiate", expect=202)
+
+
+async def _idle(dcm: Dcm) -> bool:
+    document = await dcm.deps.store.get({"project": "shop", "logicalCloud": "lc"})
+    return document is not None and "operation" not in document.tags
 
 
 async def test_at_start_nothing_is_told_twice(dcm: Dcm) -> None:
@@ -259,8 +280,12 @@ async def test_a_terminated_cloud_is_instantiated_anew_and_its_old_context_goes(
     second = (await dcm.info()).instance
     assert second != first
     assert (await dcm.info()).status_context == second
-    assert await dcm.contexts_on_the_bus() == {second}
+    assert await eventually(lambda: _only(dcm, second))
     assert [state for state, _, _ in await states(dcm)] == ["Created", "Instantiated", "Terminated", "Instantiated"]
+
+
+async def _only(dcm: Dcm, instance: str) -> bool:
+    return await dcm.contexts_on_the_bus() == {instance}
 
 
 async def test_a_failed_new_instantiation_leaves_the_terminated_cloud_as_it_was(dcm: Dcm) -> None:

@@ -34,13 +34,6 @@ async def test_an_empty_level_is_that_of_a_custom_cloud(dcm: Dcm) -> None:
     assert (await dcm.post(CLOUDS, cloud(**{**CUSTOM, "level": ""}))).json()["spec"]["level"] == "1"
 
 
-async def test_a_custom_cloud_cannot_be_instantiated_yet(dcm: Dcm) -> None:
-    await dcm.cloud("hq", level="1")
-
-    assert await dcm.refused(f"{LC}/instantiate", 422) == "Logical Cloud level 1 is not supported yet"
-    assert (await dcm.get(f"{LC}/status"))["states"]["actions"][-1]["state"] == "Created"
-
-
 async def test_a_cloud_that_makes_no_sense_is_refused(dcm: Dcm) -> None:
     text = "spec.level must be 0 (admin) or 1 (custom)"
     assert await dcm.refused(CLOUDS, 400, cloud(level="2")) == f"Invalid Input:\n{text}"
@@ -196,11 +189,53 @@ async def test_a_cluster_that_is_referred_to_cannot_be_deleted(dcm: Dcm) -> None
         await dcm.deps.store.delete({"clusterProvider": "acme", "cluster": "hq"})
 
 
-async def test_children_cannot_be_replaced(dcm: Dcm) -> None:
-    for path in ("cluster-references", "user-permissions", "cluster-quotas", "kv-pairs"):
-        answer = await dcm.client.put(f"{LC}/{path}/x", json={})
+async def test_a_child_is_replaced_but_never_made_by_replacing(dcm: Dcm) -> None:
+    await dcm.cloud("hq", level="1")
+    mismatches = {
+        "user-permissions": ("User Permission", "Permission name mismatch", PERMISSION),
+        "cluster-quotas": ("Cluster Quota", "Quota name mismatch", QUOTA),
+        "kv-pairs": ("Key Value", "KV pair name mismatch", {"kv": []}),
+        "cluster-references": ("Cluster reference", "Cluster Reference mismatch", reference("", "hq")["spec"]),
+    }
+    for path, (title, mismatch, spec) in mismatches.items():
+        body = {"metadata": {"name": "hq-ref"}, "spec": spec}
+        missing = await dcm.client.put(f"{LC}/{path}/hq-ref", json=body)
+        if path != "cluster-references":
+            assert (missing.status_code, missing.text) == (404, f"{title} not found\n")
+            await dcm.post(f"{LC}/{path}", body)
+        other = await dcm.client.put(f"{LC}/{path}/hq-ref", json={**body, "metadata": {"name": "other"}})
+        described = {**body, "metadata": {"name": "hq-ref", "description": "new"}}
+        replaced = await dcm.client.put(f"{LC}/{path}/hq-ref", json=described)
 
-        assert (answer.status_code, answer.text) == (405, "")
+        assert (other.status_code, other.text) == (409, f"{mismatch}\n")
+        assert (replaced.status_code, replaced.json()["metadata"]["description"]) == (200, "new")
+
+
+async def test_a_replaced_reference_may_name_another_cluster_but_not_one_that_is_taken(dcm: Dcm) -> None:
+    await dcm.cloud("hq", "paris")
+    await dcm.cluster("rome")
+    path = f"{LC}/cluster-references/hq-ref"
+
+    taken = await dcm.client.put(path, json=reference("hq-ref", "paris"))
+    unknown = await dcm.client.put(path, json=reference("hq-ref", "nowhere"))
+    moved = await dcm.client.put(path, json=reference("hq-ref", "rome"))
+
+    assert (taken.status_code, taken.text) == (409, "Cluster reference paris-ref already names this cluster\n")
+    assert unknown.status_code == 409
+    assert moved.json()["spec"]["cluster"] == "rome"
+
+
+async def test_two_clouds_do_not_share_a_namespace_on_one_cluster(dcm: Dcm) -> None:
+    await dcm.cloud("hq", "paris", level="1")
+    await dcm.cloud(name="twin", level="1")
+    other = {"level": "1", "namespace": "other-ns", "user": {"userName": "bob"}}
+    await dcm.post(CLOUDS, cloud("other", **other))
+    await dcm.post(f"{CLOUDS}/other/cluster-references", reference("hq-ref", "hq"))
+
+    text = "Namespace shop-ns on cluster acme+hq belongs to another Logical Cloud"
+    assert await dcm.refused(f"{CLOUDS}/twin/cluster-references", 409, reference("hq-ref", "hq")) == text
+    renamed = await dcm.client.put(f"{CLOUDS}/other", json=cloud("other", **{**other, "namespace": "shop-ns"}))
+    assert (renamed.status_code, renamed.text) == (409, f"{text}\n")
 
 
 # Permissions, quotas, key-values
@@ -273,8 +308,14 @@ async def test_the_description_names_every_route(dcm: Dcm) -> None:
         (x.rpartition("/")[0], "post"),
         (x.rpartition("/")[0], "get"),
         *((x, method) for method in ("get", "put", "delete")),
+        (f"{x}/kubeconfig", "get"),
+        (f"{x}/cluster-references/{{clusterReference}}/kubeconfig", "get"),
         *((f"{x}/{action}", "post") for action in ("instantiate", "update", "stop", "terminate")),
         (f"{x}/status", "get"),
         *((f"{x}/{child}", method) for child in children for method in ("get", "post")),
-        *((f"{x}/{child}/{{{name}}}", method) for child, name in children.items() for method in ("get", "delete")),
+        *(
+            (f"{x}/{child}/{{{name}}}", method)
+            for child, name in children.items()
+            for method in ("get", "put", "delete")
+        ),
     }

@@ -4,7 +4,9 @@ from typing import Any
 
 from emco_simcluster import SimCluster
 from tests.support.shop import Shop
-from tests.support.suite import RunningSuite
+from tests.support.suite import RunningSuite, suite
+
+__all__ = ["suite"]
 
 LC = "/v2/projects/p/logical-clouds/lc"
 

@@ -5,7 +5,7 @@ import pytest
 from emco_common.errors import BadRequest, Conflict
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_dcm import lifecycle
-from emco_dcm.lifecycle import Operation, Situation, is_pending, situation_of
+from emco_dcm.lifecycle import Situation, Verb, situation_of
 
 GO = ""
 NOT_INSTANTIATED = "The Logical Cloud is not instantiated"
@@ -34,19 +34,19 @@ TABLE = {
     Situation.TERMINATE_FAILED: (E, E, NOT_INSTANTIATED, GO),
 }
 CELLS = [
-    pytest.param(operation, situation, text, id=f"{operation} when {situation}")
+    pytest.param(verb, situation, text, id=f"{verb} when {situation}")
     for situation, row in TABLE.items()
-    for operation, text in zip(Operation, row, strict=True)
+    for verb, text in zip((Verb.INSTANTIATE, Verb.TERMINATE, Verb.UPDATE, Verb.DELETE), row, strict=True)
 ]
 
 
-@pytest.mark.parametrize(("operation", "situation", "text"), CELLS)
-def test_an_operation_goes_or_is_refused(operation: Operation, situation: Situation, text: str) -> None:
+@pytest.mark.parametrize(("verb", "situation", "text"), CELLS)
+def test_an_operation_goes_or_is_refused(verb: Verb, situation: Situation, text: str) -> None:
     if text == GO:
-        lifecycle.check(operation, situation)
+        lifecycle.check(verb, situation)
         return
     with pytest.raises(Conflict) as caught:
-        lifecycle.check(operation, situation)
+        lifecycle.check(verb, situation)
     assert str(caught.value) == text
 
 
@@ -101,21 +101,17 @@ def test_a_context_that_is_gone_counts_as_terminated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "status", "pending"),
+    ("verb", "situation"),
     [
-        (RUNNING, None, True),
-        (RUNNING, "Created", False),
-        (State.UPDATED, None, True),
-        (ENDED, "Instantiated", True),
-        (ENDED, "InstantiateFailed", True),
-        (ENDED, "Terminating", False),
-        (ENDED, "Terminated", False),
-        (STOPPED, None, False),
-        (END_STOPPED, "Terminating", False),
+        (Verb.INSTANTIATE, Situation.INSTANTIATING),
+        (Verb.UPDATE, Situation.INSTANTIATING),
+        (Verb.RENEW, Situation.INSTANTIATING),
+        (Verb.TERMINATE, Situation.TERMINATING),
+        (Verb.STOP, Situation.INSTANTIATED),
     ],
 )
-def test_what_rsync_has_not_taken_up_is_pending(state: State, status: str | None, pending: bool) -> None:
-    assert is_pending(history(CREATED, state), status) is pending
+def test_an_operation_that_is_under_way_counts_for_what_it_leads_to(verb: Verb, situation: Situation) -> None:
+    assert situation_of(history(CREATED, RUNNING), "Instantiated", under_way=verb) is situation
 
 
 @pytest.mark.parametrize(
