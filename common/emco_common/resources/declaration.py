@@ -52,12 +52,13 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Words clients match on. Empty means: made from the resource's title."""
+    """Words clients match on. Empty means: made from the resource's title. ``unnamed``: a PUT whose body has no name."""
 
     not_found: str = ""
     exists: str = ""
     mismatch: str = "Mismatched name in PUT request"
     mismatch_error: type[EmcoError] = BadRequest
+    unnamed: str = ""
     empty: str = "Empty body"
     undecodable: str = ""
     delete_not_found: str = "The requested resource not found"

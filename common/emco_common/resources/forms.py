@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from emco_common.errors import Unprocessable
+from emco_common.errors import BadRequest, Unprocessable
 
+T = TypeVar("T")
 _MAX_PARTS = 32
 
 
@@ -22,12 +25,13 @@ class Form:
 async def read_form(request: Request, *, json_allowed: bool) -> Form:
     """The two parts. A JSON body stands for a form without a file where ``json_allowed``.
 
-    Raises ``Unprocessable`` with the reason if the body is no form.
+    Raises ``Unprocessable`` with the reason if the body is no form, ``BadRequest`` if it has a part twice.
     """
     content_type = request.headers.get("content-type", "")
-    if json_allowed and content_type.split(";")[0].strip() == "application/json":
+    media_type = content_type.split(";")[0].strip().lower()
+    if json_allowed and media_type == "application/json":
         return Form(await request.body(), None)
-    if content_type.split(";")[0].strip() != "multipart/form-data":
+    if media_type != "multipart/form-data":
         raise Unprocessable("request Content-Type isn't multipart/form-data")
     if "boundary=" not in content_type:
         raise Unprocessable("no multipart boundary param in Content-Type")
@@ -36,11 +40,17 @@ async def read_form(request: Request, *, json_allowed: bool) -> Form:
     except (HTTPException, KeyError, UnicodeDecodeError) as error:
         raise Unprocessable(f"the form cannot be read: {getattr(error, 'detail', error)}") from error
     try:
-        metadata = form.get("metadata") or request.query_params.get("metadata", "")
-        file = form.get("file")
-        return Form(
-            metadata.encode() if isinstance(metadata, str) else b"",
-            await file.read() if isinstance(file, UploadFile) else None,
-        )
+        # Only what came with a file name is a file, and what came with one is no metadata.
+        texts = [value for value in form.getlist("metadata") if isinstance(value, str)]
+        files = [value for value in form.getlist("file") if isinstance(value, UploadFile)]
+        metadata = _only("metadata", texts) or request.query_params.get("metadata", "")
+        file = _only("file", files)
+        return Form(metadata.encode(), None if file is None else await file.read())
     finally:
         await form.close()
+
+
+def _only(name: str, parts: Sequence[T]) -> T | None:
+    if len(parts) > 1:
+        raise BadRequest(f"the form has {len(parts)} parts named {name}; send one")
+    return parts[0] if parts else None

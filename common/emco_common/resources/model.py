@@ -137,6 +137,18 @@ def check(model: type[M], value: Any) -> M:
     )
 
 
+class _MaybeNamed(Wire):
+    class _Metadata(Wire):
+        name: str = ""
+
+    metadata: _Metadata = section()
+
+
+def names_nothing(raw: bytes) -> bool:
+    """Whether a body that can be decoded has no ``metadata.name``."""
+    return not decode(_MaybeNamed, raw).metadata.name
+
+
 def _first_value(raw: bytes) -> Any:
     try:
         text = raw.decode("utf-8-sig").lstrip()

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
-from emco_common.errors import Conflict, NotFound, PreconditionFailed, Unprocessable
+from emco_common.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unprocessable
 from emco_common.resources.declaration import Body, Resource
-from emco_common.resources.model import EmptyBody, Undecodable, decode
+from emco_common.resources.model import EmptyBody, InvalidInput, Undecodable, decode, names_nothing
 from emco_common.resources.paging import WHOLE, Page, Piece, cut
 from emco_common.store.api import (
     AlreadyExists,
@@ -172,7 +172,7 @@ class ResourceService:
         present = await self._store.get(key)
         if present is None and self.resource.put == "replace":
             raise NotFound(self.resource.not_found)
-        body = self._decode(raw)
+        body = self._decode_put(raw)
         if self._key_of(body, path) != key:
             raise self.resource.texts.mismatch_error(self.resource.texts.mismatch)
         await self._check_file(body, file)
@@ -319,6 +319,14 @@ class ResourceService:
             raise EmptyBody(texts.empty) from error
         except Undecodable as error:
             raise Undecodable(texts.undecodable or str(error)) from error
+
+    def _decode_put(self, raw: bytes) -> Body:
+        try:
+            return self._decode(raw)
+        except InvalidInput as error:
+            if self.resource.texts.unnamed and names_nothing(raw):
+                raise BadRequest(self.resource.texts.unnamed, detail=error.detail) from error
+            raise
 
     async def _check_file(self, body: Body, file: bytes | None) -> None:
         upload = self.resource.upload

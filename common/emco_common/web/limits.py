@@ -49,7 +49,7 @@ class Limits:
         coding = headers.get("content-encoding", "identity")
         if coding.lower() not in ("identity", ""):
             raise UnsupportedMedia(f"Content-Encoding {coding[:64]} is not supported; send the body as it is")
-        multipart = headers.get("content-type", "").startswith("multipart/")
+        multipart = headers.get("content-type", "").lower().startswith("multipart/")
         limit = self._max_upload if multipart else self._max_body
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()):

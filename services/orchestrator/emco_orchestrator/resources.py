@@ -61,7 +61,7 @@ PROJECT = Resource(
     model=Named,
     title="Project",
     put_created=200,
-    texts=Texts(delete_not_found="Project not found"),
+    texts=Texts(delete_not_found="Project not found", unnamed="Missing name in PUT request"),
 )
 COMPOSITE_APP = Resource(
     path="composite-apps",
@@ -153,6 +153,7 @@ CONTROLLER = Resource(
     model=schemas.Controller,
     title="Controller",
     fixed={"controllerGroup": CONTROLLER_GROUP},
+    texts=Texts(unnamed="Missing name in POST request"),
 )
 
 RESOURCES = (
