@@ -1,0 +1,59 @@
+"""A level-1 cloud through the whole suite on simulated clusters: from its intents to a user of its own (spec dcm 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from emco_simcluster import SimCluster
+from tests.support.shop import Shop
+from tests.support.suite import RunningSuite, suite
+
+__all__ = ["suite"]
+
+CLOUDS = "/v2/projects/p/logical-clouds"
+LC = f"{CLOUDS}/retail"
+USER = {"userName": "retail-op", "type": "certificate", "keyType": "ecdsa-p256"}
+
+
+async def retail(shop: Shop, *clusters: str, **spec: Any) -> None:
+    """A level-1 cloud on registered clusters, with a permission in its own namespace."""
+    body = {"level": "1", "namespace": "retail", "user": USER} | spec
+    await shop.post(CLOUDS, {"metadata": {"name": "retail"}, "spec": body})
+    everything = {"namespace": "retail", "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    await shop.post(f"{LC}/user-permissions", {"metadata": {"name": "main"}, "spec": everything})
+    for cluster in clusters:
+        spec = {"clusterProvider": "acme", "cluster": cluster}
+        await shop.post(f"{LC}/cluster-references", {"metadata": {"name": f"{cluster}-ref"}, "spec": spec})
+
+
+def is_ready(status: Mapping[str, Any]) -> bool:
+    return status.get("deployedStatus") == "Instantiated" and status.get("readyStatus") == "Ready"
+
+
+async def test_a_cloud_gets_a_user_of_its_own_and_loses_it_at_the_end(
+    suite: RunningSuite, sim_cluster: SimCluster
+) -> None:
+    shop = Shop(suite.client, rsync_port=suite.suite.services["rsync"].grpc_port)
+    await shop.onboard({"hq": sim_cluster.kubeconfig})
+    await retail(shop, "hq")
+    await shop.post(f"{LC}/instantiate", expect=202)
+
+    status = await shop.until(f"{LC}/status", is_ready)
+    answer = await suite.client.get(f"{LC}/cluster-references/hq-ref/kubeconfig")
+    kubeconfig = yaml.safe_load(answer.content)
+
+    assert {row["GVK"]["Kind"]: row.get("readyStatus") for row in status["clusters"][0]["resources"]} == {
+        "Namespace": "Ready",
+        "CertificateSigningRequest": "Ready",
+        "Role": "Ready",
+        "RoleBinding": "Ready",
+    }
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/yaml")
+    assert kubeconfig["current-context"] == "retail-op@hq-ref"
+    await shop.post(f"{LC}/terminate", expect=202)
+    await shop.gone(LC)
+    assert (await suite.client.get(f"{LC}/cluster-references/hq-ref/kubeconfig")).status_code == 409
+    assert (await suite.client.get(f"{LC}/cluster-references/hq-ref")).json()["spec"]["certificate"] == ""
