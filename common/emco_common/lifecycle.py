@@ -95,6 +95,11 @@ class StateInfo:
         return tuple(dict.fromkeys(action.instance for action in self.actions if action.instance))
 
     @property
+    def latest(self) -> Action | None:
+        """The last action that has an AppContext: an approval may follow it."""
+        return next((action for action in reversed(self.actions) if action.instance), None)
+
+    @property
     def deployed_revision(self) -> int:
         """The revision that is deployed, or was when the last deployment ended; 0 before the first."""
         return next((action.revision for action in reversed(self.actions) if action.revision), 0)

@@ -23,13 +23,15 @@ from emco_orchestrator.building import Builder
 from emco_orchestrator.deployment import Deployments
 from emco_orchestrator.groups import groups_in
 from emco_orchestrator.grpc import status_server
+from emco_orchestrator.history import Revisions
 from emco_orchestrator.inputs import InputReader
+from emco_orchestrator.keeping import Keeper
 from emco_orchestrator.measures import Steps
-from emco_orchestrator.procedures import Tools
 from emco_orchestrator.rendering import Renderings
 from emco_orchestrator.routes import lifecycle_router
 from emco_orchestrator.settings import OrchestratorSettings
 from emco_orchestrator.status import group_status
+from emco_orchestrator.tools import Tools
 
 NAME = "orchestrator"
 
@@ -47,24 +49,27 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     inputs = InputReader(deps.store, contexts)
     controllers = ControllerClient(deps.channels, timeout=settings.grpc_call_timeout)
     steps = Steps(metrics)
+    keeper = Keeper(deps.store, contexts, revisions=settings.revisions_kept)
     tools = Tools(
+        groups,
         inputs,
         Builder(inputs, Renderings(deps.store, renderer), contexts, controllers, steps),
         contexts,
         controllers,
         RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout),
+        keeper,
         steps,
         deps.randbelow,
     )
     deployments = Deployments(groups, tools)
     routers = [
         build_router(resource, deps.store, hook)
-        for resource, hook in zip(resources.RESOURCES, _hooks(deps, contexts, bell), strict=True)
+        for resource, hook in zip(resources.RESOURCES, _hooks(deps, contexts, keeper, bell), strict=True)
     ]
     streams = StatusStreams(notifier, limit=settings.status_streams)
     app = create_app(
         NAME,
-        [*routers, lifecycle_router(deployments, status, streams)],
+        [*routers, lifecycle_router(deployments, status, streams, Revisions(groups, contexts))],
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,
@@ -83,11 +88,11 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     )
 
 
-def _hooks(deps: Deps, contexts: AppContextStore, bell: Bell) -> list[Hooks]:
+def _hooks(deps: Deps, contexts: AppContextStore, keeper: Keeper, bell: Bell) -> list[Hooks]:
     special: dict[str, Hooks] = {
         resources.APP.kind: StoredFile(deps.store),
         resources.APP_PROFILE.kind: hooks.AppProfileHooks(deps.store),
-        resources.GROUP.kind: hooks.GroupHooks(contexts, deps.clock, gone=bell.ring),
+        resources.GROUP.kind: hooks.GroupHooks(contexts, deps.clock, keeper=keeper, gone=bell.ring),
         resources.GROUP_INTENT.kind: hooks.GroupIntentHooks(),
         resources.APP_PLACEMENT.kind: hooks.AppPlacementHooks(),
     }

@@ -14,6 +14,7 @@ from emco_common.operations import Subject
 from emco_orchestrator.assembly import assemble, groups_of, pruned
 from emco_orchestrator.inputs import InputReader
 from emco_orchestrator.measures import Steps
+from emco_orchestrator.origins import origin_of
 from emco_orchestrator.placement import survivors
 from emco_orchestrator.rendering import Renderings
 
@@ -39,8 +40,11 @@ class Builder:
         self._controllers = controllers
         self._steps = steps
 
-    async def build(self, group: Subject, instance: str, *, source: str = "", status_context: str = "") -> None:
+    async def build(
+        self, group: Subject, instance: str, *, source: str = "", status_context: str = "", verb: str = ""
+    ) -> None:
         """Write the context ``instance``; ``source`` is the one it replaces, ``status_context`` where status is kept.
+        ``verb`` is remembered with it.
 
         Raises the errors of spec orchestrator-lifecycle 3.1; what was written by then is the caller's to remove.
         """
@@ -54,7 +58,8 @@ class Builder:
         with self._steps.timed("assemble"):
             context = assemble(instance, inputs, groups if asked else pruned(groups), rendered)
         with self._steps.timed("write"):
-            await self._contexts.write_new(replace(context, status_context=status_context))
+            context = replace(context, status_context=status_context)
+            await self._contexts.write_new(context, origin=origin_of(inputs, verb=verb))
         with self._steps.timed("controllers"):
             if asked:
                 await self._controllers.filter_clusters(inputs.controllers, instance)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from emco_common.errors import NotFound
 from emco_common.lifecycle import Action
-from emco_common.operations import Operations, Subject, Subjects
+from emco_common.operations import Operations, Subject, SubjectMissing, Subjects
 from emco_common.store.api import Key
-from emco_orchestrator.groups import LIFECYCLE, Verb
-from emco_orchestrator.procedures import Instantiate, Terminate, Tools
+from emco_orchestrator.groups import LIFECYCLE, Verb, missing_text
+from emco_orchestrator.migration import Migrate, Receive
+from emco_orchestrator.procedures import Instantiate, Stop, Terminate
+from emco_orchestrator.revising import Rollback, Update
+from emco_orchestrator.tools import Tools
+
+_PROCEDURES = (Instantiate, Stop, Terminate, Update, Rollback, Migrate, Receive)
 
 
 class Deployments:
@@ -14,7 +22,7 @@ class Deployments:
 
     def __init__(self, groups: Subjects, tools: Tools) -> None:
         self._groups = groups
-        self._operations = Operations(groups, (Instantiate(tools), Terminate(tools)))
+        self._operations = Operations(groups, [procedure(tools) for procedure in _PROCEDURES])
         self.resume = self._operations.resume
 
     async def approve(self, key: Key) -> None:
@@ -25,12 +33,41 @@ class Deployments:
                 return None
             return group.with_state(group.state.then(Action(state, time=self._groups.clock())))
 
-        await self._groups.change(key, approved)
+        try:
+            await self._groups.change(key, approved)
+        except SubjectMissing as error:
+            raise _missing(Verb.APPROVE, key) from error
 
     async def instantiate(self, key: Key) -> None:
         """Build the context of the group and hand it to rsync."""
-        await self._operations.run(key, Verb.INSTANTIATE)
+        await self._run(key, Verb.INSTANTIATE)
 
     async def terminate(self, key: Key) -> None:
-        """Tell the controllers, then have rsync remove what the current context brought."""
-        await self._operations.run(key, Verb.TERMINATE)
+        """Tell the controllers, then have rsync remove what the deployment brought."""
+        await self._run(key, Verb.TERMINATE)
+
+    async def stop(self, key: Key) -> None:
+        """Have rsync leave what it is doing."""
+        await self._run(key, Verb.STOP)
+
+    async def update(self, key: Key) -> int:
+        """Build the context anew and have rsync replace the present one. Answers the new revision."""
+        return (await self._run(key, Verb.UPDATE)).state.deployed_revision
+
+    async def rollback(self, key: Key, revision: str) -> None:
+        """Have rsync go back to the context of a revision."""
+        await self._run(key, Verb.ROLLBACK, {"revision": revision})
+
+    async def migrate(self, key: Key, *, version: str, group: str) -> None:
+        """Have rsync replace the present context by the one of another group, whose deployment it is from then on."""
+        await self._run(key, Verb.MIGRATE, {**key, "compositeAppVersion": version, "deploymentIntentGroup": group})
+
+    async def _run(self, key: Key, verb: Verb, asked: Mapping[str, str] | None = None) -> Subject:
+        try:
+            return await self._operations.run(key, verb, asked)
+        except SubjectMissing as error:
+            raise _missing(verb, key) from error
+
+
+def _missing(verb: Verb, key: Key) -> NotFound:
+    return NotFound(missing_text(verb, key["deploymentIntentGroup"]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from emco_common.lifecycle import Lifecycle, Refusal, State
+from emco_common.lifecycle import Lifecycle, Refusal, Rule, State
 from emco_common.operations import Subjects
 from emco_common.presence import Presence
 from emco_common.runtime import Clock
@@ -13,14 +13,38 @@ from emco_orchestrator.resources import COMPOSITE_APP, GROUP
 
 
 class Verb(StrEnum):
+    """``RECEIVE`` is the part of a migration that its target takes."""
+
     APPROVE = "approve"
     INSTANTIATE = "instantiate"
     TERMINATE = "terminate"
+    STOP = "stop"
+    UPDATE = "update"
+    ROLLBACK = "rollback"
+    MIGRATE = "migrate"
+    RECEIVE = "receive"
 
 
-_UNKNOWN = Refusal("DeploymentIntentGroup is in an unknown state: {state}")
+_STATES = (
+    State.CREATED,
+    State.APPROVED,
+    State.INSTANTIATED,
+    State.INSTANTIATE_STOPPED,
+    State.TERMINATED,
+    State.TERMINATE_STOPPED,
+    State.UPDATED,
+)
+_UNKNOWN = Refusal("DeploymentIntentGroup is in an unknown state{state}")
 _NOT_RUNNING = Refusal("DeploymentIntentGroup is not instantiated :{name}")
 _RUNNING = Refusal("DeploymentIntentGroup has already been instantiated{name}")
+_NOT_APPROVED = Refusal("DeploymentIntentGroup is not approved :{name}")
+
+
+def _while_running(then: State) -> dict[State, Rule]:
+    """What takes a deployment that is there."""
+    rules: dict[State, Rule] = dict.fromkeys(_STATES, _NOT_RUNNING)
+    return rules | {State.INSTANTIATED: then, State.INSTANTIATE_STOPPED: then}
+
 
 LIFECYCLE = Lifecycle(
     {
@@ -42,17 +66,38 @@ LIFECYCLE = Lifecycle(
             State.TERMINATE_STOPPED: State.INSTANTIATED,
             State.UPDATED: _UNKNOWN,
         },
-        Verb.TERMINATE: {
-            State.CREATED: _NOT_RUNNING,
-            State.APPROVED: _NOT_RUNNING,
-            State.INSTANTIATED: State.TERMINATED,
-            State.INSTANTIATE_STOPPED: State.TERMINATED,
-            State.TERMINATED: _NOT_RUNNING,
-            State.TERMINATE_STOPPED: _NOT_RUNNING,
-            State.UPDATED: _NOT_RUNNING,
+        Verb.STOP: {
+            State.CREATED: Refusal("DeploymentIntentGroup have not been approved: {name}"),
+            State.APPROVED: Refusal("DeploymentIntentGroup has not been instantiated:{name}"),
+            State.INSTANTIATED: State.INSTANTIATE_STOPPED,
+            State.INSTANTIATE_STOPPED: Refusal("DeploymentIntentGroup instantiation already stopped: {name}"),
+            State.TERMINATED: State.TERMINATE_STOPPED,
+            State.TERMINATE_STOPPED: Refusal("DeploymentIntentGroup termination already stopped: {name}"),
+            State.UPDATED: Refusal("DeploymentIntentGroup is in an invalid state: {name} {state}"),
         },
+        Verb.TERMINATE: _while_running(State.TERMINATED),
+        Verb.UPDATE: _while_running(State.INSTANTIATED),
+        Verb.ROLLBACK: _while_running(State.INSTANTIATED),
+        Verb.MIGRATE: _while_running(State.UPDATED),
+        Verb.RECEIVE: {state: State.INSTANTIATED if state is State.APPROVED else _NOT_APPROVED for state in _STATES},
     }
 )
+
+_NO_STATE = "DeploymentIntentGroup StateInfo not found"
+_NO_STATE_OF = "DeploymentIntentGroup has no state info: {name}: " + _NO_STATE
+_MISSING = {
+    Verb.APPROVE: _NO_STATE_OF,
+    Verb.TERMINATE: _NO_STATE_OF,
+    Verb.STOP: _NO_STATE_OF,
+    Verb.UPDATE: _NO_STATE,
+    Verb.ROLLBACK: _NO_STATE,
+    Verb.MIGRATE: _NO_STATE,
+}
+
+
+def missing_text(verb: Verb, name: str) -> str:
+    """What a verb says of a group that is not there (2.2)."""
+    return _MISSING.get(verb, GROUP.not_found).format(name=name)
 
 
 def groups_in(store: DocumentStore, clock: Clock, presence: Presence) -> Subjects:

@@ -15,6 +15,7 @@ from emco_common.operations import Subject
 from emco_common.resources.service import Draft, Hooks, StoredFile
 from emco_common.runtime import Clock
 from emco_common.store.api import Document, DocumentStore, Key
+from emco_orchestrator.keeping import Keeper
 from emco_orchestrator.resources import APP_PROFILE, GROUP_INTENT
 
 
@@ -83,8 +84,11 @@ class GroupHooks(Hooks):
     ``gone`` is told the key of one that was deleted.
     """
 
-    def __init__(self, contexts: AppContextStore, clock: Clock, *, gone: Callable[[Key], Awaitable[None]]) -> None:
+    def __init__(
+        self, contexts: AppContextStore, clock: Clock, *, keeper: Keeper, gone: Callable[[Key], Awaitable[None]]
+    ) -> None:
         self._contexts = contexts
+        self._keeper = keeper
         self._clock = clock
         self._gone = gone
 
@@ -102,13 +106,12 @@ class GroupHooks(Hooks):
         state = group.state
         if group.operation is not None or state.state in (State.INSTANTIATED, State.INSTANTIATE_STOPPED):
             raise Conflict(f"DeploymentIntentGroup must be terminated before it can be deleted {group.name}")
-        if state.state in (State.TERMINATED, State.TERMINATE_STOPPED) and state.instance:
+        if state.latest and state.latest.state in (State.TERMINATED, State.TERMINATE_STOPPED):
             with suppress(ContextNotFound):
-                status = await self._contexts.get_status(state.instance)
+                status = await self._contexts.get_status(state.latest.instance)
                 if status not in (None, ContextState.TERMINATED, ContextState.TERMINATE_FAILED):
                     raise Conflict(f"DeploymentIntentGroup has not completed terminating: {group.name}")
 
     async def deleted(self, document: Document) -> None:
-        for instance in Subject(document).state.instances:
-            await self._contexts.delete(instance)
+        await self._keeper.forget(Subject(document))
         await self._gone(document.key)

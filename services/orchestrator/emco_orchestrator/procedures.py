@@ -1,44 +1,30 @@
-"""What each verb does to a deployment intent group (spec orchestrator-lifecycle 3 and 9)."""
+"""What instantiate, stop and terminate do to a deployment intent group (spec orchestrator-lifecycle 3, 9.1, 9.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 
-from emco_common.appcontext.io import AppContextStore, ContextNotFound, new_id
+from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState
-from emco_common.controllerclient import ControllerClient
 from emco_common.errors import Conflict
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject
 from emco_common.rpc import contextupdate_pb2
-from emco_common.rsyncclient import RsyncClient
-from emco_orchestrator.building import Builder
 from emco_orchestrator.groups import LIFECYCLE, Verb
-from emco_orchestrator.inputs import InputReader
-from emco_orchestrator.measures import Steps
+from emco_orchestrator.tools import Tools
 
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What the procedures work with."""
-
-    inputs: InputReader
-    builder: Builder
-    contexts: AppContextStore
-    controllers: ControllerClient
-    rsync: RsyncClient
-    steps: Steps
-    randbelow: Callable[[int], int]
-
-    async def tell(self, group: Subject, instance: str, event: contextupdate_pb2.EventType) -> None:
-        """Post the event to every controller that the group's intents name (10.4)."""
-        await self.controllers.post_event(await self.inputs.controllers(group), instance, event)
+_UNDER_WAY = frozenset(
+    {ContextState.CREATED, ContextState.INSTANTIATING, ContextState.UPDATING, ContextState.TERMINATING}
+)
+"""``Created``: the work is queued and has not begun."""
 
 
 class Instantiate(Procedure):
+    """What a termination that failed or was stopped has left on the clusters is taken over and, where the new context
+    does not have it, removed: such a context is replaced like one that is updated, and keeps its status context."""
+
     verb = Verb.INSTANTIATE
 
     def __init__(self, tools: Tools) -> None:
@@ -46,37 +32,75 @@ class Instantiate(Procedure):
 
     async def begin(self, subject: Subject, asked: Mapping[str, str]) -> Begun:
         LIFECYCLE.next(self.verb, subject.state.state, name=subject.name)
-        await self._refuse_while_terminating(subject)
-        return Begun(new_id(self._tools.randbelow))
+        return Begun(self._tools.new_context(), await self._left_over(subject))
 
     async def build(self, subject: Subject, operation: Operation) -> None:
-        await self._tools.builder.build(subject, operation.instance)
+        await self._tools.builder.build(
+            subject, operation.instance, status_context=subject.state.status_context if operation.source else ""
+        )
 
     async def discard(self, operation: Operation) -> None:
         await self._tools.contexts.delete(operation.instance)
 
     async def hand_over(self, subject: Subject, operation: Operation) -> None:
         with self._tools.steps.timed("queue"):
-            await self._tools.rsync.install(operation.instance)
+            if operation.source:
+                await self._tools.rsync.update(operation.source, operation.instance)
+            else:
+                await self._tools.rsync.install(operation.instance)
 
     def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
-        action = Action(State.INSTANTIATED, operation.instance, now, revision=1)
-        return subject.state.then(action, status_context=operation.instance)
+        state = subject.state
+        action = Action(State.INSTANTIATED, operation.instance, now, revision=state.next_revision)
+        return state.then(action, status_context=state.status_context if operation.source else operation.instance)
 
     async def ended(self, subject: Subject, operation: Operation) -> None:
         await self._tools.tell(subject, operation.instance, contextupdate_pb2.INSTANTIATE)
+        await self._tools.keeper.collect(subject)
 
-    async def _refuse_while_terminating(self, subject: Subject) -> None:
-        if not subject.state.instance:
-            return
+    async def _left_over(self, subject: Subject) -> str:
+        """The context of a termination that has come to a bad end. Raises ``Conflict`` while one is under way."""
+        latest = subject.state.latest
+        if latest is None or latest.state not in (State.TERMINATED, State.TERMINATE_STOPPED):
+            return ""
         with suppress(ContextNotFound):
-            if await self._tools.contexts.get_status(subject.state.instance) == ContextState.TERMINATING:
+            status = await self._tools.contexts.get_status(latest.instance)
+            if status == ContextState.TERMINATE_FAILED:
+                return latest.instance
+            if status not in (None, ContextState.TERMINATED):
                 text = f"DeploymentIntentGroup {subject.name} is still terminating"
                 raise Conflict(f"{text}; wait until its deployedStatus is Terminated")
+        return ""
+
+
+class Stop(Procedure):
+    """rsync looks for the flag about once a second, and ends what it does at the next step (9.2)."""
+
+    verb = Verb.STOP
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def begin(self, subject: Subject, asked: Mapping[str, str]) -> Begun:
+        LIFECYCLE.next(self.verb, subject.state.state, name=subject.name)
+        status = await self._tools.status_of(subject.state.instance)
+        if status not in _UNDER_WAY:
+            text = f"DeploymentIntentGroup is not instantiating or terminating:{subject.name}"
+            raise Conflict(text, detail=f"its deployedStatus is {status or 'not known yet'}")
+        return Begun(subject.state.instance)
+
+    async def hand_over(self, subject: Subject, operation: Operation) -> None:
+        with suppress(ContextNotFound):
+            await self._tools.contexts.set_stop_flag(operation.instance, True)
+
+    def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
+        state = LIFECYCLE.next(self.verb, subject.state.state, name=subject.name)
+        assert state is not None
+        return subject.state.then(Action(state, operation.instance, now))
 
 
 class Terminate(Procedure):
-    """Controllers are told first, and may object; then rsync removes what the current context brought (9.1)."""
+    """Controllers are told first, and may object; then rsync removes what the deployment has brought (9.1)."""
 
     verb = Verb.TERMINATE
 
@@ -84,18 +108,22 @@ class Terminate(Procedure):
         self._tools = tools
 
     async def begin(self, subject: Subject, asked: Mapping[str, str]) -> Begun:
-        LIFECYCLE.next(self.verb, subject.state.state, name=subject.name)
-        return Begun(subject.state.instance)
+        return Begun(await self._tools.running(subject, self.verb))
 
     async def build(self, subject: Subject, operation: Operation) -> None:
         controllers = await self._tools.inputs.controllers(subject)
         await self._tools.controllers.terminate_context(controllers, operation.instance)
 
     async def hand_over(self, subject: Subject, operation: Operation) -> None:
+        contexts, rsync = self._tools.contexts, self._tools.rsync
         if subject.state.state is State.INSTANTIATE_STOPPED:
-            await self._tools.contexts.set_stop_flag(operation.instance, False)
+            await contexts.set_stop_flag(operation.instance, False)
+        meta = await contexts.read_meta(operation.instance)
         with self._tools.steps.timed("queue"):
-            await self._tools.rsync.uninstall(operation.instance)
+            for child in meta.child_contexts if meta else ():
+                if await contexts.exists(child):
+                    await rsync.uninstall(child)
+            await rsync.uninstall(operation.instance)
 
     def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
         return subject.state.then(Action(State.TERMINATED, operation.instance, now))

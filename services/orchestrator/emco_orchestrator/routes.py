@@ -7,12 +7,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
+from emco_common.resources.model import Wire, decode
 from emco_common.status import DEPLOYMENT_INTENT_GROUP, StatusReader
 from emco_common.status.notify import StatusStreams, describe
 from emco_common.store.api import Key
 from emco_common.web.answers import empty, encoded
 from emco_orchestrator.deployment import Deployments
+from emco_orchestrator.history import Revisions
 from emco_orchestrator.resources import GROUP
+from emco_orchestrator.schemas import Migrate, Revision, Rollback
 
 
 def _group_key(
@@ -32,7 +35,26 @@ def _group_key(
 GroupKey = Annotated[Key, Depends(_group_key)]
 
 
-def lifecycle_router(deployments: Deployments, status: StatusReader, streams: StatusStreams) -> APIRouter:
+def _body(model: type[Wire]) -> dict[str, Any]:
+    """How the body is described; it is decoded here, as leniently as all bodies are."""
+    schema = model.model_json_schema(by_alias=True)
+    content = {"application/json": {"schema": _inlined(schema, schema.pop("$defs", {}))}}
+    return {"openapi_extra": {"requestBody": {"required": True, "content": content}}}
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {name: _inlined(value, definitions) for name, value in schema.items()}
+
+
+def lifecycle_router(
+    deployments: Deployments, status: StatusReader, streams: StatusStreams, revisions: Revisions
+) -> APIRouter:
     router = APIRouter(prefix=GROUP.item_path, tags=["DeploymentIntentGroup lifecycle"])
     refused: dict[int | str, dict[str, Any]] = {
         400: {"description": "Invalid query, or the logical cloud cannot take the group"},
@@ -55,6 +77,37 @@ def lifecycle_router(deployments: Deployments, status: StatusReader, streams: St
     async def terminate(key: GroupKey) -> Response:
         await deployments.terminate(key)
         return empty(202)
+
+    @router.post("/stop", status_code=202, responses=refused, summary="Leave an installation or a removal where it is")
+    async def stop(key: GroupKey) -> Response:
+        await deployments.stop(key)
+        return empty(202)
+
+    @router.post(
+        "/update",
+        status_code=202,
+        response_model=int,
+        responses=refused,
+        summary="Bring what is deployed to the present intents and charts; answers the new revision",
+    )
+    async def update(key: GroupKey) -> Response:
+        return encoded(await deployments.update(key), 202)
+
+    @router.post("/rollback", status_code=202, responses=refused, summary="Back to a revision", **_body(Rollback))
+    async def rollback(key: GroupKey, request: Request) -> Response:
+        wanted = decode(Rollback, await request.body())
+        await deployments.rollback(key, wanted.spec.revision)
+        return empty(202)
+
+    @router.post("/migrate", status_code=202, responses=refused, summary="Over to another group", **_body(Migrate))
+    async def migrate(key: GroupKey, request: Request) -> Response:
+        to = decode(Migrate, await request.body()).spec
+        await deployments.migrate(key, version=to.target_composite_app_version, group=to.target_deployment_intent_group)
+        return empty(202)
+
+    @router.get("/revisions", response_model=list[Revision], responses=refused, summary="What was deployed, and when")
+    async def read_revisions(key: GroupKey) -> Response:
+        return encoded(await revisions.of(key))
 
     parameters = {"parameters": DEPLOYMENT_INTENT_GROUP.openapi()}
 

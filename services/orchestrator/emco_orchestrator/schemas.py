@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
@@ -194,3 +194,58 @@ class ControllerSpec(Wire):
 
 class Controller(Named):
     spec: ControllerSpec = section()
+
+
+class Described(Wire):
+    """Metadata of a request that makes nothing which has a name."""
+
+    description: str = ""
+
+
+class MigrateSpec(Wire):
+    target_composite_app_version: Name = ""
+    target_deployment_intent_group: Name = ""
+
+
+class Migrate(Wire):
+    """Where a deployment is to go (spec orchestrator-lifecycle 2)."""
+
+    metadata: Described = section()
+    spec: MigrateSpec = section()
+
+
+class RollbackSpec(Wire):
+    revision: Name = ""
+
+
+class Rollback(Wire):
+    """Which revision is to be brought back (spec orchestrator-lifecycle 2)."""
+
+    metadata: Described = section()
+    spec: RollbackSpec = section()
+
+
+class AppRevision(Wire):
+    """What an app was made from: digests of its chart, of its profile, and of all that its intents say of it."""
+
+    name: str
+    chart: str
+    profile: str
+    intents: str
+
+
+class Revision(Wire):
+    """One revision of a deployment. ``deployed_status`` is empty for a revision that is not kept any more."""
+
+    revision: int
+    time: str
+    verb: Literal["instantiate", "update", "rollback", "migrate"]
+    instance: str
+    current: bool
+    reachable: bool = Field(description="Whether rollback can go there")
+    deployed_status: str = ""
+    reason: str = ""
+    release: str = ""
+    logical_cloud: str = ""
+    composite_profile: str = ""
+    apps: list[AppRevision] = Field(default_factory=list)

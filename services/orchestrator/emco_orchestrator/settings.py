@@ -15,3 +15,9 @@ class OrchestratorSettings(Settings):
     helm: Literal["auto", "cli", "sdk"] = Field(
         "auto", description="Renderer: `helm` if it is on the PATH, else the SDK."
     )
+    revisions_kept: int = Field(
+        10,
+        ge=2,
+        le=1000,
+        description="Revisions of a deployment that a rollback can reach; each keeps its manifests on the context bus.",
+    )
