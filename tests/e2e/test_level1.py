@@ -1,4 +1,4 @@
-"""A level-1 cloud through the whole suite on simulated clusters: from its intents to a user of its own (spec dcm 13)."""
+"""A level-1 cloud through the whole suite on simulated clusters: from its intents to its own user (spec dcm 13)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import yaml
 
+from emco_common.cloudconfig import Access
 from emco_simcluster import SimCluster
-from tests.support.shop import Shop
+from tests.support.shop import Shop, objects_of
 from tests.support.suite import RunningSuite, suite
 
 __all__ = ["suite"]
@@ -57,3 +58,28 @@ async def test_a_cloud_gets_a_user_of_its_own_and_loses_it_at_the_end(
     await shop.gone(LC)
     assert (await suite.client.get(f"{LC}/cluster-references/hq-ref/kubeconfig")).status_code == 409
     assert (await suite.client.get(f"{LC}/cluster-references/hq-ref")).json()["spec"]["certificate"] == ""
+
+
+async def test_a_deployment_waits_until_the_user_has_access(suite: RunningSuite, sim_cluster: SimCluster) -> None:
+    shop = Shop(suite.client, rsync_port=suite.suite.services["rsync"].grpc_port)
+    await shop.onboard({"hq": sim_cluster.kubeconfig})
+    await retail(shop, "hq")
+    group = await shop.group(logicalCloud="retail")
+    await shop.post(f"{LC}/instantiate", expect=202)
+    await shop.until(f"{LC}/status", is_ready)
+
+    await suite.suite.deps.store.delete(Access("acme", "hq", "1", "retail").key)
+    refused = await suite.client.post(f"{group}/instantiate", headers={"Accept": "application/problem+json"})
+    status = (await suite.client.get(f"{LC}/status")).json()
+    assert (refused.status_code, refused.json()["title"]) == (
+        409,
+        "The Logical Cloud is still instantiating, please wait and try again.",
+    )
+    assert refused.json()["detail"].startswith("Its user has no access yet to acme+hq")
+    assert (status["deployedStatus"], status["readyStatus"]) == ("Instantiated", "NotReady")
+
+    assert (await suite.client.get(f"{LC}/kubeconfig")).status_code == 200
+    await shop.post(f"{group}/instantiate", expect=202)
+    await shop.ready(group)
+    assert ("Deployment", "g-web") in objects_of(sim_cluster.objects(namespace="retail"))
+    assert "Found at least one DIG" in (await shop.post(f"{LC}/terminate", expect=400)).text

@@ -12,11 +12,12 @@ from typing import Any
 
 from emco_common.appcontext.io import AppContextStore, ContextNotFound
 from emco_common.appcontext.states import ContextState
+from emco_common.cloudconfig import ADMIN_LEVEL, CLOUD_LEVEL, KEY_NAMES
 from emco_common.controllerclient import ControllerInput
 from emco_common.errors import BadRequest, Conflict, NotFound
 from emco_common.lifecycle import STATE_TAG, StateInfo
 from emco_common.operations import Subject
-from emco_common.store.api import Document, DocumentStore
+from emco_common.store.api import Document, DocumentStore, Key
 from emco_orchestrator import resources
 from emco_orchestrator.groups import composite_of
 from emco_orchestrator.placement import labels_of
@@ -124,7 +125,28 @@ class InputReader:
             for reference in references
         )
         spec = document.body["spec"]
+        if spec["level"] != ADMIN_LEVEL:
+            clusters = await self._accessible(key, state.instance, clusters, namespace=spec["namespace"])
         return Cloud(name, spec["namespace"], spec["level"], clusters)
+
+    async def _accessible(
+        self, cloud: Key, instance: str, clusters: frozenset[str], *, namespace: str
+    ) -> frozenset[str]:
+        """The clusters where the cloud's user has access. One that is not in force yet does not belong to the cloud;
+        while the user waits for access to one that is, the cloud is not usable (dcm, defect 7)."""
+        records = await self._store.list(KEY_NAMES, {"level": CLOUD_LEVEL, "namespace": namespace})
+        granted = frozenset(
+            f"{record.key['cloudConfigClusterProvider']}+{record.key['cloudConfigCluster']}"
+            for record in records
+            if record.tags.get("owner", cloud) == cloud
+        )
+        if missing := clusters - granted:
+            context = await self._contexts.read(instance)
+            waiting = sorted(missing & {cluster.name for app in context.apps for cluster in app.clusters})
+            if waiting:
+                detail = f"Its user has no access yet to {', '.join(waiting)}; the status of the cloud says why"
+                raise Conflict(_CLOUD_UNFIT[ContextState.INSTANTIATING], detail=detail)
+        return clusters & granted
 
     async def _intents(self, group: Subject) -> list[Mapping[str, str]]:
         documents = await self._store.list(resources.GROUP_INTENT.key_names, group.key)
