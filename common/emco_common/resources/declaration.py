@@ -52,7 +52,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Words clients match on. Empty means: made from the resource's title. ``unnamed``: a PUT whose body has no name."""
+    """Words clients match on. Empty means: made from the resource's title.
+
+    ``unnamed`` answers a PUT whose body has no name, where that is told apart from a name that cannot be one.
+    """
 
     not_found: str = ""
     exists: str = ""

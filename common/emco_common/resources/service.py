@@ -9,11 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
-from emco_common.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unprocessable
+from emco_common.errors import (
+    BadRequest,
+    Conflict,
+    EmcoError,
+    NotFound,
+    PreconditionFailed,
+    Unavailable,
+    Unprocessable,
+)
 from emco_common.resources.declaration import Body, Resource
 from emco_common.resources.model import EmptyBody, InvalidInput, Undecodable, decode, names_nothing
 from emco_common.resources.paging import WHOLE, Page, Piece, cut
@@ -62,6 +71,9 @@ class Hooks:
         """The document as it is answered, where ``prepare`` sealed a part of it."""
         return document
 
+    async def abandoned(self, draft: Draft) -> None:
+        """The store refused a draft that was prepared: take back what that left behind."""
+
     async def unfinished(self, document: Document) -> bool:
         """Whether ``document`` is left of a creation that was cut off; it then gives way to a new one of its name."""
         return False
@@ -100,6 +112,9 @@ class StoredFile(Hooks):
         content = {"digest": await self._store.put_blob(draft.file), "size": len(draft.file)}
         document = draft.document
         return replace(draft, document=replace(document, tags={**document.tags, "content": content}))
+
+    async def abandoned(self, draft: Draft) -> None:
+        await self._forget(draft.document)
 
     async def written(self, draft: Draft, document: Document) -> None:
         if draft.present is not None:
@@ -183,7 +198,7 @@ class ResourceService:
         if present is None:
             return self._hooks.shown(await self._create(draft)), True
         draft = await self._hooks.prepare(replace(draft, document=replace(draft.document, tags=present.tags)))
-        document = await self._store.replace(draft.document, expected=present.revision)
+        document = await self._write(draft, self._store.replace(draft.document, expected=present.revision))
         await self._hooks.written(draft, document)
         return self._hooks.shown(document), False
 
@@ -279,7 +294,7 @@ class ResourceService:
         prepared = await self._hooks.prepare(draft)
         parent = self.resource.ancestor(prepared.document.key)
         try:
-            document = await self._store.create(prepared.document, parent=parent)
+            document = await self._write(prepared, self._store.create(prepared.document, parent=parent))
         except AlreadyExists as error:
             raise Conflict(self.resource.exists) from error
         except ParentMissing as error:
@@ -291,6 +306,14 @@ class ResourceService:
             await self._hooks.deleted(document)
             raise
         return document
+
+    async def _write(self, draft: Draft, write: Awaitable[Document]) -> Document:
+        try:
+            return await write
+        except EmcoError:
+            with suppress(Unavailable):
+                await self._hooks.abandoned(draft)
+            raise
 
     async def _make_room(self, key: Key) -> None:
         """Raises ``Conflict`` if the name is taken; what is left of a creation that was cut off goes."""
