@@ -71,7 +71,7 @@ def smartcity(folder: Path) -> dict[str, RenderRequest]:
     content = {path.name: path.read_bytes() for path in folder.iterdir()}
     return {
         app: request(
-            content[f"{folder}.tar.gz"], app=app, profile=content[f"{app}-profile.tar.gz"], namespace="default"
+            content[f"{folder}.tar.gz"], folder=app, profile=content[f"{app}-profile.tar.gz"], namespace="default"
         )
         for app, folder in (("edge", "edge"), ("web", "cloud"))
     }
@@ -94,7 +94,7 @@ async def test_smartcity_with_one_office_is_34_objects(engine: EngineChoice, tmp
 async def test_smartcity_has_a_set_of_services_for_each_office(engine: EngineChoice, tmp_path: Path) -> None:
     edge = smartcity(tmp_path)["edge"]
     offices = "offices: [{name: north, cameras: 1}, {name: south, cameras: 2}, {name: west, cameras: 3}]\n"
-    wanted = request(edge.chart, app="edge", profile=profile(offices))
+    wanted = request(edge.chart, folder="edge", profile=profile(offices))
     (app,) = await rendered(engine, wanted)
     assert len(app.regular) == 2 + 3 * 22
     assert sum(item.name.startswith("r1-south-") for item in app.regular) == 22
@@ -132,7 +132,7 @@ def recorded_request(calls: list[dict[str, Any]], app: str) -> RenderRequest:
     (group,) = [call["json"]["spec"] for call in calls if call["path"].endswith("/deployment-intent-groups")]
     overrides = [entry["values"] for entry in group["overrideValues"] if entry["app"] == app]
     return RenderRequest(
-        app=app,
+        folder=app,
         chart=uploads["apps", app],
         profile=uploads["profiles", app],
         release=group["version"],

@@ -19,12 +19,13 @@ class RenderError(Unprocessable):
 
 @dataclass(frozen=True, slots=True)
 class RenderRequest:
-    """One app to render. ``chart`` and ``profile`` are gzip'd tar files as they were uploaded.
+    """One app to render. ``chart`` and ``profile`` are gzip'd tar files as they were uploaded; ``folder`` is the folder
+    of the archive that holds the chart, and may be any name where there is but one.
 
     ``overrides`` are the pairs of the deployment intent group, in the grammar of Helm's ``--set``.
     """
 
-    app: str
+    folder: str
     chart: bytes
     profile: bytes | None
     release: str

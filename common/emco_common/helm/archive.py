@@ -56,18 +56,18 @@ def check_archive(data: bytes, *, limits: ArchiveLimits = _DEFAULT) -> ArchiveRe
     return _read(data, limits=limits, wanted=lambda name: False)[0]
 
 
-def check_chart(data: bytes, *, app: str | None = None, limits: ArchiveLimits = _DEFAULT) -> ChartReport:
-    """A chart archive: one top-level folder holds ``Chart.yaml``; of several the one named like the app counts.
+def check_chart(data: bytes, *, folder: str | None = None, limits: ArchiveLimits = _DEFAULT) -> ChartReport:
+    """A chart archive: one top-level folder holds ``Chart.yaml``; of several the one named ``folder`` counts.
 
-    Where the app is not known, the first of several stands for the one that will be asked for.
+    Without a name the first of several stands for the one that will be asked for.
 
     Raises as ``check_archive``, also for what is packed in ``charts/`` and for a values schema that points outside.
     """
     report, contents = _read(data, limits=limits, wanted=_of_interest)
-    folder = _chart_folder(report, app)
-    _check_metadata(f"{folder}/{CHART_FILE}", contents[f"{folder}/{CHART_FILE}"])
+    found = _chart_folder(report, folder)
+    _check_metadata(f"{found}/{CHART_FILE}", contents[f"{found}/{CHART_FILE}"])
     _check_contents(contents, limits=limits, level=0)
-    return ChartReport(folder=folder, archive=report)
+    return ChartReport(folder=found, archive=report)
 
 
 def check_profile(data: bytes, *, limits: ArchiveLimits = _DEFAULT) -> ProfileReport:
@@ -125,14 +125,14 @@ def _is_packed_chart(path: PurePosixPath) -> bool:
     return path.suffix == ".tgz" and path.parent.name == "charts"
 
 
-def _chart_folder(report: ArchiveReport, app: str | None) -> str:
+def _chart_folder(report: ArchiveReport, wanted: str | None) -> str:
     tops = [name.partition("/")[0] for name in report.files if name.count("/") == 1 and name.endswith(f"/{CHART_FILE}")]
-    if app is not None and app in tops:
-        return app
-    if len(tops) == 1 or (tops and app is None):
+    if wanted is not None and wanted in tops:
+        return wanted
+    if len(tops) == 1 or (tops and wanted is None):
         return tops[0]
     if tops:
-        raise refused(f"several folders hold a {CHART_FILE} ({', '.join(sorted(tops))}), and none is named {app!r}")
+        raise refused(f"several folders hold a {CHART_FILE} ({', '.join(sorted(tops))}), and none is named {wanted!r}")
     raise refused(f"a chart archive holds one folder with a {CHART_FILE} in it, and this one does not")
 
 

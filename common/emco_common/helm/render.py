@@ -36,7 +36,7 @@ def prepare(request: RenderRequest, *, work: Path, kube_version: str, limits: Re
     _check_text(request)
     charts = work / "chart"
     charts.mkdir()
-    chart = archive.check_chart(request.chart, app=request.app, limits=limits.archive)
+    chart = archive.check_chart(request.chart, folder=request.folder, limits=limits.archive)
     archive.unpack(request.chart, charts, limits=limits.archive)
     values = None if request.profile is None else _apply_profile(request.profile, work, charts, limits)
     scratch = work / "scratch"

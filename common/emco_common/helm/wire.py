@@ -45,7 +45,7 @@ class Answer:
 def encode_request(request: RenderRequest) -> bytes:
     profile = b"" if request.profile is None else request.profile
     head = {
-        "app": request.app,
+        "folder": request.folder,
         "release": request.release,
         "namespace": request.namespace,
         "overrides": request.overrides,
@@ -60,7 +60,7 @@ def decode_request(payload: bytes) -> RenderRequest:
     line, _, archives = payload.partition(b"\n")
     head = json.loads(line)
     return RenderRequest(
-        app=head["app"],
+        folder=head["folder"],
         chart=archives[: head["chart"]],
         profile=None if head["profile"] is None else archives[head["chart"] :],
         release=head["release"],

@@ -13,7 +13,7 @@ from emco_common.helm.api import Renderer
 from emco_common.helm.factory import make_renderer
 from emco_common.presence import Presence
 from emco_common.resources.router import build_router
-from emco_common.resources.service import Hooks, StoredFile
+from emco_common.resources.service import Hooks
 from emco_common.rsyncclient import RsyncClient
 from emco_common.runtime import Deps, Service
 from emco_common.status.notify import Bell, Notifier, StatusStreams
@@ -90,7 +90,7 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
 
 def _hooks(deps: Deps, contexts: AppContextStore, keeper: Keeper, bell: Bell) -> list[Hooks]:
     special: dict[str, Hooks] = {
-        resources.APP.kind: StoredFile(deps.store),
+        resources.APP.kind: hooks.AppHooks(deps.store),
         resources.APP_PROFILE.kind: hooks.AppProfileHooks(deps.store),
         resources.GROUP.kind: hooks.GroupHooks(contexts, deps.clock, keeper=keeper, gone=bell.ring),
         resources.GROUP_INTENT.kind: hooks.GroupIntentHooks(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 from emco_common.appcontext.io import AppContextStore, ContextNotFound
 from emco_common.appcontext.states import ContextState
 from emco_common.errors import BadRequest, Conflict, NotFound
+from emco_common.helm.archive import check_chart
 from emco_common.lifecycle import STATE_TAG, State, StateInfo
 from emco_common.operations import Subject
 from emco_common.resources.service import Draft, Hooks, StoredFile
@@ -17,6 +19,21 @@ from emco_common.runtime import Clock
 from emco_common.store.api import Document, DocumentStore, Key
 from emco_orchestrator.keeping import Keeper
 from emco_orchestrator.resources import APP_PROFILE, GROUP_INTENT
+
+
+CHART_TAG = "chart"
+"""The tag of an app that tells which folder of the archive holds its chart."""
+
+
+class AppHooks(StoredFile):
+    """Of several charts in one archive that of the app's name counts; which it is, is settled at upload."""
+
+    async def prepare(self, draft: Draft) -> Draft:
+        document = draft.document
+        if draft.file is not None:
+            report = await asyncio.to_thread(check_chart, draft.file, folder=document.key["app"])
+            document = replace(document, tags={**document.tags, CHART_TAG: {"folder": report.folder}})
+        return await super().prepare(replace(draft, document=document))
 
 
 class AppProfileHooks(StoredFile):

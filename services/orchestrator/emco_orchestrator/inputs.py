@@ -20,6 +20,7 @@ from emco_common.operations import Subject
 from emco_common.store.api import Document, DocumentStore, Key
 from emco_orchestrator import resources
 from emco_orchestrator.groups import composite_of
+from emco_orchestrator.hooks import CHART_TAG
 from emco_orchestrator.placement import labels_of
 
 _LABEL_NAMES = ("clusterProvider", "cluster", "clusterLabel")
@@ -54,9 +55,13 @@ class Dependency:
 
 @dataclass(frozen=True, slots=True)
 class AppInput:
-    """One app: blobs by digest, the pairs that override its values, where it goes and what it waits for."""
+    """One app: blobs by digest, the pairs that override its values, where it goes and what it waits for.
+
+    ``folder`` is the folder of the chart's archive that counts.
+    """
 
     name: str
+    folder: str
     chart: str
     profile: str
     overrides: tuple[tuple[str, str], ...]
@@ -169,6 +174,7 @@ class InputReader:
         return tuple(
             AppInput(
                 name=app.key["app"],
+                folder=app.tags.get(CHART_TAG, {}).get("folder", app.key["app"]),
                 chart=app.tags["content"]["digest"],
                 profile=_profile_digest(app.key["app"], profile_of),
                 overrides=_overrides(group, app.key["app"]),

@@ -17,7 +17,7 @@ _Identity = tuple[str, str, str, str, str, tuple[tuple[str, str], ...]]
 
 
 class Renderings:
-    """Renders through one ``Renderer``; equal inputs that arrive together share one rendering."""
+    """Renders through one ``Renderer``; equal inputs share one rendering, whichever apps they belong to."""
 
     def __init__(self, store: DocumentStore, renderer: Renderer, *, keep: int = CACHED_RENDERINGS) -> None:
         self._store = store
@@ -31,7 +31,7 @@ class Renderings:
         return await asyncio.gather(*(self._one(app, release, namespace) for app in inputs.apps))
 
     async def _one(self, app: AppInput, release: str, namespace: str) -> RenderedApp:
-        identity = (app.name, app.chart, app.profile, release, namespace, app.overrides)
+        identity = (app.folder, app.chart, app.profile, release, namespace, app.overrides)
         future = self._known.get(identity)
         if future is None:
             future = asyncio.ensure_future(self._render(app, release, namespace))
@@ -45,7 +45,7 @@ class Renderings:
 
     async def _render(self, app: AppInput, release: str, namespace: str) -> RenderedApp:
         chart, profile = await asyncio.gather(self._store.get_blob(app.chart), self._store.get_blob(app.profile))
-        return await self._renderer.render(RenderRequest(app.name, chart, profile, release, namespace, app.overrides))
+        return await self._renderer.render(RenderRequest(app.folder, chart, profile, release, namespace, app.overrides))
 
     def _forget_failure(self, identity: _Identity, done: asyncio.Future[RenderedApp]) -> None:
         if done.cancelled() or done.exception() is not None:

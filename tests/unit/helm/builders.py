@@ -62,5 +62,5 @@ def config_map(name: str, **data: str) -> str:
 
 
 def request(chart_archive: bytes, **fields: Any) -> RenderRequest:
-    values: dict[str, Any] = {"app": "web", "profile": None, "release": "r1", "namespace": "shop", **fields}
+    values: dict[str, Any] = {"folder": "web", "profile": None, "release": "r1", "namespace": "shop", **fields}
     return RenderRequest(chart=chart_archive, **values)

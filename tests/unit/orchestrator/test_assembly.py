@@ -21,7 +21,7 @@ def inputs(*apps: str) -> Inputs:
     return Inputs(
         group=Subject(Document(key=KEY, body=body)),
         cloud=Cloud("lc", "shop", "0", frozenset({"acme+hq", "acme+edge"})),
-        apps=tuple(AppInput(app, "c", "p", (), {}, ()) for app in apps),
+        apps=tuple(AppInput(app, app, "c", "p", (), {}, ()) for app in apps),
         labels={},
         controllers=(),
     )
