@@ -45,6 +45,7 @@ class Settings(BaseModel):
     bus_key_file: str = Field("", description="Private key of that certificate, PEM.")
     data_key: SecretStr = Field(SecretStr(""), description="Key that seals kubeconfigs and other secrets. No default.")
     retired_data_keys: tuple[SecretStr, ...] = Field((), description="Older keys that may still open what they sealed.")
+    meta_emco_sha: str = Field("", description="The commit that was built, for the metric `emco_build`.")
     log_level: str = Field("info", description="panic, fatal, error, warn, info, debug or trace.")
     max_body: int = Field(4 << 20, gt=0, description="Largest JSON body. Intents are small; 4 MiB is a thousand-fold.")
     max_upload: int = Field(64 << 20, gt=0, description="Largest multipart body. A chart of 64 MiB is already unusual.")

@@ -42,8 +42,12 @@ def create_app(
     ready: Mapping[str, ReadyCheck] | None = None,
     lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None,
     metrics: CollectorRegistry | None = None,
+    before_scrape: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
-    """The web application of one service. ``ready`` are the named dependencies that ``/readyz`` asks."""
+    """The web application of one service.
+
+    ``ready`` are the named dependencies that ``/readyz`` asks; ``before_scrape`` brings ``metrics`` up to date.
+    """
 
     @asynccontextmanager
     async def around(_app: FastAPI) -> AsyncIterator[None]:
@@ -65,7 +69,7 @@ def create_app(
     )
     for router in routers:
         app.include_router(router)
-    app.include_router(_housekeeping(ready or {}, registry))
+    app.include_router(_housekeeping(ready or {}, registry, before_scrape))
     app.add_exception_handler(EmcoError, _on_error)
     app.add_exception_handler(HTTPException, _on_routing)
     app.add_exception_handler(Exception, _on_crash)
@@ -110,7 +114,9 @@ class Readiness(BaseModel):
     checks: dict[str, str]
 
 
-def _housekeeping(ready: Mapping[str, ReadyCheck], registry: CollectorRegistry) -> APIRouter:
+def _housekeeping(
+    ready: Mapping[str, ReadyCheck], registry: CollectorRegistry, before_scrape: Callable[[], Awaitable[None]] | None
+) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     @router.get("/healthz", summary="The process lives")
@@ -131,6 +137,8 @@ def _housekeeping(ready: Mapping[str, ReadyCheck], registry: CollectorRegistry) 
 
     @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
+        if before_scrape is not None:
+            await before_scrape()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

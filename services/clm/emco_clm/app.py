@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from prometheus_client import CollectorRegistry
+
 from emco_clm import resources
 from emco_clm.events import ClusterEvents
 from emco_clm.keyvalues import KeyValueHooks, SyncObjectHooks
+from emco_clm.metrics import GAUGES
 from emco_clm.registration import ClusterHooks
 from emco_clm.settings import ClmSettings
 from emco_common import __version__
@@ -18,6 +21,7 @@ from emco_common.resources.router import build_router
 from emco_common.resources.service import Hooks
 from emco_common.runtime import Deps, Service
 from emco_common.web.app import create_app
+from emco_common.web.gauges import StoreGauges, build_gauge
 
 NAME = "clm"
 
@@ -27,6 +31,8 @@ def create_service(settings: ClmSettings, deps: Deps) -> Service:
     events = ClusterEvents(deps.store, deps.channels, timeout=settings.event_timeout)
     access = CloudConfigs(deps.store, deps.sealer)
     clusters = ClusterHooks(deps.store, access, AppContextStore(deps.bus), events, deps.clock)
+    metrics = CollectorRegistry()
+    build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
     served: list[tuple[Resource, Hooks]] = [
         (resources.PROVIDER, Hooks()),
         (_cluster(settings), clusters),
@@ -42,6 +48,8 @@ def create_service(settings: ClmSettings, deps: Deps) -> Service:
         max_body=settings.max_body,
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
+        metrics=metrics,
+        before_scrape=StoreGauges(metrics, deps.store, GAUGES).refresh,
     )
     return Service(NAME, app, settings.host, settings.http_port, background=(clusters.sweep,))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from prometheus_client import CollectorRegistry
+
 from emco_common import __version__
 from emco_common.appcontext import AppContextStore
 from emco_common.controllerclient import ControllerClient
@@ -13,10 +15,12 @@ from emco_common.rsyncclient import RsyncClient
 from emco_common.runtime import Deps, Service
 from emco_common.status.notify import Bell, Notifier, StatusStreams
 from emco_common.web.app import create_app
+from emco_common.web.gauges import StoreGauges, build_gauge
 from emco_ncm import resources
 from emco_ncm.clusters import NetworkSets, clusters_in
 from emco_ncm.grpc import status_server
 from emco_ncm.hooks import IntentHooks
+from emco_ncm.metrics import GAUGES
 from emco_ncm.networks import Networks
 from emco_ncm.procedures import Tools
 from emco_ncm.routes import lifecycle_router
@@ -31,6 +35,8 @@ def create_service(settings: NcmSettings, deps: Deps) -> Service:
     contexts = AppContextStore(deps.bus)
     presence = Presence(deps.bus, NAME)
     bell = Bell(deps.bus, NAME)
+    metrics = CollectorRegistry()
+    build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
     clusters = replace(clusters_in(deps.store, deps.clock, presence), changed=bell.ring)
     status = network_status(clusters, contexts)
     notifier = Notifier(status, deps.bus, bell, window=settings.status_window)
@@ -56,6 +62,8 @@ def create_service(settings: NcmSettings, deps: Deps) -> Service:
         max_body=settings.max_body,
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
+        metrics=metrics,
+        before_scrape=StoreGauges(metrics, deps.store, GAUGES).refresh,
     )
     return Service(
         NAME,

@@ -155,3 +155,15 @@ class TestControllers:
     async def test_an_address_is_required(self, ncm: Ncm) -> None:
         answer = await ncm.client.post(self.PATH, json={"metadata": {"name": "x"}})
         assert (answer.status_code, answer.text) == (400, "Invalid Input:\nhost is required\nport is required\n")
+
+
+async def test_the_metrics_show_the_networks_that_there_are(ncm: Ncm) -> None:
+    await ncm.post("/networks", network())
+    await ncm.post("/provider-networks", provider_network())
+    shown = (await ncm.client.get("/metrics")).text
+    blue = 'emco_cluster_network{cluster="c",clusterprovider="p",cnitype="ovn4nfv",name="blue"} 1.0\n'
+    assert blue in shown
+    assert 'vlanid="300"' in shown
+    assert 'emco_build{component="ncm"' in shown
+    await ncm.delete("/networks/blue")
+    assert blue not in (await ncm.client.get("/metrics")).text
