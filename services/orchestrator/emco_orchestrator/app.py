@@ -20,6 +20,7 @@ from emco_common.status.notify import Bell, Notifier, StatusStreams
 from emco_common.web.app import create_app
 from emco_orchestrator import hooks, resources
 from emco_orchestrator.building import Builder
+from emco_orchestrator.dependencyhooks import AppDependencyHooks
 from emco_orchestrator.deployment import Deployments
 from emco_orchestrator.groups import groups_in
 from emco_orchestrator.grpc import status_server
@@ -91,9 +92,11 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
 def _hooks(deps: Deps, contexts: AppContextStore, keeper: Keeper, bell: Bell) -> list[Hooks]:
     special: dict[str, Hooks] = {
         resources.APP.kind: hooks.AppHooks(deps.store),
+        resources.APP_DEPENDENCY.kind: AppDependencyHooks(deps.store),
         resources.APP_PROFILE.kind: hooks.AppProfileHooks(deps.store),
-        resources.GROUP.kind: hooks.GroupHooks(contexts, deps.clock, keeper=keeper, gone=bell.ring),
+        resources.GROUP.kind: hooks.GroupHooks(deps.store, contexts, deps.clock, keeper=keeper, gone=bell.ring),
         resources.GROUP_INTENT.kind: hooks.GroupIntentHooks(),
         resources.APP_PLACEMENT.kind: hooks.AppPlacementHooks(),
+        resources.CONTROLLER.kind: hooks.ControllerHooks(deps.store, deps.channels),
     }
     return [special.get(resource.kind, Hooks()) for resource in resources.RESOURCES]

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from emco_common.errors import Conflict
 
 
 def check_dependencies(composite_app: str, needs: Mapping[str, Sequence[str]]) -> None:
     """``needs`` maps every app to those it waits for. Raises ``Conflict`` naming the unknown app or the cycle."""
-    text = f"Cyclic Dependency between apps found in composite app:{composite_app}"
     for app, others in needs.items():
         for other in others:
             if other not in needs:
-                raise Conflict(f"{text}: {app} waits for {other}, which is no app of it")
+                raise unknown_app(composite_app, app, other)
     cycle = find_cycle(needs)
     if cycle:
-        raise Conflict(f"{text}: {' → '.join(cycle)}")
+        raise cyclic(composite_app, cycle)
+
+
+def cyclic(composite_app: str, cycle: Iterable[str]) -> Conflict:
+    return Conflict(f"Cyclic Dependency between apps found in composite app:{composite_app}: {' → '.join(cycle)}")
+
+
+def unknown_app(composite_app: str, app: str, other: str) -> Conflict:
+    text = f"{app} waits for {other}, which is no app of it"
+    return Conflict(f"Unknown app in the dependencies of composite app {composite_app}: {text}")
 
 
 def find_cycle(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

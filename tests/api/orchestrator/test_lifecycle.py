@@ -133,7 +133,7 @@ class TestStop:
         del world.outcome["update"]
         await world.post(f"{g}/update", expect=202)
         world.outcome["update"] = ContextState.INSTANTIATED
-        first, second = await instances(world, g)
+        _first, second = await instances(world, g)
         await world.set_status(second, ContextState.UPDATING)
         await world.post(f"{g}/stop", expect=202)
         assert (await world.contexts.read_status(second)).stop is True

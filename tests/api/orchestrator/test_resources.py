@@ -241,7 +241,8 @@ class TestGroups:
             "DeploymentIntentGroup must be Approved before instantiatingg\n",
         )
         missing = await client.post(f"{APPS}/deployment-intent-groups/none/approve")
-        assert (missing.status_code, missing.text) == (404, "DeploymentIntentGroup not found\n")
+        text = "DeploymentIntentGroup has no state info: none: DeploymentIntentGroup StateInfo not found\n"
+        assert (missing.status_code, missing.text) == (404, text)
 
     async def test_hold_the_cloud_and_the_profile_they_name(self, client: httpx.AsyncClient) -> None:
         await with_group(client)
