@@ -59,10 +59,15 @@ class Subjects:
                 written = Subject(await self.store.replace(changed.document, expected=subject.document.revision))
             except StaleRevision:
                 continue
-            if self.changed is not None and _history(written) != _history(subject):
-                await self.changed(key)
+            if _history(written) != _history(subject):
+                await self.tell(key)
             return written
         raise Conflict(f"{self.title} {subject.name} is being changed by others; try again")
+
+    async def tell(self, key: Key) -> None:
+        """Something that its status shows has changed, or the document is gone; done by itself for the history."""
+        if self.changed is not None:
+            await self.changed(key)
 
     async def begin(
         self,

@@ -63,12 +63,14 @@ class StatusReader:
         standing = await self.look(key)
         try:
             contexts = await self.read(key, standing, query)
-        except NoStateInformation as error:
-            raise BadRequest(str(error)) from error
-        except ContextGone as error:
-            raise self._gone(str(error)) from error
+        except (NoStateInformation, ContextGone) as error:
+            raise self.refusal(error) from error
         # A large answer takes a good part of a second; others are served meanwhile.
         return await asyncio.to_thread(status_answer, standing.head, standing.info, contexts, query)
+
+    def refusal(self, error: NoStateInformation | ContextGone) -> EmcoError:
+        """How it is told that what was asked for cannot be read."""
+        return BadRequest(str(error)) if isinstance(error, NoStateInformation) else self._gone(str(error))
 
     async def read(self, key: Key, standing: Standing, query: StatusQuery) -> Contexts | None:
         """What ``query`` looks at. Raises ``NoStateInformation`` and ``ContextGone``."""

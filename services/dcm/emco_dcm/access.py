@@ -112,12 +112,14 @@ class CloudAccess:
             await self._members.keep_certificate(view.reference, view.certificate.pem, request=view.request)
         if view.wanted is not None and view.wanted != view.present:
             await self._records.put(view.wanted)
+            await self._clouds.subjects.tell(cloud.key)
             _log.info("access_granted", logical_cloud=cloud.name, cluster=view.cluster)
 
     async def _drop_others(self, cloud: Subject, wanted: set[str]) -> None:
         for cluster, record in (await self._own(cloud)).items():
             if cluster not in wanted:
                 await self._records.delete(record)
+                await self._clouds.subjects.tell(cloud.key)
                 _log.info("access_dropped", logical_cloud=cloud.name, cluster=cluster)
 
     async def _own(self, cloud: Subject) -> dict[str, Access]:

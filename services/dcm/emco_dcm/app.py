@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from emco_common import __version__
@@ -11,12 +12,14 @@ from emco_common.presence import Presence
 from emco_common.resources.router import build_router
 from emco_common.rsyncclient import RsyncClient
 from emco_common.runtime import Deps, Service
+from emco_common.status.notify import Bell, Notifier, StatusStreams
 from emco_common.web.app import create_app
 from emco_dcm import resources
 from emco_dcm.access import CloudAccess
 from emco_dcm.clouds import Clouds, clouds_in
 from emco_dcm.downloads import Downloads
 from emco_dcm.drafts import Drafts
+from emco_dcm.grpc import status_server
 from emco_dcm.hooks import ClusterQuotaHooks, ClusterReferenceHooks, LogicalCloudHooks
 from emco_dcm.members import Members
 from emco_dcm.operations import LogicalClouds
@@ -25,7 +28,7 @@ from emco_dcm.procedures import Tools
 from emco_dcm.reconciler import Reconciler
 from emco_dcm.routes import lifecycle_router, references_router
 from emco_dcm.settings import DcmSettings
-from emco_dcm.status import CloudStatus
+from emco_dcm.status import cloud_status
 from emco_dcm.twins import Twins
 
 NAME = "dcm"
@@ -36,7 +39,8 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
     contexts, records = AppContextStore(deps.bus), CloudConfigs(deps.store, deps.sealer)
     presence = Presence(deps.bus, NAME)
     rsync = RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout)
-    clouds = Clouds(clouds_in(deps.store, deps.clock, presence), contexts)
+    bell = Bell(deps.bus, NAME)
+    clouds = Clouds(replace(clouds_in(deps.store, deps.clock, presence), changed=bell.ring), contexts)
     twins, members = Twins(clouds, records), Members(deps.store, clouds, contexts)
     keys = PrivateKeys(clouds.subjects, deps.sealer, make=make_key)
     access = CloudAccess(clouds, contexts, records, keys, members)
@@ -44,6 +48,9 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
     drafts = Drafts(clouds, contexts, records, keys, twins)
     tools = Tools(clouds, contexts, drafts, members, rsync, deps.randbelow, reconciler.changed)
     operations = LogicalClouds(tools)
+    status = cloud_status(clouds, contexts, access)
+    notifier = Notifier(status, deps.bus, bell, window=settings.status_window)
+    streams = StatusStreams(notifier, limit=settings.status_streams)
     reference_hooks = ClusterReferenceHooks(deps.store, clouds, twins)
     app = create_app(
         NAME,
@@ -57,12 +64,19 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
             build_router(resources.USER_PERMISSION, deps.store),
             build_router(resources.CLUSTER_QUOTA, deps.store, ClusterQuotaHooks(clouds)),
             build_router(resources.KEY_VALUES, deps.store),
-            lifecycle_router(operations, CloudStatus(clouds, contexts, access), Downloads(clouds, access)),
+            lifecycle_router(operations, status, streams, Downloads(clouds, access)),
         ],
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
     )
-    background = (presence.run, operations.resume, partial(reconciler.run, operations.renew))
-    return Service(NAME, app, settings.host, settings.http_port, background=background)
+    return Service(
+        NAME,
+        app,
+        settings.host,
+        settings.http_port,
+        grpc=status_server(settings, notifier),
+        background=(presence.run, operations.resume, partial(reconciler.run, operations.renew), notifier.run),
+        leaving=notifier.leave,
+    )

@@ -48,6 +48,7 @@ class LogicalCloudHooks(Hooks):
     async def deleted(self, document: Document) -> None:
         for instance in Subject(document).state.instances:
             await self._contexts.delete(instance)
+        await self._clouds.subjects.tell(document.key)
 
     async def _replaced(self, draft: Draft, present: Subject) -> Draft:
         """Where the cloud is on clusters, what it is there must stay (defect 15)."""

@@ -10,6 +10,8 @@ from starlette.responses import Response
 from emco_common.resources.router import build_router
 from emco_common.resources.service import Hooks
 from emco_common.status import LOGICAL_CLOUD as DIALECT
+from emco_common.status import StatusReader
+from emco_common.status.notify import StatusStreams, describe
 from emco_common.store.api import DocumentStore, Key
 from emco_common.web.answers import empty, encoded
 from emco_dcm.clouds import Clouds
@@ -17,7 +19,6 @@ from emco_dcm.downloads import Downloads
 from emco_dcm.operations import LogicalClouds
 from emco_dcm.resources import CLUSTER_REFERENCE, LOGICAL_CLOUD
 from emco_dcm.schemas import LogicalCloud
-from emco_dcm.status import CloudStatus
 
 _YAML = "application/yaml"
 
@@ -29,7 +30,9 @@ def _cloud_key(project: Annotated[str, Path()], logicalCloud: Annotated[str, Pat
 CloudKey = Annotated[Key, Depends(_cloud_key)]
 
 
-def lifecycle_router(operations: LogicalClouds, status: CloudStatus, downloads: Downloads) -> APIRouter:
+def lifecycle_router(
+    operations: LogicalClouds, status: StatusReader, streams: StatusStreams, downloads: Downloads
+) -> APIRouter:
     router = APIRouter(prefix=LOGICAL_CLOUD.item_path, tags=["Logical Cloud lifecycle"])
     refused: dict[int | str, dict[str, Any]] = {
         400: {"description": "No cluster references, a deployment uses the cloud, or an invalid query"},
@@ -69,6 +72,10 @@ def lifecycle_router(operations: LogicalClouds, status: CloudStatus, downloads: 
     @router.get("/status", responses=refused, openapi_extra=parameters, summary="Where the cloud stands")
     async def read_status(key: CloudKey, request: Request) -> Response:
         return encoded(await status.answer(key, request.query_params.multi_items()))
+
+    @router.get("/status/stream", summary="The status whenever it changes", **describe(DIALECT))
+    async def stream_status(key: CloudKey, request: Request) -> Response:
+        return await streams.open(key, request)
 
     kubeconfig: dict[str, Any] = {
         "response_class": Response,

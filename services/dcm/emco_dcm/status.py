@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
-
 from emco_common.appcontext import AppContextStore
-from emco_common.errors import BadRequest
-from emco_common.lifecycle import NoStateInformation
-from emco_common.operations import Subject
-from emco_common.status import LOGICAL_CLOUD, head_of, parse_query, read_contexts, status_answer
+from emco_common.status import LOGICAL_CLOUD, Standing, StatusReader, head_of
 from emco_common.status.query import Output, StatusQuery
+from emco_common.status.reader import Verdicts
 from emco_common.status.readiness import Ready
 from emco_common.store.api import Key
 from emco_dcm.access import CloudAccess
@@ -20,31 +14,17 @@ from emco_dcm.drafts import APP
 from emco_dcm.manifests import CSR_KIND
 from emco_dcm.views import View
 
-Verdicts = dict[tuple[str, str, str], Ready]
 
+def cloud_status(clouds: Clouds, contexts: AppContextStore, access: CloudAccess) -> StatusReader:
+    """Reads and answers the status of clouds."""
 
-class CloudStatus:
-    """Answers status queries."""
+    async def look(key: Key) -> Standing:
+        cloud = await clouds.read(key)
+        return Standing(head_of(project=key["project"], name=cloud.name), cloud.state)
 
-    def __init__(self, clouds: Clouds, contexts: AppContextStore, access: CloudAccess) -> None:
-        self._clouds = clouds
-        self._contexts = contexts
-        self._access = access
-
-    async def answer(self, key: Key, parameters: Iterable[tuple[str, str]]) -> Any:
-        """Raises ``NotFound`` for an unknown cloud or a context that is gone, ``BadRequest`` for a bad query."""
-        query = parse_query(parameters, LOGICAL_CLOUD)
-        cloud = await self._clouds.read(key)
-        try:
-            contexts = await read_contexts(self._contexts, cloud.state, query)
-        except NoStateInformation as error:
-            raise BadRequest(str(error)) from error
-        if contexts is not None and query.form.of_clusters and not contexts.past:
-            contexts = replace(contexts, verdicts=await self._verdicts(cloud, query))
-        return status_answer(head_of(project=key["project"], name=cloud.name), cloud.state, contexts, query)
-
-    async def _verdicts(self, cloud: Subject, query: StatusQuery) -> Verdicts:
-        said = [verdict(view, detailed=query.output is Output.DETAIL) for view in await self._access.look(cloud)]
+    async def judge(key: Key, query: StatusQuery) -> Verdicts:
+        cloud = await clouds.read(key)
+        said = [verdict(view, detailed=query.output is Output.DETAIL) for view in await access.look(cloud)]
         # A GitOps cluster has no signing request; there the namespace stands for the access.
         return {
             (
@@ -54,6 +34,8 @@ class CloudStatus:
             ): one
             for view, one in said
         }
+
+    return StatusReader(look, contexts, LOGICAL_CLOUD, judge=judge)
 
 
 def verdict(view: View, *, detailed: bool) -> tuple[View, Ready]:

@@ -309,6 +309,7 @@ async def test_the_description_names_every_route(dcm: Dcm) -> None:
         (x.rpartition("/")[0], "get"),
         *((x, method) for method in ("get", "put", "delete")),
         (f"{x}/kubeconfig", "get"),
+        (f"{x}/status/stream", "get"),
         (f"{x}/cluster-references/{{clusterReference}}/kubeconfig", "get"),
         *((f"{x}/{action}", "post") for action in ("instantiate", "update", "stop", "terminate")),
         (f"{x}/status", "get"),

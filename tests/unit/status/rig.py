@@ -12,6 +12,7 @@ from typing import Any
 from emco_common.appcontext import AppContext, AppContextStore, ClusterStatus, ClusterUpdate, keys, values
 from emco_common.appcontext.status import encode_status
 from emco_common.contextbus.api import ContextBus
+from emco_common.contextbus.limits import batches
 from emco_common.errors import EmcoError, NotFound
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.status import DEPLOYMENT_INTENT_GROUP, Dialect, Standing, StatusReader
@@ -59,8 +60,8 @@ class Rig:
     async def deployed(self, of: AppContext, state: str = "Instantiated") -> None:
         """Write a context with everything applied, and a history that says so."""
         await self.contexts.write_new(of)
-        for put in encode_status(applied(of, state)):
-            await self.bus.put(put.key, put.value)
+        for batch in batches(encode_status(applied(of, state)), weight=1 << 20):
+            await self.bus.transact(batch)
         await self.then(State.INSTANTIATED, of.id, first=not of.status_context)
 
     async def status(self, instance: str, state: str) -> None:
@@ -105,6 +106,13 @@ async def eventually(read: Callable[[], Awaitable[bytes]], reached: Callable[[by
         raise AssertionError(f"never came; seen: {seen}") from None
 
 
+async def until(reached: Callable[[], bool]) -> None:
+    """Waits for what nothing tells of."""
+    async with asyncio.timeout(DEADLINE):
+        while not reached():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 def reading(watcher: Watcher) -> Callable[[], Awaitable[bytes]]:
     async def read() -> bytes:
         return (await watcher.next()).body
@@ -112,4 +120,4 @@ def reading(watcher: Watcher) -> Callable[[], Awaitable[bytes]]:
     return read
 
 
-__all__ = ["DEADLINE", "KEY", "Rig", "context", "eventually", "reading", "running"]
+__all__ = ["DEADLINE", "KEY", "Rig", "context", "eventually", "reading", "running", "until"]

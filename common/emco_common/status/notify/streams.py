@@ -145,6 +145,8 @@ def describe(dialect: Dialect) -> dict[str, Any]:
     text = "Server-sent events: `status` with the answer of the status query as data, `error`, `deleted`"
     return {
         "response_class": EventStream,
+        "status_code": 200,
+        "status_code": 200,
         "openapi_extra": {"parameters": [*dialect.openapi(), header]},
         "responses": {
             200: {"description": text, "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EXAMPLE}}},

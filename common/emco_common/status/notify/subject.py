@@ -151,7 +151,7 @@ class Subject:
             return await self._reader.read(self._key, standing, query)
         except (NoStateInformation, ContextGone) as error:
             # Of a present context that is gone there is nothing on the clusters that anybody would know of.
-            return error if query.instance else None
+            return self._reader.refusal(error) if query.instance else None
 
     def _deleted(self) -> None:
         self._standing, self._messages = None, {}
