@@ -265,14 +265,14 @@ def test_unpacked_files_are_for_nobody_else(tmp_path: Path) -> None:
 
 
 def test_a_chart_is_a_folder_with_a_chart_file_whatever_its_name() -> None:
-    assert check_chart(chart({"a.yaml": ""}), app="shop").folder == "web"
+    assert check_chart(chart({"a.yaml": ""}), folder="shop").folder == "web"
     two = tarball({"web/Chart.yaml": "name: web", "shop/Chart.yaml": "name: shop", "notes/a": ""})
-    assert check_chart(two, app="shop").folder == "shop"
+    assert check_chart(two, folder="shop").folder == "shop"
     assert check_chart(two).archive.files
     with pytest.raises(
         Unprocessable, match=r"several folders hold a Chart\.yaml \(shop, web\), and none is named 'bar'"
     ):
-        check_chart(two, app="bar")
+        check_chart(two, folder="bar")
 
 
 @pytest.mark.parametrize(

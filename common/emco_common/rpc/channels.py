@@ -18,6 +18,10 @@ _OPTIONS = [
 ]
 
 
+FORGET_GRACE = 1.0
+"""Seconds."""
+
+
 class PeerUnreachable(Unavailable):
     """Nothing answers at the address within the connection deadline."""
 
@@ -42,6 +46,12 @@ class Channels:
         except TimeoutError as error:
             raise PeerUnreachable(f"nothing answers at {address}") from error
         return channel
+
+    async def forget(self, host: str, port: int) -> None:
+        """Close the channel to an address that nobody is known at any longer; calls under way get a moment to end."""
+        channel = self._channels.pop(f"{host}:{port}", None)
+        if channel is not None:
+            await channel.close(grace=FORGET_GRACE)
 
     async def close(self) -> None:
         channels, self._channels = self._channels, {}

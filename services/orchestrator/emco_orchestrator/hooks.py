@@ -15,14 +15,11 @@ from emco_common.helm.archive import check_chart
 from emco_common.lifecycle import STATE_TAG, State, StateInfo
 from emco_common.operations import Subject
 from emco_common.resources.service import Draft, Hooks, StoredFile
+from emco_common.rpc.channels import Channels
 from emco_common.runtime import Clock
-from emco_common.store.api import Document, DocumentStore, Key
+from emco_common.store.api import Document, DocumentStore, Key, ReferenceMissing
 from emco_orchestrator.keeping import Keeper
-from emco_orchestrator.resources import APP_PROFILE, GROUP_INTENT
-
-
-CHART_TAG = "chart"
-"""The tag of an app that tells which folder of the archive holds its chart."""
+from emco_orchestrator.resources import APP, APP_PROFILE, CHART_TAG, COMPOSITE_PROFILE, CONTROLLER, GROUP_INTENT
 
 
 class AppHooks(StoredFile):
@@ -48,7 +45,9 @@ class AppProfileHooks(StoredFile):
         within = {name: value for name, value in draft.document.key.items() if name != "appProfile"}
         for other in await self._profiles.list(APP_PROFILE.key_names, within):
             if app and other.key != draft.document.key and other.body["spec"]["app"] == app:
-                raise Conflict("App already has an AppProfile")
+                raise Conflict("App already has an AppProfile", detail=f"It is {other.key['appProfile']}")
+        if await self._profiles.get_text(within) is None:
+            raise NotFound(COMPOSITE_PROFILE.not_found)
         return await super().prepare(draft)
 
     async def listing(self, documents: Sequence[Document], within: Key, query: Mapping[str, str]) -> Any:
@@ -64,6 +63,31 @@ class AppProfileHooks(StoredFile):
         if query.get("app"):
             raise BadRequest("Invalid query - contains both appProfile and app")
         return document.body
+
+
+class ControllerHooks(Hooks):
+    """A controller that moved or went is not spoken to at its old address any longer (spec orchestrator-api 5.11)."""
+
+    def __init__(self, store: DocumentStore, channels: Channels) -> None:
+        self._store = store
+        self._channels = channels
+
+    async def written(self, draft: Draft, document: Document) -> None:
+        if draft.present is not None:
+            await self._forget(draft.present)
+
+    async def deleted(self, document: Document) -> None:
+        await self._forget(document)
+
+    async def _forget(self, document: Document) -> None:
+        """Several controllers, of any group, may live at one address."""
+        gone = _address_of(document)
+        if gone not in [_address_of(other) for other in await self._store.list(CONTROLLER.key_names, {})]:
+            await self._channels.forget(*gone)
+
+
+def _address_of(controller: Document) -> tuple[str, int]:
+    return controller.body["spec"]["host"], controller.body["spec"]["port"]
 
 
 class GroupIntentHooks(Hooks):
@@ -102,14 +126,22 @@ class GroupHooks(Hooks):
     """
 
     def __init__(
-        self, contexts: AppContextStore, clock: Clock, *, keeper: Keeper, gone: Callable[[Key], Awaitable[None]]
+        self,
+        store: DocumentStore,
+        contexts: AppContextStore,
+        clock: Clock,
+        *,
+        keeper: Keeper,
+        gone: Callable[[Key], Awaitable[None]],
     ) -> None:
+        self._store = store
         self._contexts = contexts
         self._keeper = keeper
         self._clock = clock
         self._gone = gone
 
     async def prepare(self, draft: Draft) -> Draft:
+        await self._require_overridden(draft.document)
         if draft.present is None:
             tags = {STATE_TAG: StateInfo.created(self._clock()).as_json()}
             return replace(draft, document=replace(draft.document, tags=tags))
@@ -117,6 +149,13 @@ class GroupHooks(Hooks):
         if group.state.state is not State.CREATED or group.operation is not None:
             raise Conflict("The specified DeploymentIntentGroup is not in Created status")
         return draft
+
+    async def _require_overridden(self, document: Document) -> None:
+        """Values for an app that is not there are a slip; it may go later, they then mean nothing."""
+        for app in dict.fromkeys(entry["app"] for entry in document.body["spec"]["overrideValues"]):
+            key = APP.key({**document.key, "app": app})
+            if await self._store.get_text(key) is None:
+                raise ReferenceMissing(key)
 
     async def deleting(self, document: Document) -> None:
         group = Subject(document)

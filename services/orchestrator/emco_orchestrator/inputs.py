@@ -20,7 +20,6 @@ from emco_common.operations import Subject
 from emco_common.store.api import Document, DocumentStore, Key
 from emco_orchestrator import resources
 from emco_orchestrator.groups import composite_of
-from emco_orchestrator.hooks import CHART_TAG
 from emco_orchestrator.placement import labels_of
 
 _LABEL_NAMES = ("clusterProvider", "cluster", "clusterLabel")
@@ -174,7 +173,7 @@ class InputReader:
         return tuple(
             AppInput(
                 name=app.key["app"],
-                folder=app.tags.get(CHART_TAG, {}).get("folder", app.key["app"]),
+                folder=app.tags.get(resources.CHART_TAG, {}).get("folder", app.key["app"]),
                 chart=app.tags["content"]["digest"],
                 profile=_profile_digest(app.key["app"], profile_of),
                 overrides=_overrides(group, app.key["app"]),

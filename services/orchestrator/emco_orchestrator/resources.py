@@ -13,6 +13,8 @@ from emco_orchestrator import schemas
 
 PLACEMENT_INTENT = "genericPlacementIntent"
 CONTROLLER_GROUP = "orchestrator"
+CHART_TAG = "chart"
+"""The tag of an app that tells which folder of the archive holds its chart."""
 
 
 def _name_and_version(body: Body) -> tuple[str, ...]:
@@ -104,7 +106,6 @@ APP_PROFILE = Resource(
     references=(Reference(_app_of),),
     alias=_app_alias,
     upload=Upload(check=check_profile),
-    requires=(COMPOSITE_PROFILE,),
     queries={"app": "Answer the one profile of this app instead of the list"},
     slashed=True,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_serializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
 from emco_common.errors import BadRequest, EmcoError
@@ -19,12 +19,18 @@ from emco_common.resources.model import (
     section,
 )
 
+CONTROLLER_TYPES = ("placement", "action")
+_TYPES = ", ".join(f'"{name}"' for name in CONTROLLER_TYPES)
 _ONE_OF = "Must validate one and only one schema (oneOf)"
 GivenMap = Annotated[dict[str, Text128], BeforeValidator(given_object)]
 
 
+Version = Annotated[str, Field(max_length=128, pattern="^([A-Za-z0-9][-+A-Za-z0-9_.]*)?[A-Za-z0-9]$")]
+"""A name that may hold the ``+`` of a semantic version's build."""
+
+
 class CompositeAppSpec(Wire):
-    composite_app_version: Name = ""
+    composite_app_version: Version = ""
 
 
 class CompositeApp(Named):
@@ -185,10 +191,17 @@ class AppPlacementIntent(Wire):
         return InvalidInput(violations)
 
 
+def _known_type(value: str) -> str:
+    """One of another type would never be called (spec orchestrator-api 5.11, defect 18); rsync has none."""
+    if value not in ("", *CONTROLLER_TYPES):
+        raise PydanticCustomError("schema", "Must be one of the following: {types}", {"types": _TYPES})
+    return value
+
+
 class ControllerSpec(Wire):
     host: Text128 = ""
     port: Annotated[int, Field(ge=0, le=65535)] = 0
-    type: Annotated[str, Field(max_length=48)] = ""
+    type: Annotated[str, AfterValidator(_known_type), Field(json_schema_extra={"enum": ["", *CONTROLLER_TYPES]})] = ""
     priority: Annotated[int, Field(ge=0, le=100)] = 0
 
 
