@@ -5,6 +5,7 @@ Only for tests of how its callers behave; what rsync does is tested with rsync i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,14 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from emco_common.rpc import installapp_pb2, installapp_pb2_grpc, updateapp_pb2, updateapp_pb2_grpc
+from emco_common.rpc import (
+    installapp_pb2,
+    installapp_pb2_grpc,
+    readynotify_pb2,
+    readynotify_pb2_grpc,
+    updateapp_pb2,
+    updateapp_pb2_grpc,
+)
 from emco_common.rpc.serving import GrpcServer
 from emco_common.rsyncclient import CONTROLLER_KEY
 from emco_common.store.api import Document, DocumentStore
@@ -32,6 +40,8 @@ class FakeRsync:
     message: str = ""
     aborts: grpc.StatusCode | None = None
     rolls_back: bool = True
+    listeners: list[tuple[str, str, asyncio.Queue[None]]] = field(default_factory=list)
+    """Client, status context, and what it is still to be told."""
     then: Callable[[str, str], Awaitable[None]] = _nothing
     port: int = 0
 
@@ -65,6 +75,25 @@ class FakeRsync:
             app_context_rolledback=self.accepts, app_context_rollback_message=self.message
         )
 
+    async def Alert(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        news: asyncio.Queue[None] = asyncio.Queue()
+        self.listeners.append((request.clientName, request.appContext, news))
+        try:
+            while True:
+                await news.get()
+                yield readynotify_pb2.Notification(appContext=request.appContext)
+        finally:
+            self.listeners.remove((request.clientName, request.appContext, news))
+
+    async def Unsubscribe(self, request: Any, context: Any) -> Any:
+        return readynotify_pb2.UnsubscribeResponse()
+
+    def alert(self, status_context: str) -> None:
+        """Tell whoever listens that there is something new to read."""
+        for _, wanted, news in self.listeners:
+            if wanted == status_context:
+                news.put_nowait(None)
+
     async def register(self, store: DocumentStore) -> None:
         """Make it known as the controller ``rsync``."""
         body = {"metadata": {"name": "rsync"}, "spec": {"host": "127.0.0.1", "port": self.port}}
@@ -82,6 +111,7 @@ def _register(fake: FakeRsync) -> Callable[[aio.Server], None]:
     def register(server: aio.Server) -> None:
         installapp_pb2_grpc.add_installappServicer_to_server(fake, server)
         updateapp_pb2_grpc.add_updateappServicer_to_server(fake, server)
+        readynotify_pb2_grpc.add_readyNotifyServicer_to_server(fake, server)
 
     return register
 

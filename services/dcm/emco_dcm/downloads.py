@@ -28,6 +28,7 @@ class Downloads:
 
     async def of_cluster(self, key: Key, reference: str) -> bytes:
         """Empty for a GitOps cluster. ``NotFound``; ``Conflict`` while there is none, with the reason."""
+        await self._clouds.read(key)
         document = await self._clouds.subjects.store.get({**key, "clusterReference": reference})
         if document is None:
             raise NotFound(CLUSTER_REFERENCE.not_found)

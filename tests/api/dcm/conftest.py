@@ -7,23 +7,38 @@ with rsync.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import pytest
+import yaml
 from pydantic import SecretStr
 
-from emco_common.appcontext import AppContextStore, ContextState, keys, values
-from emco_common.cloudconfig import Access, CloudConfigs
+from emco_common.appcontext import (
+    AppContextStore,
+    ClusterStatus,
+    ClusterUpdate,
+    ContextState,
+    ResourceStatus,
+    ResourceUpdate,
+    StatusUpdate,
+    keys,
+    values,
+)
+from emco_common.cloudconfig import Access, AccessMissing, CloudConfigs
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Operation, Phase, Subject
 from emco_common.runtime import Deps, Service, open_deps
 from emco_common.store.api import Document, Key
 from emco_dcm.app import create_service
 from emco_dcm.settings import DcmSettings
+from emco_simcluster.tls import Authority
 from tests.fakes.rsync import FakeRsync, fake_rsync
 
 CLOUDS = "/v2/projects/shop/logical-clouds"
@@ -47,6 +62,7 @@ class Dcm:
     client: httpx.AsyncClient = field(init=False)
     background: list[asyncio.Future[None]] = field(init=False)
     statuses: dict[str, str] = field(default_factory=lambda: dict(_STATES))
+    authority: Authority = field(default_factory=lambda: Authority("clusters"))
 
     @property
     def contexts(self) -> AppContextStore:
@@ -79,7 +95,7 @@ class Dcm:
         key = {"clusterProvider": "acme", "cluster": name}
         if await self.deps.store.get(key) is None:
             await self.deps.store.create(Document(key=key, body={"metadata": {"name": name}}))
-            access = Access("acme", name, namespace=namespace, kubeconfig=b"apiVersion: v1")
+            access = Access("acme", name, namespace=namespace, kubeconfig=kubeconfig(name))
             await CloudConfigs(self.deps.store, self.deps.sealer).create(access)
 
     async def instantiated(self, *clusters: str) -> str:
@@ -111,6 +127,61 @@ class Dcm:
 
     async def set_status(self, instance: str, status: str) -> None:
         await self.deps.bus.put(keys.status(instance), values.encode_state(status))
+
+    async def custom(self, *clusters: str, name: str = "lc", **spec: Any) -> None:
+        """A level-1 cloud in namespace ``<name>-ns`` on registered clusters, with a permission there."""
+        user = {"userName": "bob", "type": "certificate", "keyType": "ecdsa-p256"}
+        body = {"level": "1", "namespace": f"{name}-ns", "user": user} | spec
+        await self.post(CLOUDS, {"metadata": {"name": name}, "spec": body})
+        await self.post(f"{CLOUDS}/{name}/user-permissions", permission("main", f"{name}-ns"))
+        for cluster in clusters:
+            await self.cluster(cluster)
+            await self.post(f"{CLOUDS}/{name}/cluster-references", reference(f"{cluster}-ref", cluster))
+
+    async def requests(self) -> dict[str, dict[str, Any]]:
+        """The signing requests of the present context, by cluster."""
+        context = await self.contexts.read((await self.info()).instance)
+        found = {}
+        for cluster in context.apps[0].clusters:
+            for resource in cluster.resources:
+                if resource.name.endswith("+CertificateSigningRequest"):
+                    found[cluster.name] = yaml.safe_load(resource.manifest)
+        return found
+
+    async def report(self, cluster: str, *requests: dict[str, Any], tell: bool = True) -> None:
+        """Write, as rsync does, that these requests were seen on a cluster."""
+        info = await self.info()
+        text = json.dumps({"ready": False, "resourceCount": 0, "csrStatuses": requests}, separators=(",", ":"))
+        updates: list[StatusUpdate] = [ClusterUpdate("logical-cloud", cluster, ClusterStatus(status=text))]
+        for request in (await self.requests()).values():
+            name = f"{request['metadata']['name']}+CertificateSigningRequest"
+            updates.append(ResourceUpdate("logical-cloud", cluster, name, ResourceStatus(status="Applied")))
+        await self.contexts.write_statuses(info.status_context, updates)
+        if tell:
+            self.rsync.alert(info.status_context)
+
+    async def sign(self, cluster: str, *, valid: timedelta = timedelta(days=365), tell: bool = True) -> bytes:
+        """Approve, sign and report the request of a cluster. Answers the certificate."""
+        request = (await self.requests())[cluster]
+        pem = self.authority.sign(base64.b64decode(request["spec"]["request"]), valid=valid)
+        status = {"conditions": [{"type": "Approved", "status": "True"}], "certificate": base64.b64encode(pem).decode()}
+        await self.report(cluster, {**request, "status": status}, tell=tell)
+        return pem
+
+    async def access(self, cluster: str, namespace: str = "lc-ns") -> Access | None:
+        """The access record of the cloud's user."""
+        try:
+            return await CloudConfigs(self.deps.store, self.deps.sealer).get(
+                "acme", cluster, level="1", namespace=namespace
+            )
+        except AccessMissing:
+            return None
+
+    async def granted(self, cluster: str) -> Access:
+        """The access record as soon as it is there."""
+        found = await eventually(lambda: self.access(cluster))
+        assert found is not None
+        return found
 
     async def contexts_on_the_bus(self) -> set[str]:
         return {*(await self.contexts.ids()).complete, *(await self.contexts.ids()).incomplete}
@@ -169,8 +240,40 @@ def reference(name: str, cluster: str, provider: str = "acme") -> dict[str, Any]
     return {"metadata": {"name": name}, "spec": {"clusterProvider": provider, "cluster": cluster}}
 
 
+def permission(name: str, namespace: str, *, verbs: Sequence[str] = ("*",)) -> dict[str, Any]:
+    spec = {"namespace": namespace, "apiGroups": ["", "apps"], "resources": ["*"], "verbs": list(verbs)}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def kubeconfig(cluster: str) -> bytes:
+    """As an administrator would register it."""
+    way = {"server": f"https://{cluster}:6443", "certificate-authority-data": base64.b64encode(b"ca").decode()}
+    document = {
+        "clusters": [{"name": "other", "cluster": {**way, "server": "https://other"}}, {"name": "c", "cluster": way}],
+        "users": [{"name": "admin", "user": {"token": "secret"}}],
+        "contexts": [{"name": "admin@c", "context": {"cluster": "c", "user": "admin"}}],
+        "current-context": "admin@c",
+    }
+    return yaml.safe_dump(document).encode()
+
+
+class TravellingClock:
+    """The time, and as much more as a test wants."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
 @pytest.fixture
-async def dcm(tmp_path: Path) -> AsyncIterator[Dcm]:
+def clock() -> TravellingClock:
+    return TravellingClock()
+
+
+@pytest.fixture
+async def dcm(tmp_path: Path, clock: TravellingClock) -> AsyncIterator[Dcm]:
     settings = DcmSettings(
         database_url=SecretStr(f"sqlite://{tmp_path}/store.db"),
         bus_url=SecretStr(f"embedded://{tmp_path}/bus.db"),
@@ -178,7 +281,8 @@ async def dcm(tmp_path: Path) -> AsyncIterator[Dcm]:
         grpc_connect_timeout=2,
         rsync_timeout=5,
     )
-    async with open_deps(settings) as deps, fake_rsync() as rsync:
+    async with open_deps(settings) as opened, fake_rsync() as rsync:
+        deps = replace(opened, clock=clock)
         await rsync.register(deps.store)
         await deps.store.create(Document(key={"project": "shop"}, body={"metadata": {"name": "shop"}}))
         made = Dcm(create_service(settings, deps), deps, rsync, settings)
