@@ -8,6 +8,7 @@ checked strictly; an absent string is ``""`` and fails by its pattern.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -43,11 +44,39 @@ class Undecodable(Unprocessable):
     """Not JSON, or a value of the wrong JSON type."""
 
 
+def _what_must_be_given(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Every field has a default, but one that breaks the rules of its field is none: that field is required."""
+    shown = {name: field.alias or name for name, field in model.model_fields.items()}
+    lacking = {shown.get(name, name) for name in _missing_from_nothing(model)}
+    for name, described in schema.get("properties", {}).items():
+        given, pattern = described.get("default"), described.get("pattern")
+        if name in lacking or (given == "" and pattern is not None and re.search(pattern, given) is None):
+            described.pop("default", None)
+            schema["required"] = sorted({*schema.get("required", ()), name})
+
+
+def _missing_from_nothing(model: type[BaseModel]) -> set[str]:
+    """The fields without which an otherwise empty body is refused, as far as the rules of fields say so."""
+    try:
+        model.model_validate({})
+    except ValidationError as error:
+        return {str(problem["loc"][0]) for problem in error.errors(include_url=False) if problem["loc"]}
+    except EmcoError:  # a rule of the whole body spoke first
+        return set()
+    return set()
+
+
 class Wire(BaseModel):
     """Base of all bodies. Field names are camel case on the wire; every default is checked like a given value."""
 
     model_config = ConfigDict(
-        strict=True, extra="ignore", validate_default=True, populate_by_name=True, alias_generator=to_camel, frozen=True
+        strict=True,
+        extra="ignore",
+        validate_default=True,
+        populate_by_name=True,
+        alias_generator=to_camel,
+        frozen=True,
+        json_schema_extra=_what_must_be_given,
     )
 
     lenient_keys: ClassVar[bool] = True

@@ -14,6 +14,8 @@ from emco_common.web.answers import PLAIN_TYPE, PROBLEM_TYPE, Problem
 Json = dict[str, Any]
 _PROBLEM = "#/components/schemas/Problem"
 _FRAMEWORKS = ("HTTPValidationError", "ValidationError")
+_BARE = ("202", "204")
+"""Answered without a body, unless a route says which (spec orchestrator-api 2)."""
 _OTHER = "Any other refusal: 503 with `Retry-After` while something the service needs is away, 500 for our own mistake"
 
 
@@ -30,13 +32,19 @@ def completed(document: Json) -> Json:
             del responses["422"]
         responses.setdefault("default", {"description": _OTHER})
         for status, response in responses.items():
-            if status == "default" or status >= "4":
+            if status == "default" or status == "300" or status >= "4":
                 response.setdefault("content", _forms())
+            elif status in _BARE and _is_untyped(response):
+                del response["content"]
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name in _FRAMEWORKS:
         schemas.pop(name, None)
     schemas["Problem"] = Problem.model_json_schema()
     return document
+
+
+def _is_untyped(response: Json) -> bool:
+    return bool(response.get("content")) and all(not form.get("schema") for form in response["content"].values())
 
 
 def operations(document: Json) -> Iterator[Json]:

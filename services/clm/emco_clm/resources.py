@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from emco_clm import schemas
 from emco_common.kube.kubeconfig import parse_kubeconfig
-from emco_common.resources.declaration import Body, Reference, Resource, Texts, Upload
+from emco_common.resources.declaration import Body, Query, Reference, Resource, Texts, Upload
 from emco_common.resources.model import Named
 from emco_common.store.api import Key
 
 CONTROLLER_GROUP = "cluster"
+_ONE_VALUE = {"key": Query("Answer the first value of this key", schemas.KeyedValue)}
 
 
 def _label(body: Body) -> tuple[str, ...]:
@@ -49,8 +50,8 @@ CLUSTER = Resource(
     list_requires=(PROVIDER,),
     put="none",
     queries={
-        "label": "Answer the names of the clusters that carry this label",
-        "withLabels": "`true` answers all clusters with their labels",
+        "label": Query("Answer the names of the clusters that carry this label", list[str]),
+        "withLabels": Query("`true` answers all clusters with their labels", list[schemas.LabelledCluster]),
     },
 )
 LABEL = Resource(
@@ -72,6 +73,7 @@ KEY_VALUES = Resource(
     parent=CLUSTER,
     list_requires=(CLUSTER,),
     put_replaced=201,
+    item_queries=_ONE_VALUE,
     texts=Texts(exists="Cluster KV Pair already exists", mismatch="Mismatched Key Value pair name in PUT request"),
 )
 SYNC_OBJECT = Resource(
@@ -83,6 +85,7 @@ SYNC_OBJECT = Resource(
     requires=(PROVIDER,),
     get_requires=True,
     put_replaced=201,
+    item_queries=_ONE_VALUE,
     texts=Texts(
         exists="Cluster Sync Objects already exists", mismatch="Mismatched cluster sync object name in PUT request"
     ),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_serializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_serializer, model_validator
 from pydantic_core import PydanticCustomError
 
-from emco_common.resources.model import Name, Named, Text128, Wire, given_array, section
+from emco_common.resources.model import Metadata, Name, Named, Text128, Wire, given_array, section
 
 GITOPS_TYPES = ("fluxcd", "azureArcV2", "anthos")
 
@@ -46,6 +46,13 @@ class ClusterLabel(Wire):
     cluster_label: Name = ""
 
 
+class LabelledCluster(Wire):
+    """What the list answers of each cluster with ``withLabels``."""
+
+    metadata: Metadata = section()
+    labels: list[ClusterLabel]
+
+
 def _text_value(value: Any) -> Any:
     if not isinstance(value, str):
         raise PydanticCustomError("schema", f"Invalid type. Expected: string, given: {_schema_type(value)}")
@@ -59,7 +66,8 @@ def _schema_type(value: Any) -> str:
     return names.get(type(value), "null")
 
 
-KeyValues = dict[str, Annotated[Any, AfterValidator(_text_value)]]
+_Text = Annotated[Any, AfterValidator(_text_value), WithJsonSchema({"type": "string", "maxLength": 128})]
+KeyValues = dict[str, _Text]
 
 
 class KeyValueSpec(Wire):
@@ -68,6 +76,12 @@ class KeyValueSpec(Wire):
 
 class KeyValuePairs(Named):
     spec: KeyValueSpec = section()
+
+
+class KeyedValue(Wire):
+    """What ``?key=`` answers."""
+
+    value: Text128
 
 
 class SyncObject(Named):

@@ -11,6 +11,7 @@ from emco_common.resources.router import build_router
 from emco_common.resources.service import Hooks
 from emco_common.status import LOGICAL_CLOUD as DIALECT
 from emco_common.status import StatusReader
+from emco_common.status.models import answers_of
 from emco_common.status.notify import StatusStreams, describe
 from emco_common.store.api import DocumentStore, Key
 from emco_common.web.answers import empty, encoded
@@ -62,14 +63,20 @@ def lifecycle_router(
         cloud = await operations.update(key)
         return encoded(cloud.document.body, 202)
 
-    @router.post("/stop", responses=refused, summary="Leave off what is under way")
+    @router.post("/stop", response_class=Response, responses=refused, summary="Leave off what is under way")
     async def stop(key: CloudKey) -> Response:
         await operations.stop(key)
         return empty(200)
 
     parameters = {"parameters": DIALECT.openapi()}
 
-    @router.get("/status", responses=refused, openapi_extra=parameters, summary="Where the cloud stands")
+    @router.get(
+        "/status",
+        response_model=answers_of(DIALECT),
+        responses=refused,
+        openapi_extra=parameters,
+        summary="Where the cloud stands",
+    )
     async def read_status(key: CloudKey, request: Request) -> Response:
         return encoded(await status.answer(key, request.query_params.multi_items()))
 

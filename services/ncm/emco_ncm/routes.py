@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from emco_common.status import CLUSTER_NETWORKS as DIALECT
 from emco_common.status import StatusReader
+from emco_common.status.models import answers_of
 from emco_common.status.notify import StatusStreams, describe
 from emco_common.store.api import Key
 from emco_common.web.answers import empty, encoded
@@ -50,7 +51,10 @@ def lifecycle_router(networks: Networks, status: StatusReader, streams: StatusSt
     @router.get(
         "/networks-rendered",
         response_class=Response,
-        responses={**refused, 200: {"description": "Kubernetes objects", "content": {YAML: {}}}},
+        responses={
+            **refused,
+            200: {"description": "Kubernetes objects", "content": {YAML: {"schema": {"type": "string"}}}},
+        },
         summary="What the intents would install, as YAML",
     )
     async def rendered(key: ClusterKey) -> Response:
@@ -58,6 +62,7 @@ def lifecycle_router(networks: Networks, status: StatusReader, streams: StatusSt
 
     @router.get(
         "/status",
+        response_model=answers_of(DIALECT),
         responses={400: {"description": "An invalid query"}, 404: {"description": "Cluster state not found"}},
         openapi_extra={"parameters": DIALECT.openapi()},
         summary="Where the networks of the cluster stand",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from emco_common.helm.archive import check_chart, check_profile
-from emco_common.resources.declaration import Body, Reference, Resource, Texts, Upload
+from emco_common.resources.declaration import Body, Query, Reference, Resource, Texts, Upload
 from emco_common.resources.model import Named
 from emco_common.store.api import Key
 from emco_orchestrator import schemas
@@ -106,7 +106,7 @@ APP_PROFILE = Resource(
     references=(Reference(_app_of),),
     alias=_app_alias,
     upload=Upload(check=check_profile),
-    queries={"app": "Answer the one profile of this app instead of the list"},
+    queries={"app": Query("Answer the one profile of this app instead of the list", schemas.AppProfile)},
     slashed=True,
 )
 GROUP = Resource(
@@ -126,7 +126,8 @@ GROUP_INTENT = Resource(
     title="Intent",
     parent=GROUP,
     references=(Reference(_controllers_of),),
-    queries={"intent": "Answer the controllers of this one intent"},
+    queries={"intent": Query("Answer the controllers of this one intent", schemas.GroupIntentSpec)},
+    listed=schemas.GroupIntents,
     slashed=True,
 )
 PLACEMENT = Resource(
@@ -145,7 +146,10 @@ APP_PLACEMENT = Resource(
     parent=PLACEMENT,
     references=(Reference(_app_of), Reference(_clusters_of)),
     alias=_app_alias,
-    queries={"app": "Answer the placement of this app", "app-name": "The same, as the original calls it"},
+    queries={
+        "app": Query("Answer the placement of this app", schemas.AppPlacementSpec | schemas.NoPlacement),
+        "app-name": Query("The same, as the original calls it"),
+    },
     slashed=True,
 )
 CONTROLLER = Resource(

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from emco_common.resources.model import Wire, decode
 from emco_common.status import DEPLOYMENT_INTENT_GROUP, StatusReader
+from emco_common.status.models import answers_of
 from emco_common.status.notify import StatusStreams, describe
 from emco_common.store.api import Key
 from emco_common.web.answers import empty, encoded
@@ -111,7 +112,13 @@ def lifecycle_router(
 
     parameters = {"parameters": DEPLOYMENT_INTENT_GROUP.openapi()}
 
-    @router.get("/status", summary="Where the deployment stands", responses=refused, openapi_extra=parameters)
+    @router.get(
+        "/status",
+        summary="Where the deployment stands",
+        response_model=answers_of(DEPLOYMENT_INTENT_GROUP),
+        responses=refused,
+        openapi_extra=parameters,
+    )
     async def read_status(key: GroupKey, request: Request) -> Response:
         return encoded(await status.answer(key, request.query_params.multi_items()))
 

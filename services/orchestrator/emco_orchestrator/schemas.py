@@ -90,6 +90,12 @@ class GroupIntent(Named):
     spec: GroupIntentSpec = section()
 
 
+class GroupIntents(Wire):
+    """What the list answers: the maps of all intents, without their names."""
+
+    intent: list[dict[str, Text128]]
+
+
 class ClusterChoice(Wire):
     """One cluster by name, or all of a provider that carry a label."""
 
@@ -150,6 +156,12 @@ class AppPlacementSpec(Wire):
         if not self.app:
             raise PydanticCustomError("schema", "app is required")
         return self
+
+
+class NoPlacement(Wire):
+    """What is answered for an app of which no intent says where it goes."""
+
+    intent: PlacementRule
 
 
 class PlacementMetadata(Metadata):

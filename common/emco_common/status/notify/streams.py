@@ -146,7 +146,6 @@ def describe(dialect: Dialect) -> dict[str, Any]:
     return {
         "response_class": EventStream,
         "status_code": 200,
-        "status_code": 200,
         "openapi_extra": {"parameters": [*dialect.openapi(), header]},
         "responses": {
             200: {"description": text, "content": {MEDIA_TYPE: {"schema": {"type": "string"}, "example": _EXAMPLE}}},
