@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -82,6 +82,7 @@ class Link:
         self._kubeconfig = b""
         self._unknown_to_it = False
         self._prober: asyncio.Task[KubeClient] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
         self.under_way: set[asyncio.Future[Any]] = set()
 
     def listen(self, listener: Listener) -> Callable[[], None]:
@@ -90,6 +91,14 @@ class Link:
         if self.state is not Connectivity.UNKNOWN:
             listener(self.state, self.reason)
         return lambda: self._listeners.discard(listener)
+
+    async def renew(self) -> None:
+        """Before new work: take up credentials that were changed meanwhile, which what is under way need not notice."""
+        if self._client is None or self._prober is not None:
+            return
+        with suppress(EmcoError):  # what cannot be read now keeps nobody from the way that is known
+            if await self._access(self.identity) != self._kubeconfig and self._prober is None:
+                self._start_probing()
 
     async def available(self) -> KubeClient:
         """Wait, for ever if need be, until the cluster answers. ``RetriesExceeded`` where the operator set a limit."""
@@ -127,6 +136,7 @@ class Link:
         if self._prober is not None:
             self._prober.cancel()
             await asyncio.gather(self._prober, return_exceptions=True)
+        await asyncio.gather(*self._retiring, return_exceptions=True)
         if self._client is not None:
             await self._client.close()
             self._client = None
@@ -174,22 +184,48 @@ class Link:
 
     async def _reach(self) -> KubeClient:
         kubeconfig = await self._access(self.identity)
-        if self._client is None or kubeconfig != self._kubeconfig:
-            former, self._client = self._client, None
-            if former is not None:
-                await former.close()
-            self._client = KubeClient(
-                parse_kubeconfig(kubeconfig, policy=self._settings.policy),
-                connections=self._settings.connections,
-                watches=self._settings.watches,
-                timeout=self._settings.call_timeout,
-            )
-            self._kubeconfig = kubeconfig
+        if self._client is None:
+            self._client, self._kubeconfig = self._make(kubeconfig), kubeconfig
+        elif kubeconfig != self._kubeconfig:
+            self._client = await self._exchanged(self._client, kubeconfig)
         await self._client.version(timeout=self._settings.probe_timeout)
         if self._unknown_to_it:
             await self._client.check_identity(timeout=self._settings.probe_timeout)
             self._unknown_to_it = False
         return self._client
+
+    def _make(self, kubeconfig: bytes) -> KubeClient:
+        return KubeClient(
+            parse_kubeconfig(kubeconfig, policy=self._settings.policy),
+            connections=self._settings.connections,
+            watches=self._settings.watches,
+            timeout=self._settings.call_timeout,
+        )
+
+    async def _exchanged(self, former: KubeClient, kubeconfig: bytes) -> KubeClient:
+        """The client to go on with: new credentials take over once the cluster knows them, not before."""
+        fresh = self._make(kubeconfig)
+        try:
+            await fresh.version(timeout=self._settings.probe_timeout)
+            await fresh.check_identity(timeout=self._settings.probe_timeout)
+        except BaseException as error:
+            await fresh.close()
+            if not isinstance(error, KubeError) or self._unknown_to_it or self.state is Connectivity.RETRYING:
+                raise
+            _log.warning("new_credentials_not_taken_up", cluster=self.identity.cluster, why=str(error))
+            return former
+        self._kubeconfig, self._unknown_to_it = kubeconfig, False
+        retiring = asyncio.create_task(self._retire(former, set(self.under_way)), name="retire a client")
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+        _log.info("new_credentials_taken_up", cluster=self.identity.cluster)
+        return fresh
+
+    async def _retire(self, former: KubeClient, calls: set[asyncio.Future[Any]]) -> None:
+        """Calls end as they began; a watch is cut and goes on with the new credentials."""
+        if calls:
+            await asyncio.wait(calls)  # each has a deadline of its own
+        await former.close()
 
     def _become(self, state: Connectivity, reason: str) -> None:
         if (state, reason) == (self.state, self.reason):
@@ -223,6 +259,7 @@ class Links:
             )
         self._users[identity] += 1
         try:
+            await link.renew()
             yield link
         finally:
             self._users[identity] -= 1
