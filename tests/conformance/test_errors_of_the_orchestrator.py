@@ -17,7 +17,7 @@ from tests.conformance.cases import (
     each,
     world,
 )
-from tests.support.charts import chart, link_archive, profile
+from tests.support.charts import archive, chart, link_archive, profile
 from tests.support.core import APPS, GROUPS, Core, form, named
 
 __all__ = ["world"]
@@ -135,7 +135,9 @@ COMMON = [
 ]
 PROJECT = [
     Case(api("5.1: project exists"), "POST", PROJECTS, 409, "Project already exists", named("p")),
-    Case(api("5.1: project PUT without a name"), "PUT", f"{PROJECTS}/x", 400, NAME_RULE, {}),
+    Case(
+        api("5.1: project PUT without a name"), "PUT", f"{PROJECTS}/x", 400, "Missing name in PUT request", {}
+    ),
     Case(api("5.1: project PUT under another name"), "PUT", f"{PROJECTS}/x", 400, MISMATCH, named("y")),
     Case(api("5.1: project GET of a missing one"), "GET", f"{PROJECTS}/none", 404, "Project not found"),
     Case(api("5.1: project DELETE of a missing one"), "DELETE", f"{PROJECTS}/none", 404, "Project not found"),
@@ -176,10 +178,34 @@ COMPOSITE_APP = [
     Case(api("5.2: composite app GET of a missing one"), "GET", f"{VERSIONS}/shop/v9", 404, "App not found"),
     Case(api("5.2: composite app DELETE of a missing one"), "DELETE", f"{VERSIONS}/shop/v9", 404, DELETE_MISSING),
     Case(api("5.2: composite app DELETE with children"), "DELETE", APPS, 409, HAS_CHILDREN),
-    Case(api("5.2: composite app without a version"), "POST", VERSIONS, 400, NAME_RULE, named("unversioned")),
+    Case(
+        api("5.2: composite app without a version"),
+        "POST",
+        VERSIONS,
+        400,
+        has="Invalid Input:\nDoes not match pattern",
+        body=named("unversioned"),
+    ),
 ]
 METADATA_ONLY = {"files": {"metadata": (None, '{"metadata":{"name":"nofile"}}')}}
+TWO_CHARTS = archive({f"{name}/Chart.yaml": f"apiVersion: v2\nname: {name}\nversion: 0.1.0\n" for name in "ab"})
 APP = [
+    Case(
+        api("5.3: app with two files"),
+        "POST",
+        f"{APPS}/apps",
+        400,
+        "the form has 2 parts named file; send one",
+        more={"data": {"metadata": "{}"}, "files": [("file", ("a", chart())), ("file", ("b", chart()))]},
+    ),
+    Case(
+        api("5.3: app whose archive holds several charts and none of its name"),
+        "POST",
+        f"{APPS}/apps",
+        422,
+        has="several folders hold a Chart.yaml (a, b), and none is named 'neither'",
+        more=upload("neither", TWO_CHARTS),
+    ),
     Case(
         api("5.3: app body is not multipart"),
         "POST",
@@ -606,6 +632,22 @@ CONTROLLERS = "/v2/controllers"
 GAC = {"host": "gac", "port": 9033, "type": "action", "priority": 1}
 CONTROLLER = [
     Case(api("5.11: controller exists"), "POST", CONTROLLERS, 409, "Controller already exists", named("rsync", **GAC)),
+    Case(
+        api("5.11: controller PUT without a name"),
+        "PUT",
+        f"{CONTROLLERS}/x",
+        400,
+        "Missing name in POST request",
+        {"spec": GAC},
+    ),
+    Case(
+        api("5.11: controller of a type that is never called"),
+        "POST",
+        CONTROLLERS,
+        400,
+        'Invalid Input:\nMust be one of the following: "placement", "action"',
+        named("x", **GAC | {"type": "Action"}),
+    ),
     Case(api("5.11: controller PUT under another name"), "PUT", f"{CONTROLLERS}/x", 400, MISMATCH, named("y", **GAC)),
     Case(api("5.11: controller GET of a missing one"), "GET", f"{CONTROLLERS}/none", 404, "Controller not found"),
     Case(api("5.11: controller DELETE of a missing one"), "DELETE", f"{CONTROLLERS}/none", 404, DELETE_MISSING),

@@ -54,6 +54,8 @@ ERRORS = """
 5.3: app with undecodable metadata
 5.3: app with metadata that break their schema
 5.3: app without a file
+5.3: app with two files
+5.3: app whose archive holds several charts and none of its name
 5.3: app file cannot be read left: the form is read before it is used; a cut body is a form that is no multipart
 5.3: app file larger than allowed
 5.3: app file is no archive
@@ -108,6 +110,7 @@ ERRORS = """
 5.7: group DELETE with intents
 5.7: group names a profile or a cloud that is not there
 5.7: group override value that is no text
+5.7: group override values for an app that is not there
 5.7: group override values absent
 5.8: group intent POST under a missing group
 5.8: group intent exists
@@ -140,7 +143,9 @@ ERRORS = """
 5.10: app intent with an empty choice
 5.10: app intent with a cluster and a choice in one element
 5.11: controller exists
+5.11: controller PUT without a name
 5.11: controller PUT under another name
+5.11: controller of a type that is never called
 5.11: controller GET of a missing one
 5.11: controller DELETE of a missing one
 5.11: controller DELETE while a group intent names it
