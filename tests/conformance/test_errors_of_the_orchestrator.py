@@ -135,9 +135,7 @@ COMMON = [
 ]
 PROJECT = [
     Case(api("5.1: project exists"), "POST", PROJECTS, 409, "Project already exists", named("p")),
-    Case(
-        api("5.1: project PUT without a name"), "PUT", f"{PROJECTS}/x", 400, "Missing name in PUT request", {}
-    ),
+    Case(api("5.1: project PUT without a name"), "PUT", f"{PROJECTS}/x", 400, "Missing name in PUT request", {}),
     Case(api("5.1: project PUT under another name"), "PUT", f"{PROJECTS}/x", 400, MISMATCH, named("y")),
     Case(api("5.1: project GET of a missing one"), "GET", f"{PROJECTS}/none", 404, "Project not found"),
     Case(api("5.1: project DELETE of a missing one"), "DELETE", f"{PROJECTS}/none", 404, "Project not found"),
@@ -493,6 +491,14 @@ GROUP = [
         422,
         has="cannot unmarshal number",
         body=named("h", **OF_WEB, overrideValues=[{"app": "web", "values": {"a": 1}}]),
+    ),
+    Case(
+        api("5.7: group override values for an app that is not there"),
+        "POST",
+        GROUPS,
+        409,
+        has="Referenced resource not found: ",
+        body=named("h", **OF_WEB, overrideValues=[{"app": "wbe", "values": {"a": "1"}}]),
     ),
     Case(
         api("5.7: group override values absent"),
