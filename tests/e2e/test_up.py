@@ -19,7 +19,7 @@ from tests.support.shop import GROUPS, Shop, objects_of
 pytestmark = pytest.mark.xdist_group("up")  # they share one running suite
 IN_ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
 HTTP_PORTS = {"orchestrator": 9015, "clm": 9061, "dcm": 9077, "rsync": 9023}
-GRPC_PORTS = {"rsync": 9031}
+GRPC_PORTS = {"orchestrator": 9016, "dcm": 9078, "ncm": 9082, "rsync": 9031}
 SHOP = sorted(
     [*(("ConfigMap", f"g-config-{index}") for index in range(4)), ("Deployment", "g-web"), ("Service", "g-web")]
 )
