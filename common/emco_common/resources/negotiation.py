@@ -49,7 +49,8 @@ def accepted(header: str) -> Form | None:
         if match is None:
             raise NotAcceptable("mime: unexpected content after media subtype")
         offers.append((_quality(match[2]), match[1].lower()))
-    for _, media_type in sorted(offers, key=lambda offer: -offer[0]):
+    wanted = [offer for offer in offers if offer[0] > 0]
+    for _, media_type in sorted(wanted, key=lambda offer: -offer[0]):
         if media_type in tuple(Form):
             return Form(media_type)
         if media_type in _ANY:
