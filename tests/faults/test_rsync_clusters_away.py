@@ -57,10 +57,12 @@ async def test_terminate_ends_the_waiting_and_is_finished_when_the_cluster_retur
     tmp_path: Path, sim_clusters: list[SimCluster]
 ) -> None:
     edge, _ = sim_clusters
-    async with running(tmp_path, sim_clusters) as rig:
-        edge.faults.begin_outage(Outage.REFUSE)
+    edge.faults.add(Rule(verb="apply", resource="deployments", latency=0.3))
+    async with running(tmp_path, sim_clusters, cluster_timeout=0.5) as rig:
         await rig.install(context("71", {"web": HERE_AND_THERE}))
         await rig.until("71", lambda s: s.cluster("web", "p+cloud").ready is True)
+        await rig.until("71", lambda s: s.resource("web", "p+edge", "a+ConfigMap").status == "Applied")
+        edge.faults.begin_outage(Outage.REFUSE)
         await rig.uninstall("71")
         status = await rig.until("71", lambda s: s.resource("web", "p+cloud", "a+ConfigMap").status == "Deleted")
         assert status.status == "Terminating"
@@ -68,6 +70,21 @@ async def test_terminate_ends_the_waiting_and_is_finished_when_the_cluster_retur
         edge.faults.end_outage()
         await rig.until_state("71", "Terminated")
         assert rig.labelled("edge") == []
+
+
+async def test_a_cluster_to_which_nothing_was_ever_sent_does_not_hold_up_a_terminate(
+    tmp_path: Path, sim_clusters: list[SimCluster]
+) -> None:
+    edge, _ = sim_clusters
+    async with running(tmp_path, sim_clusters) as rig:
+        edge.faults.begin_outage(Outage.REFUSE)
+        await rig.install(context("71", {"web": HERE_AND_THERE}))
+        await rig.until("71", lambda s: s.cluster("web", "p+cloud").ready is True)
+        await rig.uninstall("71")
+        status = await rig.until_state("71", "Terminated")
+        assert {r.status for (_, cluster, _), r in status.resources.items() if cluster == "p+edge"} <= {None}
+        edge.faults.end_outage()
+        assert rig.labelled("edge") == rig.labelled("cloud") == []
 
 
 async def test_a_stop_ends_the_waiting_with_a_failure(tmp_path: Path, sim_cluster: SimCluster) -> None:

@@ -170,6 +170,22 @@ class AppContextStore:
     async def set_stop_flag(self, context: str, stop: bool) -> None:
         await self._put(context, keys.stop_flag(context), values.encode(stop))
 
+    async def give_up(self, context: str, clusters: Iterable[str]) -> None:
+        """Do not wait for these clusters (``provider+cluster``) when the context is removed, or what it lacks is; also
+        while that is under way. What may be left there is reported so and never counts as deleted. Adds to those that
+        were given up before."""
+        key = keys.given_up(context)
+        root = await self._require_root(context)
+        for _ in range(_SWAPS):
+            entry = await self._bus.get(key)
+            known = set(values.strings(key, values.decode(key, entry.value))) if entry else set()
+            guard = [Compare(root.key, root.mod_revision), Compare(key, entry.mod_revision if entry else 0)]
+            names = sorted(known | set(clusters))
+            if await self._bus.transact([Put(key, values.encode(names))], when=guard) is not None:
+                return
+            root = await self._require_root(context)
+        raise WriteRefused(f"{key} is being changed by too many writers at once")
+
     async def status_context_id(self, context: str) -> str:
         """Where the status of this context is collected: the id stored in it, else its own (section 7)."""
         entry = await self._bus.get(keys.status_context(context))
@@ -180,6 +196,17 @@ class AppContextStore:
 
     async def set_status_context_id(self, context: str, status_context: str) -> None:
         await self._put(context, keys.status_context(context), values.encode(status_context))
+
+    async def has_cluster(self, context: str, cluster: str) -> bool:
+        """Whether some app goes to the cluster (``<provider>+<cluster>``), by a few reads of single keys."""
+        order = await self._bus.get(keys.app_order(context))
+        if order is None:
+            await self._require_root(context)
+            return False
+        for app in decoding.decode_app_order(order.key, order.value):
+            if await self._bus.get(keys.cluster(context, app, cluster)) is not None:
+                return True
+        return False
 
     # Statuses in bulk
 

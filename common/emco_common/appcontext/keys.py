@@ -38,6 +38,12 @@ SUBRESOURCE_ORDER = "subresource/instruction/order/"
 RESOURCE_READY = "resready/"
 RESOURCE_SUCCESS = "ressuccess/"
 DEFINITION = "definition/"
+INSTALLED = "installed/"
+"""Ours, in the status context: which context's app is complete on the cluster, so that an update knows what is new."""
+PHASE = "phase/"
+"""Ours, in the context that is worked on: as what its app came to the cluster, so that its hooks are known."""
+GIVEN_UP = "givenup/"
+"""Ours: the clusters that are not waited for when the context is removed, a list of names (lifecycle defect 33)."""
 REASON = "error/"
 """Ours, beside the original's: why a context, cluster or resource is not as it should be; empty when all is well."""
 
@@ -101,6 +107,10 @@ def pending_terminate(context: str) -> str:
 
 def queue(context: str) -> str:
     return root(context) + QUEUE
+
+
+def given_up(context: str) -> str:
+    return root(context) + GIVEN_UP
 
 
 def reason(context: str) -> str:

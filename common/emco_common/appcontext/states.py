@@ -58,5 +58,22 @@ class OperationStatus(StrEnum):
     READY = "Ready"
 
 
+class HookPhase(StrEnum):
+    """As what an app comes to a cluster or leaves it; its hooks are those of ``pre-`` and ``post-`` this."""
+
+    INSTALL = "install"
+    UPGRADE = "upgrade"
+    ROLLBACK = "rollback"
+    DELETE = "delete"
+
+    @property
+    def before(self) -> str:
+        return f"pre-{self}"
+
+    @property
+    def after(self) -> str:
+        return f"post-{self}"
+
+
 CRD_INSTALL = "crd-install"
 """The list of custom resource definitions beside the hook lists (section 6.3)."""

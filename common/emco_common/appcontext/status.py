@@ -38,13 +38,18 @@ class ResourceStatus:
 
 @dataclass(frozen=True, slots=True)
 class ClusterStatus:
-    """``status`` is the text of the compact JSON that was collected there, ``reason`` why there is no way to it."""
+    """``status`` is the text of the compact JSON that was collected there, ``reason`` why there is no way to it.
+
+    ``installed`` is the context whose app was complete there last, ``phase`` as what it came (a ``HookPhase``).
+    """
 
     connectivity: str | None = None
     status: str | None = None
     ready: bool | None = None
     reference: str | None = None
     reason: str | None = None
+    installed: str | None = None
+    phase: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +172,9 @@ def decode_status(context: str, entries: Iterable[Entry]) -> ContextStatus:
     )
 
 
-_CLUSTER_LEAVES = frozenset({keys.CONNECTIVITY, keys.STATUS, keys.READY, keys.REFERENCE, keys.REASON})
+_CLUSTER_LEAVES = frozenset(
+    {keys.CONNECTIVITY, keys.STATUS, keys.READY, keys.REFERENCE, keys.REASON, keys.INSTALLED, keys.PHASE}
+)
 _RESOURCE_LEAVES = frozenset(
     {keys.STATUS, keys.REFERENCE, keys.RESOURCE_READY, keys.RESOURCE_SUCCESS, keys.DEFINITION, keys.REASON}
 )
@@ -194,6 +201,8 @@ def _cluster_status(leaves: Mapping[str, Entry]) -> ClusterStatus:
         ready=_flag(leaves, keys.READY),
         reference=_text(leaves, keys.REFERENCE),
         reason=_text(leaves, keys.REASON),
+        installed=_text(leaves, keys.INSTALLED),
+        phase=_text(leaves, keys.PHASE),
     )
 
 
@@ -215,6 +224,8 @@ def _cluster_puts(root: str, status: ClusterStatus) -> Iterator[Put]:
         keys.READY: status.ready,
         keys.REFERENCE: status.reference,
         keys.REASON: status.reason,
+        keys.INSTALLED: status.installed,
+        keys.PHASE: status.phase,
     }
     return (Put(root + leaf, values.encode(value)) for leaf, value in leaves.items() if value is not None)
 

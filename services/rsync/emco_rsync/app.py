@@ -37,21 +37,22 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     pace = Pace(Backoff(random.random), bus_backoff=Backoff(random.random, first=0.1, longest=5.0))
     links = Links(_access(CloudConfigs(deps.store, deps.sealer)), settings=settings.link, backoff=pace.backoff)
     subscriptions = Subscriptions()
-    tracker = Tracker(links, streams=settings.watch_streams, pace=pace, notify=subscriptions.tell)
-    journal = Journal(deps.bus, backoff=pace.bus_backoff, gone=tracker.abandon)
+    journal = Journal(deps.bus, backoff=pace.bus_backoff, gone=lambda context: tracker.abandon(context))
+    tracker = Tracker(links, streams=settings.watch_streams, pace=pace, notify=subscriptions.tell, flush=journal.flush)
     executor = Executor(links, tracker, settings=settings.apply, pace=pace)
     queue = Queue(deps.bus)
     registry = CollectorRegistry()
     metrics = Metrics(registry, version=__version__, states=links.states)
     supervisor = Supervisor(
-        lambda terminated: Workshop(
+        lambda told: Workshop(
             bus=deps.bus,
             queue=queue,
             journal=journal,
             executor=executor,
             pace=pace,
             finished=metrics.finished,
-            terminated=terminated,
+            terminated=told.terminated,
+            left=told.left,
         )
     )
 
@@ -59,6 +60,7 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(journal.run(), name="journal")
             tasks.create_task(tracker.run(), name="tracker")
+            tasks.create_task(tracker.announce(), name="news")
             tasks.create_task(supervisor.run(), name="supervisor")
             tasks.create_task(links.last_calls(grace=STOP_GRACE), name="last calls")
 

@@ -10,7 +10,7 @@ from emco_common.kube import Kind, KubeClient, KubeError, Ref, errors
 from emco_common.kube.csr import CSR, approve
 from emco_rsync.classify import classify, classify_removal, describe
 from emco_rsync.concurrent import concurrently
-from emco_rsync.health import established
+from emco_rsync.health import counts, established
 from emco_rsync.manifests import DEPLOYMENT_LABEL, Json
 from emco_rsync.plan import CRD_KIND, NAMESPACE_KIND, Item, Piece, Wave
 from emco_rsync.site import LOOK_AGAIN, MANAGER, Site
@@ -28,10 +28,13 @@ async def apply_waves(site: Site, waves: Iterable[Wave]) -> None:
     await concurrently(apply_item(site, item, again=True) for item in late)
 
 
-async def install_crds(site: Site, items: Iterable[Item]) -> bool:
-    """Create the definitions that are missing and wait until all are served. False if one is not."""
+async def install_crds(site: Site, items: Iterable[Item], *, change: bool = False) -> bool:
+    """Create the definitions that are missing and wait until all are served. False if one is not.
+
+    ``change``: a definition that this deployment made is brought to its new form (D28).
+    """
     before = len(site.problems)
-    await concurrently(_install_crd(site, item) for item in items)
+    await concurrently(_install_crd(site, item, change=change) for item in items)
     return len(site.problems) == before
 
 
@@ -59,14 +62,14 @@ async def apply_item(site: Site, item: Item, *, attempts: int | None = None, aga
     return True
 
 
-async def _install_crd(site: Site, item: Item) -> None:
-    """A definition that is there stays as it is: others may depend on it (rsync 8.2 step 3)."""
+async def _install_crd(site: Site, item: Item, *, change: bool) -> None:
+    """A definition of others that is there stays as it is: they may depend on it (rsync 8.2 step 3)."""
     if item.problem:
         site.failed(item, item.problem)
         return
     try:
         for piece in item.pieces:
-            await site.persist(item, partial(_create, piece=piece))
+            await site.persist(item, partial(_create, site=site, piece=piece, change=change))
             await _until_established(site, item, piece.ref)
     except KubeError as error:
         site.failed(item, describe(error, kind=item.kind))
@@ -74,11 +77,12 @@ async def _install_crd(site: Site, item: Item) -> None:
         site.applied(item)
 
 
-async def _create(client: KubeClient, *, piece: Piece) -> None:
+async def _create(client: KubeClient, *, site: Site, piece: Piece, change: bool) -> None:
     try:
         await client.create(piece.obj, manager=MANAGER)
     except errors.AlreadyExists:
-        return
+        if change and carries(await client.get(piece.ref), site.plan.label):
+            await client.apply(piece.obj, manager=MANAGER, force=site.settings.force, encoded=piece.encoded)
 
 
 async def _send(client: KubeClient, *, site: Site, item: Item, piece: Piece) -> None:
@@ -86,7 +90,11 @@ async def _send(client: KubeClient, *, site: Site, item: Item, piece: Piece) -> 
     encoded: bytes | None = piece.encoded
     if piece.ref.kind == Kind("v1", NAMESPACE_KIND) and await _is_foreign(client, piece.ref, site.plan.label):
         obj, encoded = _without_label(obj), None
-    await client.apply(obj, manager=MANAGER, force=site.settings.force, namespace=piece.ref.namespace, encoded=encoded)
+    answer = await client.apply(
+        obj, manager=MANAGER, force=site.settings.force, namespace=piece.ref.namespace, encoded=encoded
+    )
+    if counts(answer):
+        site.saw(answer)
     if item.approval is not None and piece.ref.kind == CSR:
         condition = {name.replace("_u", "U").replace("_t", "T"): text for name, text in asdict(item.approval).items()}
         await approve(client, piece.ref.name, condition={name: text for name, text in condition.items() if text})

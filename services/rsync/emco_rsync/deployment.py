@@ -11,24 +11,43 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from emco_common.appcontext.states import ResourceState
+from emco_common.appcontext.states import HookPhase, ResourceState
 from emco_common.appcontext.status import ContextStatus, ResourceStatus
 from emco_common.kube import Ref
-from emco_rsync.plan import CRD_KIND, AppPlan, ClusterPlan, Item, Plan
+from emco_rsync.plan import CRD_KIND, AppPlan, ClusterPlan, Item, Plan, Wave
 
 Address = tuple[str, str, str, str]
 """Group, kind, namespace, name: the same object in whatever version it is spoken of."""
 Place = tuple[str, str]
 """App and cluster."""
+DELETE_EVENTS = (HookPhase.DELETE.before, HookPhase.DELETE.after)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an update does to an app on a cluster. Without a ``phase`` it does nothing there."""
+
+    phase: HookPhase | None
+    crds: tuple[Item, ...] = ()
+    waves: tuple[Wave, ...] = ()
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        return (*self.crds, *(item for wave in self.waves for item in wave))
 
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """``plans`` hold what is to be removed, each with the identity and the order of the revision it came from;
-    ``problems`` are what cannot be removed because nobody knows any more what it is."""
+    """``plans`` hold what is to be removed, each with the identity and the order of the revision it came from. Where
+    nothing of an app is wanted on a cluster any more its hooks of deletion are among it.
+
+    ``problems`` are what cannot be removed because nobody knows any more what it is. The objects in ``doubtful`` stay
+    if they turn out to have no namespace: then the plan has them, under another default namespace.
+    """
 
     plans: tuple[Plan, ...] = ()
     problems: tuple[str, ...] = ()
+    doubtful: frozenset[Ref] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,6 +59,19 @@ class Deployment:
     status: ContextStatus
     revisions: Mapping[str, Plan]
     formers: tuple[str, ...] = ()
+
+    def change(self, cluster: ClusterPlan, *, rollback: bool) -> Change:
+        """What is new or has changed, or was never acknowledged. An app that was never complete on the cluster is
+        installed there (its hooks are those of an installation), another is upgraded or rolled back."""
+        crds = tuple(item for item in cluster.crds if not self.settled(cluster, item))
+        waves = (tuple(item for item in wave if not self.settled(cluster, item)) for wave in cluster.waves)
+        due = tuple(wave for wave in waves if wave)
+        installed = self.status.cluster(cluster.app, cluster.cluster).installed
+        if not installed:
+            return Change(HookPhase.INSTALL, crds, due)
+        if installed == self.plan.context and not crds and not due:
+            return Change(None)
+        return Change(HookPhase.ROLLBACK if rollback else HookPhase.UPGRADE, crds, due)
 
     def settled(self, cluster: ClusterPlan, item: Item) -> bool:
         """Is it on the cluster as it is wanted, as far as is recorded?"""
@@ -54,18 +86,31 @@ class Deployment:
 
     def leftovers(self) -> Leftovers:
         """What may be on the clusters and is not wanted there."""
-        unwanted: dict[str, dict[Place, dict[str, Item]]] = {}
+        found: dict[Place, dict[str, tuple[str, Item]]] = {}
         problems = []
-        for source, place, item in self._candidates():
+        for source, place, name in self._candidates():
             if source not in self.revisions:
-                problems.append(f"{place[0]} on {place[1]}: {item}: context {source}, which knows it, does not exist")
+                problems.append(f"{place[0]} on {place[1]}: {name}: context {source}, which knows it, does not exist")
                 continue
-            found = self.revisions[source].find(*place)
-            former = found.named.get(item) if found else None
+            cluster = self.revisions[source].find(*place)
+            former = cluster.named.get(name) if cluster else None
             if former is not None and former.kind != CRD_KIND:  # definitions stay (D6)
-                unwanted.setdefault(source, {}).setdefault(place, {})[item] = self._without_wanted(place[1], former)
-        plans = tuple(_only(self.revisions[source], places) for source, places in unwanted.items())
-        return Leftovers(plans, tuple(problems))
+                found.setdefault(place, {})[name] = (source, self._without_wanted(place[1], former))
+        by_owner: dict[str, dict[Place, ClusterPlan]] = {}
+        for place, items in found.items():
+            owner, cluster_plan = self._leaving(place, items)
+            by_owner.setdefault(owner, {})[place] = cluster_plan
+        plans = tuple(_only(self.revisions[owner], clusters) for owner, clusters in sorted(by_owner.items()))
+        return Leftovers(plans, tuple(problems), frozenset(self._doubtful(plans)))
+
+    def gone(self, place: Place) -> bool:
+        """Is nothing of the app wanted on the cluster any more?"""
+        wanted = self.plan.find(*place)
+        return wanted is None or wanted.empty
+
+    def untouched(self, place: Place) -> bool:
+        """Was nothing ever sent there?"""
+        return self.status.cluster(*place).reference is None and place not in self._recorded
 
     def _candidates(self) -> Iterator[tuple[str, Place, str]]:
         """Context, place and name of each resource that may be there under a name that the plan does not have, or at
@@ -82,22 +127,47 @@ class Deployment:
     def _dropped(self, former: ClusterPlan) -> Iterator[str]:
         """Resources of a replaced plan that have no record, as their cluster was being worked on when it was replaced,
         and those that now stand for another object (the same name in another namespace)."""
-        if self.status.cluster(former.app, former.cluster).reference is None:
-            return  # nothing was ever sent there
+        if self.untouched((former.app, former.cluster)):
+            return
         wanted = self.plan.find(former.app, former.cluster)
-        named = wanted.named if wanted else {}
-        for item in former.installed:
-            kept = self.status.resource(former.app, former.cluster, item.resource)
-            if item.resource in named:
+        for item in former.named.values():
+            if wanted is not None and item.resource in wanted.named:
                 if not self._addresses(former.cluster).issuperset(addresses(item)):
                     yield item.resource
-            elif kept.status is None:
+            elif self.status.resource(former.app, former.cluster, item.resource).status is None:
                 yield item.resource
+
+    def _leaving(self, place: Place, items: Mapping[str, tuple[str, Item]]) -> tuple[str, ClusterPlan]:
+        """Everything that leaves a place, in the waves it came in, and the context whose identity and hooks count."""
+        sources = dict.fromkeys(source for source, _ in items.values())
+        handled = self.status.cluster(*place).reference or ""
+        owner = handled if handled in self.revisions and self.revisions[handled].find(*place) else next(iter(sources))
+        waves: list[Wave] = []
+        regular: set[str] = set()
+        for source in sources:
+            cluster = self.revisions[source].find(*place)
+            for wave in cluster.waves if cluster else ():
+                kept = tuple(items[one.resource][1] for one in wave if items.get(one.resource, ("",))[0] == source)
+                regular.update(item.resource for item in kept)
+                waves += [kept] if kept else []
+        own = self.revisions[owner].find(*place)
+        assert own is not None  # an owner has the place: it was handled last, or one of its items is there
+        events = {"": tuple(item for name, (_, item) in items.items() if name not in regular)}
+        if self.gone(place):
+            events |= {event: own.due(event) for event in DELETE_EVENTS}
+        return owner, ClusterPlan(*place, own.label, waves=tuple(waves), events=events)
 
     def _without_wanted(self, cluster: str, item: Item) -> Item:
         """An object that the plan has under another name stays."""
         wanted = self._addresses(cluster)
         return replace(item, pieces=tuple(piece for piece in item.pieces if address(piece.ref) not in wanted))
+
+    def _doubtful(self, plans: Iterable[Plan]) -> Iterator[Ref]:
+        for plan in plans:
+            for one in plan.clusters if plan.namespace != self.plan.namespace else ():
+                wanted = {(group, kind, name) for group, kind, _, name in self._addresses(one.cluster)}
+                refs = (piece.ref for item in one.named.values() for piece in item.pieces)
+                yield from (ref for ref in refs if (ref.kind.group, ref.kind.kind, ref.name) in wanted)
 
     def _addresses(self, cluster: str) -> frozenset[Address]:
         return self._wanted.get(cluster, frozenset())
@@ -110,6 +180,10 @@ class Deployment:
                 by_cluster.setdefault(one.cluster, set()).update(addresses(item))
         return {cluster: frozenset(found) for cluster, found in by_cluster.items()}
 
+    @cached_property
+    def _recorded(self) -> frozenset[Place]:
+        return frozenset(place[:2] for place, kept in self.status.resources.items() if kept.status is not None)
+
 
 def may_be_there(kept: ResourceStatus) -> bool:
     return kept.status not in (None, ResourceState.DELETED)
@@ -117,8 +191,10 @@ def may_be_there(kept: ResourceStatus) -> bool:
 
 def referred(status: ContextStatus) -> set[str]:
     """The contexts that the records of what may be there refer to."""
-    of_resources = {kept.reference for kept in status.resources.values() if may_be_there(kept)}
-    return {context for context in of_resources if context}
+    there = {place: kept for place, kept in status.resources.items() if may_be_there(kept)}
+    of_resources = {kept.reference for kept in there.values()}
+    of_clusters = {status.cluster(app, cluster).reference for app, cluster, _ in there}
+    return {context for context in of_resources | of_clusters if context}
 
 
 def address(ref: Ref) -> Address:
@@ -129,21 +205,9 @@ def addresses(item: Item) -> Iterable[Address]:
     return (address(piece.ref) for piece in item.pieces)
 
 
-def _only(plan: Plan, places: Mapping[Place, Mapping[str, Item]]) -> Plan:
-    """The plan with nothing but these resources."""
-    apps = []
-    for app in plan.apps:
-        kept = (one for one in app.clusters if (one.app, one.cluster) in places)
-        clusters = tuple(_reduced(one, places[one.app, one.cluster]) for one in kept)
-        if clusters:
-            apps.append(AppPlan(app.app, (), clusters))
-    return replace(plan, apps=tuple(apps))
-
-
-def _reduced(cluster: ClusterPlan, items: Mapping[str, Item]) -> ClusterPlan:
-    waves = (tuple(items[item.resource] for item in wave if item.resource in items) for wave in cluster.waves)
-    regular = {item.resource for item in cluster.regular}
-    hooks = tuple(item for name, item in items.items() if name not in regular)
-    return ClusterPlan(
-        cluster.app, cluster.cluster, cluster.label, waves=tuple(wave for wave in waves if wave), other_hooks=hooks
-    )
+def _only(plan: Plan, clusters: Mapping[Place, ClusterPlan]) -> Plan:
+    """The plan with nothing but these."""
+    apps: dict[str, list[ClusterPlan]] = {}
+    for (app, _), cluster in clusters.items():
+        apps.setdefault(app, []).append(cluster)
+    return replace(plan, apps=tuple(AppPlan(app, (), tuple(found)) for app, found in apps.items()))

@@ -8,30 +8,49 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from emco_common.appcontext.model import Dependency
-from emco_common.appcontext.states import OperationStatus
+from emco_common.appcontext.states import Connectivity, HookPhase, OperationStatus, ResourceState
 from emco_common.appcontext.status import ContextStatus
 from emco_common.errors import EmcoError
-from emco_rsync.apply import apply_waves, install_crds
 from emco_rsync.concurrent import concurrently
 from emco_rsync.deployment import Deployment, Leftovers
-from emco_rsync.hooks import run_hooks
-from emco_rsync.links import Identity, Links
+from emco_rsync.givenup import GRACE_SECONDS, UNKNOWN, GivenUp
+from emco_rsync.links import Identity, Link, Links
 from emco_rsync.observe import expected_of
-from emco_rsync.plan import AppPlan, ClusterPlan, Item, Plan, reduced
+from emco_rsync.plan import AppPlan, ClusterPlan, Plan
 from emco_rsync.reading import read_item
 from emco_rsync.recorder import Recorder
-from emco_rsync.removal import remove_item, remove_waves
+from emco_rsync.removal import cluster_scoped, without
 from emco_rsync.site import ApplySettings, Pace, Site
+from emco_rsync.steps import install, take_away, update
 from emco_rsync.tracker import Tracker
 
 _log = structlog.get_logger()
 WATCH_AFTER_SECONDS = 0.5
 """An installation that takes longer is watched while it goes on."""
+
+
+Work = Callable[[ClusterPlan], Coroutine[Any, Any, list[str]]]
+"""On one cluster; answers the reasons of what has failed for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is to go. ``remarks`` are filled with what is not known to be gone, ``left`` with the places (deployment
+    label, cluster) where nothing of an app is wanted any more."""
+
+    deployment: Deployment
+    recorder: Recorder
+    given_up: GivenUp
+    leftovers: Leftovers
+    remarks: list[str] = field(default_factory=list)
+    left: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Executor:
@@ -43,80 +62,70 @@ class Executor:
         self._settings = settings
         self._pace = pace
 
-    async def install(self, plan: Plan, recorder: Recorder, status: ContextStatus) -> list[str]:
-        """``status`` is the status context as it was before."""
-
-        def finished(cluster: ClusterPlan, item: Item) -> bool:
-            before = status.resource(cluster.app, cluster.cluster, item.resource)
-            return before.success is True and before.reference == plan.context
+    async def install(self, plan: Plan, recorder: Recorder, status: ContextStatus, *, again: bool) -> list[str]:
+        """``status`` is the status context as it was before. ``again``: the event was begun before a restart."""
 
         async def work(cluster: ClusterPlan) -> list[str]:
+            if status.cluster(cluster.app, cluster.cluster).reference:
+                recorder.touched(cluster.app, cluster.cluster)
+            finished = _finished(plan, cluster, status)
             return await self._bring(
-                plan, cluster, recorder, lambda site: _install(site, lambda item: finished(cluster, item))
+                plan, cluster, recorder, lambda site: install(site, finished=finished, again=again)
             )
 
         return await self._in_order(plan, work)
 
-    async def update(self, deployment: Deployment, recorder: Recorder) -> list[str]:
+    async def update(self, deployment: Deployment, recorder: Recorder, *, rollback: bool, again: bool) -> list[str]:
         """Bring what is new or has changed, or was never acknowledged; the rest is not touched (rsync 10)."""
         plan = deployment.plan
 
         async def work(cluster: ClusterPlan) -> list[str]:
-            def due(item: Item) -> bool:
-                return not deployment.settled(cluster, item)
-
-            changed = reduced(cluster, due)
-            if changed.empty:
-                return await self._leave(plan, cluster, recorder)
-            return await self._bring(plan, cluster, recorder, lambda site: _update(site, changed))
+            change = deployment.change(cluster, rollback=rollback)
+            phase = change.phase
+            if phase is None or not (change.items or cluster.due(phase.before) or cluster.due(phase.after)):
+                return await self._leave(plan, cluster, recorder, phase)
+            if not deployment.untouched((cluster.app, cluster.cluster)):
+                recorder.touched(cluster.app, cluster.cluster)
+            finished = _finished(plan, cluster, deployment.status)
+            return await self._bring(
+                plan,
+                cluster,
+                recorder,
+                lambda site: update(site, change, phase, finished=finished, again=again),
+            )
 
         return await self._in_order(plan, work)
 
-    async def prune(self, deployment: Deployment, leftovers: Leftovers, recorder: Recorder) -> list[str]:
-        """Remove what the plan lacks, waves backwards; definitions stay (D6)."""
-        runs = (self._prune(deployment, plan, plan.clusters, recorder) for plan in leftovers.plans)
-        return [*leftovers.problems, *_flat(await concurrently(runs))]
+    async def prune(self, removal: Removal) -> list[str]:
+        """Remove what the plan lacks: hooks of deletion where nothing of an app stays, then waves backwards."""
+        runs = (self._prune(removal, source, one) for source in removal.leftovers.plans for one in source.clusters)
+        return [*removal.leftovers.problems, *_flat(await concurrently(runs))]
 
-    async def _prune(
-        self, deployment: Deployment, source: Plan, clusters: tuple[ClusterPlan, ...], recorder: Recorder
-    ) -> list[str]:
-        wanted, leaving = deployment.plan, recorder.leaving()
+    async def remove(self, removal: Removal) -> list[str]:
+        """On each cluster what other revisions have left, then what the plan brought (lifecycle defect 29)."""
+        plan = removal.deployment.plan
+        left: dict[str, list[tuple[Plan, ClusterPlan]]] = {}
+        for source in removal.leftovers.plans:
+            for one in source.clusters:
+                left.setdefault(one.cluster, []).append((source, one))
+        own: dict[str, list[ClusterPlan]] = {}
+        for one in plan.clusters:
+            own.setdefault(one.cluster, []).append(one)
 
-        async def work(cluster: ClusterPlan) -> list[str]:
-            async with self._links.use(_identity(source, cluster)) as link:
-                site = Site(link, cluster, leaving, settings=self._settings, pace=self._pace)
-                await remove_waves(site, cluster.removal_waves)
-                await concurrently(remove_item(site, item) for item in cluster.hooks)
-            if wanted.find(cluster.app, cluster.cluster) is None:
-                await self._tracker.unfollow(cluster.label, cluster.cluster)
-            return site.problems
+        async def on(cluster: str) -> list[str]:
+            problems = await concurrently(self._prune(removal, *one) for one in left.get(cluster, ()))
+            problems += await concurrently(self._remove(removal, one) for one in own.get(cluster, ()))
+            return _flat(problems)
 
-        return await self._everywhere(clusters, work)
-
-    async def remove(self, deployment: Deployment, leftovers: Leftovers, recorder: Recorder) -> list[str]:
-        """On each cluster what other revisions have left, then hooks of deletion, everything backwards, and the hooks
-        themselves (lifecycle defect 29)."""
-        plan = deployment.plan
-
-        async def on(name: str) -> list[str]:
-            def here(clusters: Iterable[ClusterPlan]) -> tuple[ClusterPlan, ...]:
-                return tuple(one for one in clusters if one.cluster == name)
-
-            runs = (self._prune(deployment, left, here(left.clusters), recorder) for left in leftovers.plans)
-            problems = _flat(await concurrently(runs))
-            return problems + await self._everywhere(
-                here(plan.clusters), lambda cluster: self._remove(plan, cluster, recorder)
-            )
-
-        names = {one.cluster for each in (plan, *leftovers.plans) for one in each.clusters}
-        return [*leftovers.problems, *_flat(await concurrently(on(name) for name in sorted(names)))]
+        found = await concurrently(on(cluster) for cluster in sorted({*left, *own}))
+        return [*removal.leftovers.problems, *_flat(found)]
 
     async def read(self, plan: Plan, recorder: Recorder) -> list[str]:
         """Store the live objects that the context names (rsync 8.2 Read, D7)."""
 
         async def work(cluster: ClusterPlan) -> list[str]:
             async with self._links.use(_identity(plan, cluster)) as link:
-                site = Site(link, cluster, recorder, settings=self._settings, pace=self._pace)
+                site = self._site(link, cluster, recorder)
                 await concurrently(read_item(site, item, namespace=plan.namespace) for item in cluster.regular)
                 return site.problems
 
@@ -130,27 +139,30 @@ class Executor:
                 self._tracker.watch(cluster.label, cluster.cluster)
                 self._tracker.set_complete(cluster.label, cluster.cluster, complete=complete)
 
-    async def unfollow(self, plan: Plan) -> None:
-        """Returns when what the removed objects leave behind is gone as well, or has had its time."""
-        await concurrently(self._tracker.unfollow(cluster.label, cluster.cluster) for cluster in plan.clusters)
+    async def unfollow(self, places: Iterable[tuple[str, str]]) -> None:
+        """By deployment label and cluster. Returns when what the removed objects leave behind is gone as well, or has
+        had its time."""
+        await concurrently(self._tracker.unfollow(*place) for place in places)
 
-    async def _everywhere(
-        self, clusters: tuple[ClusterPlan, ...], work: Callable[[ClusterPlan], Coroutine[Any, Any, list[str]]]
-    ) -> list[str]:
-        async def alone(cluster: ClusterPlan) -> list[str]:
-            if cluster.empty:
-                return []
-            try:
-                return await work(cluster)
-            except EmcoError as error:
-                return [f"{cluster.app} on {cluster.cluster}: {error}"]
-            except Exception:
-                _log.exception("cluster_work_failed", app=cluster.app, cluster=cluster.cluster)
-                return [f"{cluster.app} on {cluster.cluster}: internal error; the log of rsync tells more"]
+    def _site(self, link: Link, cluster: ClusterPlan, recorder: Recorder) -> Site:
+        return Site(link, cluster, recorder, settings=self._settings, pace=self._pace, saw=self._tracker.saw)
 
-        return _flat(await concurrently(alone(cluster) for cluster in clusters))
+    async def _everywhere(self, clusters: Iterable[ClusterPlan], work: Work) -> list[str]:
+        return _flat(await concurrently(self._alone(cluster, work) for cluster in clusters))
 
-    async def _in_order(self, plan: Plan, work: Callable[[ClusterPlan], Coroutine[Any, Any, list[str]]]) -> list[str]:
+    async def _alone(self, cluster: ClusterPlan, work: Work) -> list[str]:
+        """What happens here is no affair of other clusters."""
+        if cluster.empty:
+            return []
+        try:
+            return await work(cluster)
+        except EmcoError as error:
+            return [f"{cluster.app} on {cluster.cluster}: {error}"]
+        except Exception:
+            _log.exception("cluster_work_failed", app=cluster.app, cluster=cluster.cluster)
+            return [f"{cluster.app} on {cluster.cluster}: internal error; the log of rsync tells more"]
+
+    async def _in_order(self, plan: Plan, work: Work) -> list[str]:
         """Every app on all its clusters at once, as soon as those that it depends on are there."""
         loop = asyncio.get_running_loop()
         deployed: dict[str, asyncio.Future[bool]] = {app.app: loop.create_future() for app in plan.apps}
@@ -174,8 +186,7 @@ class Executor:
         )
         try:
             async with self._links.use(_identity(plan, cluster)) as link:
-                site = Site(link, cluster, recorder, settings=self._settings, pace=self._pace)
-                recorder.touched(cluster.app, cluster.cluster)
+                site = self._site(link, cluster, recorder)
                 await work(site)
         finally:
             watch.cancel()
@@ -183,25 +194,85 @@ class Executor:
         self._tracker.set_complete(cluster.label, cluster.cluster, complete=not site.problems)
         return site.problems
 
-    async def _leave(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> list[str]:
+    async def _leave(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, phase: HookPhase | None) -> list[str]:
         """Nothing changes on the cluster, which need not even be there; from now on this context speaks of it."""
         recorder.touched(cluster.app, cluster.cluster)
+        recorder.installed(cluster.app, cluster.cluster)
+        if phase is not None:
+            recorder.phase(cluster.app, cluster.cluster, phase)
         await self._follow(plan, cluster, recorder)
         self._tracker.watch(cluster.label, cluster.cluster)
         self._tracker.set_complete(cluster.label, cluster.cluster, complete=True)
         return []
 
-    async def _remove(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> list[str]:
-        await self._follow(plan, cluster, recorder)
-        self._tracker.watch(cluster.label, cluster.cluster)
-        async with self._links.use(_identity(plan, cluster)) as link:
-            site = Site(link, cluster, recorder, settings=self._settings, pace=self._pace)
+    async def _remove(self, removal: Removal, cluster: ClusterPlan) -> list[str]:
+        plan, recorder = removal.deployment.plan, removal.recorder
+        if removal.deployment.untouched((cluster.app, cluster.cluster)):
+            return []
+
+        async def work(cluster: ClusterPlan) -> list[str]:
+            await self._follow(plan, cluster, recorder)
+            self._tracker.watch(cluster.label, cluster.cluster)
             recorder.touched(cluster.app, cluster.cluster)
-            if await run_hooks(site, cluster.pre_delete, finished=lambda _: False):
-                await remove_waves(site, cluster.removal_waves)
-                await run_hooks(site, cluster.post_delete, finished=lambda _: False)
-                await concurrently(remove_item(site, item) for item in cluster.hooks)
+            return await self._take_away(plan, cluster, recorder)
+
+        return await self._alone(cluster, lambda one: self._unless_given_up(removal, plan, one, recorder, work))
+
+    async def _prune(self, removal: Removal, source: Plan, cluster: ClusterPlan) -> list[str]:
+        recorder, gone = (
+            removal.recorder.leaving(source.context),
+            removal.deployment.gone((cluster.app, cluster.cluster)),
+        )
+
+        async def work(cluster: ClusterPlan) -> list[str]:
+            async with self._links.use(_identity(source, cluster)) as link:
+                site = self._site(link, cluster, recorder)
+                doubtful = await cluster_scoped(site, removal.leftovers.doubtful)
+            return await self._take_away(source, without(cluster, doubtful), recorder, gone=gone)
+
+        problems = await self._alone(cluster, lambda one: self._unless_given_up(removal, source, one, recorder, work))
+        if gone:
+            removal.left.append((cluster.label, cluster.cluster))
+        return problems
+
+    async def _take_away(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, *, gone: bool = True) -> list[str]:
+        async with self._links.use(_identity(plan, cluster)) as link:
+            site = self._site(link, cluster, recorder)
+            await take_away(site)
+            if gone and not site.problems:
+                recorder.installed(cluster.app, cluster.cluster, context="")
             return site.problems
+
+    async def _unless_given_up(
+        self, removal: Removal, plan: Plan, cluster: ClusterPlan, recorder: Recorder, work: Work
+    ) -> list[str]:
+        """The problems of the work. A cluster that was given up gets no more time once it is known to be away, and
+        little otherwise; what is then not known to be gone is said to be so."""
+        away = asyncio.Event()
+
+        async def lost() -> None:
+            await removal.given_up.named(cluster.cluster)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GRACE_SECONDS):
+                    await away.wait()
+
+        async with self._links.use(_identity(plan, cluster)) as link:
+            unheard = link.listen(lambda state, _: (away.set if state is Connectivity.RETRYING else away.clear)())
+            run, waiting = asyncio.create_task(work(cluster)), asyncio.create_task(lost())
+            try:
+                await asyncio.wait({run, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                if run.done():
+                    return run.result()
+            finally:
+                unheard()
+                for task in (run, waiting):
+                    task.cancel()
+                await asyncio.gather(run, waiting, return_exceptions=True)
+        for item in cluster.named.values():
+            if recorder.may_be_there(cluster.app, cluster.cluster, item.resource):
+                recorder.reason(cluster.app, cluster.cluster, item.resource, UNKNOWN)
+        removal.remarks.append(f"{cluster.app} on {cluster.cluster}: {UNKNOWN}")
+        return []
 
     async def _follow(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> None:
         await self._tracker.follow(
@@ -227,28 +298,14 @@ class Executor:
         return ""
 
 
-async def _install(site: Site, finished: Callable[[Item], bool]) -> None:
-    """Definitions, hooks before, everything, hooks after; a failure of one keeps what would follow (rsync 8.2)."""
-    if not await install_crds(site, site.plan.crds):
-        return
-    if not await run_hooks(site, site.plan.pre_install, finished=finished):
-        return
-    await apply_waves(site, site.plan.waves)
-    if not site.problems:
-        await run_hooks(site, site.plan.post_install, finished=finished)
+def _finished(plan: Plan, cluster: ClusterPlan, status: ContextStatus) -> Callable[[str], bool]:
+    """Which hooks had succeeded for this context, as of before."""
 
+    def finished(resource: str) -> bool:
+        kept = status.resource(cluster.app, cluster.cluster, resource)
+        return kept.status == ResourceState.APPLIED and kept.success is True and kept.reference == plan.context
 
-async def _update(site: Site, changed: ClusterPlan) -> None:
-    """Definitions first, then what has changed, in the same waves.
-
-    That an object is under way is on the bus before it is sent: what comes instead of an update that was cut off must
-    not take the object for what it was.
-    """
-    for item in (*changed.crds, *changed.regular):
-        site.starts(item)
-    await site.recorder.flush()
-    if await install_crds(site, changed.crds):
-        await apply_waves(site, changed.waves)
+    return finished
 
 
 def _identity(plan: Plan, cluster: ClusterPlan) -> Identity:

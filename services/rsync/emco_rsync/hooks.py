@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from enum import StrEnum
 from operator import methodcaller
+
+import structlog
 
 from emco_common.kube import KubeError, errors
 from emco_rsync.apply import apply_item
@@ -13,34 +16,82 @@ from emco_rsync.plan import Item, Piece
 from emco_rsync.removal import clear
 from emco_rsync.site import LOOK_AGAIN, Site
 
+_log = structlog.get_logger()
+
+_DELETE_POLICY = "helm.sh/hook-delete-policy"
+
+
+class Policy(StrEnum):
+    BEFORE = "before-hook-creation"
+    SUCCEEDED = "hook-succeeded"
+    FAILED = "hook-failed"
+
+
 _WAITED_FOR = frozenset({"Job", "Pod", "Deployment", "DaemonSet", "StatefulSet"})
 _RUNS_ONCE = frozenset({"Job", "Pod"})
 
 
-async def run_hooks(site: Site, items: Iterable[Item], *, finished: Callable[[Item], bool]) -> bool:
-    """False as soon as one fails. ``finished`` tells which of them had succeeded before the process was restarted."""
+async def run_hooks(site: Site, items: Iterable[Item], *, finished: Callable[[str], bool], again: bool = False) -> bool:
+    """False as soon as one fails. ``finished`` tells by name which of them had succeeded before a restart; ``again``
+    that others may be running since then, so that these are waited for and not begun anew."""
+    done: list[Item] = []
+    succeeded = True
     for item in items:
-        if finished(item):
-            continue
-        before = len(site.problems)
-        await _clear_old_run(site, item)
+        if not finished(item.resource):
+            succeeded = await _run(site, item, again=again)
+        if not succeeded:
+            if Policy.FAILED in policies(item):
+                await _follow_policy(site, item)
+            break
+        done.append(item)
+    for item in reversed(done):
+        if Policy.SUCCEEDED in policies(item):
+            await _follow_policy(site, item)
+            site.recorder.hook(site.plan.app, site.plan.cluster, item.resource, success=True)
+    return succeeded
+
+
+async def _run(site: Site, item: Item, *, again: bool) -> bool:
+    before = len(site.problems)
+    await _clear_old_run(site, item, again=again)
+    if len(site.problems) == before:
         await apply_item(site, item)
-        if len(site.problems) == before and item.kind in _WAITED_FOR:
-            await _until_done(site, item)
-        if len(site.problems) > before:
-            return False
-    return True
+    if len(site.problems) == before and item.kind in _WAITED_FOR:
+        await _until_done(site, item)
+    return len(site.problems) == before
 
 
-async def _clear_old_run(site: Site, item: Item) -> None:
-    """A Job or Pod of an earlier run would be taken for the result of this one."""
+def policies(item: Item) -> frozenset[str]:
+    """When the hook's object is to be deleted. What is not said is Helm's default."""
+    said: set[str] = set()
+    for piece in item.pieces:
+        annotations = (piece.obj.get("metadata") or {}).get("annotations")
+        text = annotations.get(_DELETE_POLICY) if isinstance(annotations, dict) else None
+        said.update(word.strip() for word in (text.split(",") if isinstance(text, str) else ()))
+    return frozenset(said - {""}) or frozenset({Policy.BEFORE})
+
+
+async def _follow_policy(site: Site, item: Item) -> None:
+    """Its result stays told, whatever becomes of the object."""
+    try:
+        await clear(site, item)
+    except KubeError as error:
+        _log.warning("hook_not_deleted", app=site.plan.app, cluster=site.plan.cluster, resource=item.resource)
+        site.note(item, f"its delete policy could not be followed: {describe(error, kind=item.kind)}")
+
+
+async def _clear_old_run(site: Site, item: Item, *, again: bool) -> None:
+    """A Job or Pod of an earlier run would be taken for the result of this one, and cannot be changed into it.
+
+    Other kinds are applied over what is there, which leaves them as if they had been made anew.
+    """
     if item.kind not in _RUNS_ONCE or item.problem:
         return
     try:
         for piece in item.pieces:
             present = await site.persist(item, methodcaller("get", piece.ref), verdict=classify_removal)
             verdict = hook_verdict(present)
-            if verdict.ok or verdict.failed:
+            if verdict.ok or verdict.failed or not again:
                 await clear(site, item)
     except (errors.NotFound, errors.UnknownKind):
         return

@@ -45,7 +45,7 @@ class Observation:
 
 def expected_of(plan: ClusterPlan) -> Expected:
     resources: dict[ObjectKey, str] = {}
-    for item in (*plan.installed, *plan.pre_delete, *plan.post_delete):
+    for item in (*plan.regular, *plan.hooks):
         for piece in item.pieces:
             for namespace in (piece.ref.namespace, ""):
                 resources[(piece.ref.kind, namespace, piece.ref.name)] = item.resource

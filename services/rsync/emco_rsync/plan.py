@@ -7,13 +7,14 @@ follow one another. Removal goes through the same waves backwards. How the plans
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 
 from emco_common.appcontext import keys
 from emco_common.appcontext.model import AppContext, Approval, Cluster, Dependency, Resource
+from emco_common.appcontext.states import HookPhase
 from emco_common.kube import KubeError, Ref, encode, ref_of
 from emco_rsync.manifests import BadManifest, Json, parse, prepare
 
@@ -59,12 +60,9 @@ class ClusterPlan:
     cluster: str
     label: str
     crds: tuple[Item, ...] = ()
-    pre_install: tuple[Item, ...] = ()
     waves: tuple[Wave, ...] = ()
-    post_install: tuple[Item, ...] = ()
-    pre_delete: tuple[Item, ...] = ()
-    post_delete: tuple[Item, ...] = ()
-    other_hooks: tuple[Item, ...] = ()
+    events: Mapping[str, tuple[Item, ...]] = field(default_factory=dict, hash=False)
+    """Hooks by event, e.g. ``pre-install``; one may serve several."""
 
     @property
     def empty(self) -> bool:
@@ -74,8 +72,7 @@ class ClusterPlan:
     @property
     def hooks(self) -> tuple[Item, ...]:
         """Every hook once, whatever events it serves."""
-        listed = (*self.pre_install, *self.post_install, *self.pre_delete, *self.post_delete, *self.other_hooks)
-        return tuple({item.resource: item for item in listed}.values())
+        return tuple({item.resource: item for items in self.events.values() for item in items}.values())
 
     @property
     def regular(self) -> tuple[Item, ...]:
@@ -84,8 +81,11 @@ class ClusterPlan:
     @property
     def installed(self) -> tuple[Item, ...]:
         """What is on the cluster after an installation, apart from CRDs."""
-        listed = (*self.pre_install, *self.regular, *self.post_install)
+        listed = (*self.due(HookPhase.INSTALL.before), *self.regular, *self.due(HookPhase.INSTALL.after))
         return tuple({item.resource: item for item in listed}.values())
+
+    def due(self, event: str) -> tuple[Item, ...]:
+        return self.events.get(event, ())
 
     @cached_property
     def named(self) -> Mapping[str, Item]:
@@ -143,32 +143,14 @@ def make_plan(context: AppContext) -> Plan:
     return Plan(context.id, status_context, (meta.level if meta else "") or ADMIN_LEVEL, namespace, tuple(apps))
 
 
-def reduced(cluster: ClusterPlan, wanted: Callable[[Item], bool]) -> ClusterPlan:
-    """Only the definitions and regular resources that are ``wanted``, in their order, and no hooks."""
-    waves = (tuple(item for item in wave if wanted(item)) for wave in cluster.waves)
-    return ClusterPlan(
-        cluster.app,
-        cluster.cluster,
-        cluster.label,
-        crds=tuple(item for item in cluster.crds if wanted(item)),
-        waves=tuple(wave for wave in waves if wave),
-    )
-
-
 def _cluster(app: str, cluster: Cluster, reader: _Reader) -> ClusterPlan:
-    hooks: Mapping[str, tuple[Item, ...]] = {event: reader.items(found) for event, found in cluster.hooks.items()}
-    used = {"pre-install", "post-install", "pre-delete", "post-delete"}
     return ClusterPlan(
         app=app,
         cluster=cluster.name,
         label=reader.label,
         crds=reader.items(cluster.crds),
-        pre_install=hooks.get("pre-install", ()),
         waves=_waves(reader.items(cluster.resources)),
-        post_install=hooks.get("post-install", ()),
-        pre_delete=hooks.get("pre-delete", ()),
-        post_delete=hooks.get("post-delete", ()),
-        other_hooks=tuple(item for event, items in hooks.items() if event not in used for item in items),
+        events={event: reader.items(found) for event, found in cluster.hooks.items()},
     )
 
 

@@ -59,6 +59,14 @@ class Desk:
         return [Compare(key, self.stored[key].mod_revision if key in self.stored else 0) for key in known]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """``given_up`` are clusters that are not to be waited for."""
+
+    stop: bool
+    given_up: tuple[str, ...]
+
+
 class Queue:
     """The queues of all contexts. Any method: ``ContextNotFound``, ``MalformedContext``, ``Unavailable``."""
 
@@ -143,7 +151,7 @@ class Queue:
         first[keys.status(context)] = Put(keys.status(context), values.encode_state(ContextState.UPDATING))
         first[keys.reason(context)] = Put(keys.reason(context), values.encode(""))
         queue = Put(keys.queue(context), encode_queue(_shortened((*desk.elements, element))))
-        return [*writes, queue, *first.values()]
+        return [*writes, queue, Delete(keys.given_up(context)), *first.values()]
 
     async def _superseded_writes(self, desk: Desk, new: str) -> list[Put | Delete]:
         context = desk.context
@@ -199,8 +207,12 @@ class Queue:
                 return
         raise Unavailable(f"the queue of context {context} is being changed by too many writers at once")
 
-    async def stop_requested(self, context: str) -> bool:
-        return _flag(await self._bus.get(keys.stop_flag(context)))
+    async def asked(self, context: str) -> Asked:
+        """What its owner has asked for while the context is worked on."""
+        stop = _flag(await self._bus.get(keys.stop_flag(context)))
+        key = keys.given_up(context)
+        entry = await self._bus.get(key)
+        return Asked(stop, values.strings(key, values.decode(key, entry.value)) if entry else ())
 
     async def retire(self, desk: Desk) -> bool:
         """There is no more work; false if there is some after all."""

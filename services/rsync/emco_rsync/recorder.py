@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from copy import copy
 
 from emco_common.appcontext import keys, values
-from emco_common.appcontext.states import Connectivity, ResourceState
+from emco_common.appcontext.states import Connectivity, HookPhase, ResourceState
 from emco_common.appcontext.status import (
     ClusterStatus,
     ClusterUpdate,
@@ -40,7 +40,7 @@ class Recorder:
     ) -> None:
         self._journal = journal
         self._context = context
-        self._reference: str | None = context
+        self._owner = ""
         self._status_context = status_context
         self._known = set(known)
         self._states = dict(states or {})
@@ -49,11 +49,11 @@ class Recorder:
         """Returns when the bus has all that was told."""
         await self._journal.flush()
 
-    def leaving(self) -> Recorder:
-        """For what is taken away because another context does not have it: the record still refers to the context that
-        has its manifest, as long as it is there."""
+    def leaving(self, owner: str) -> Recorder:
+        """For what is taken away because this context does not have it. A record goes on referring to the context that
+        has the manifest; what has none yet (a hook of deletion) refers to ``owner``."""
         other = copy(self)
-        other._reference = None
+        other._owner = owner
         return other
 
     def resource(self, app: str, cluster: str, resource: str, state: ResourceState, *, reason: str = "") -> None:
@@ -61,10 +61,10 @@ class Recorder:
         place = (app, cluster, resource)
         self._ensure(app, cluster, keys.resource(self._status_context, *place))
         if state is not ResourceState.PENDING or self._states.get(place) not in (None, ResourceState.PENDING):
+            new = self._states.get(place) is None
             self._states[place] = state
-            self._update(
-                ResourceUpdate(app, cluster, resource, ResourceStatus(status=state, reference=self._reference))
-            )
+            reference = (self._owner if new else None) if self._owner else self._context
+            self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(status=state, reference=reference)))
         self.reason(app, cluster, resource, reason)
 
     def reason(self, app: str, cluster: str, resource: str, reason: str) -> None:
@@ -76,6 +76,19 @@ class Recorder:
         """This context is the one that handles the cluster now."""
         self._ensure(app, cluster, "")
         self._update(ClusterUpdate(app, cluster, ClusterStatus(reference=self._context)))
+
+    def phase(self, app: str, cluster: str, phase: HookPhase) -> None:
+        """As what the app comes to the cluster with this context."""
+        update = ClusterUpdate(app, cluster, ClusterStatus(phase=phase))
+        self._journal.put(self._context, encode_updates(self._context, [update]))
+
+    def installed(self, app: str, cluster: str, *, context: str | None = None) -> None:
+        """The app is complete on the cluster as this context has it; or ``""``, is not there any more."""
+        found = self._context if context is None else context
+        self._update(ClusterUpdate(app, cluster, ClusterStatus(installed=found)))
+
+    def may_be_there(self, app: str, cluster: str, resource: str) -> bool:
+        return self._states.get((app, cluster, resource)) not in (None, ResourceState.DELETED)
 
     def hook(self, app: str, cluster: str, resource: str, *, success: bool) -> None:
         self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(success=success)))

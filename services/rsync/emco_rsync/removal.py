@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 
-from emco_common.kube import Kind, KubeClient, KubeError, errors
+from emco_common.kube import Kind, KubeClient, KubeError, Ref, errors
 from emco_rsync.apply import carries
 from emco_rsync.classify import classify_removal, describe
 from emco_rsync.concurrent import concurrently
-from emco_rsync.plan import NAMESPACE_KIND, Item, Piece, Wave
+from emco_rsync.plan import NAMESPACE_KIND, ClusterPlan, Item, Piece, Wave
 from emco_rsync.site import LOOK_AGAIN, Site
 
 NAMESPACE = Kind("v1", NAMESPACE_KIND)
@@ -36,6 +38,32 @@ async def remove_item(site: Site, item: Item) -> None:
         site.failed(item, describe(error, kind=item.kind))
     else:
         site.removed(item, remark=kept)
+
+
+async def cluster_scoped(site: Site, refs: Iterable[Ref]) -> frozenset[Ref]:
+    """Those of the objects that have no namespace on this cluster. Any ``KubeError``."""
+    found = set()
+    for ref in refs:
+        try:
+            served = await site.link.call(partial(KubeClient.resource, kind=ref.kind))
+        except errors.UnknownKind:
+            continue
+        if not served.namespaced:
+            found.add(ref)
+    return frozenset(found)
+
+
+def without(cluster: ClusterPlan, refs: frozenset[Ref]) -> ClusterPlan:
+    """The plan with these objects left out; their resources stay, so that they are told of."""
+
+    def spared(item: Item) -> Item:
+        return replace(item, pieces=tuple(piece for piece in item.pieces if piece.ref not in refs))
+
+    if not refs:
+        return cluster
+    waves = tuple(tuple(spared(item) for item in wave) for wave in cluster.waves)
+    events = {event: tuple(spared(item) for item in items) for event, items in cluster.events.items()}
+    return replace(cluster, waves=waves, events=events)
 
 
 async def clear(site: Site, item: Item) -> None:

@@ -17,6 +17,7 @@ from emco_common.kube import KubeClient, KubeError, errors
 from emco_rsync.backoff import Backoff
 from emco_rsync.classify import Verdict, classify, describe
 from emco_rsync.links import Link, Sleep
+from emco_rsync.manifests import Json
 from emco_rsync.plan import ClusterPlan, Item
 from emco_rsync.recorder import Recorder
 
@@ -53,16 +54,24 @@ class Pace:
 
 
 class Site:
-    """``problems`` are the reasons of what has failed for good."""
+    """``problems`` are the reasons of what has failed for good; ``saw`` is told what the cluster answers to applies."""
 
     def __init__(
-        self, link: Link, plan: ClusterPlan, recorder: Recorder, *, settings: ApplySettings, pace: Pace
+        self,
+        link: Link,
+        plan: ClusterPlan,
+        recorder: Recorder,
+        *,
+        settings: ApplySettings,
+        pace: Pace,
+        saw: Callable[[str, str, Json], None],
     ) -> None:
         self.link = link
         self.plan = plan
         self.recorder = recorder
         self.settings = settings
         self.pace = pace
+        self._saw = saw
         self.problems: list[str] = []
 
     async def persist(
@@ -100,6 +109,9 @@ class Site:
                     delay = self.pace.backoff.delay(answered, at_least=asked)
                 self.note(item, describe(error, kind=item.kind))
                 await self.pace.sleep(delay)
+
+    def saw(self, obj: Json) -> None:
+        self._saw(self.plan.label, self.plan.cluster, obj)
 
     def starts(self, item: Item) -> None:
         self._tell(item, ResourceState.PENDING)

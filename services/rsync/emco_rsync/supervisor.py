@@ -24,13 +24,13 @@ _log = structlog.get_logger()
 
 
 class Supervisor:
-    """``equip`` makes what workers share; it is given whom to tell of terminated contexts.
+    """``equip`` makes what workers share; it is given this, to be told of what has ended.
 
     ``submit`` may be called before ``run``; its events are durable and are found then.
     """
 
-    def __init__(self, equip: Callable[[Callable[[Plan], None]], Workshop]) -> None:
-        self._shop = equip(self.terminated)
+    def __init__(self, equip: Callable[[Supervisor], Workshop]) -> None:
+        self._shop = equip(self)
         self._queue = self._shop.queue
         self._executor = self._shop.executor
         self._workers: dict[str, Worker] = {}
@@ -132,6 +132,10 @@ class Supervisor:
         except EmcoError as error:
             _log.error("watch_not_taken_up", context=context, why=str(error))
 
+    def left(self, places: list[tuple[str, str]]) -> None:
+        """Nothing of an app is wanted there any more; see the end of what its objects leave behind."""
+        self._start(self._executor.unfollow(places), name="see off what an update has left")
+
     async def _see_off(self, plan: Plan) -> None:
-        await self._executor.unfollow(plan)
+        await self._executor.unfollow((cluster.label, cluster.cluster) for cluster in plan.clusters)
         await self._shop.surely(lambda: self._queue.forget(plan.context))

@@ -7,7 +7,7 @@ bounded share of the time and the newest state wins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -15,6 +15,7 @@ import structlog
 
 from emco_common.appcontext.states import Connectivity
 from emco_rsync.links import Identity, Link, Links
+from emco_rsync.manifests import Json
 from emco_rsync.observe import Expected, observe
 from emco_rsync.plan import ADMIN_LEVEL, DEFAULT_NAMESPACE
 from emco_rsync.recorder import Recorder
@@ -50,13 +51,18 @@ class _Followed:
 
 
 class Tracker:
-    """One per process. ``notify`` is told after each change was handed to the journal."""
+    """One per process. ``notify`` is told of each change as soon as it can be read, which ``flush`` waits for."""
 
-    def __init__(self, links: Links, *, streams: int, pace: Pace, notify: Notify) -> None:
+    def __init__(
+        self, links: Links, *, streams: int, pace: Pace, notify: Notify, flush: Callable[[], Awaitable[None]]
+    ) -> None:
         self._links = links
         self._budget = StreamBudget(streams)
         self._pace = pace
         self._notify = notify
+        self._flush = flush
+        self._unsaid: dict[tuple[str, str, str], None] = {}
+        self._something_unsaid = asyncio.Event()
         self._followed: dict[Place, _Followed] = {}
         self._watches: dict[str, ClusterWatch] = {}
         self._users: dict[str, set[Place]] = {}
@@ -141,6 +147,22 @@ class Tracker:
                 self._news.notify_all()
             await self._pace.sleep(_SHARE * spent)
 
+    async def announce(self) -> None:
+        """Notify until cancelled. Who is told looks at the bus, so the news must be there."""
+        while True:
+            await self._something_unsaid.wait()
+            self._something_unsaid.clear()
+            unsaid, self._unsaid = self._unsaid, {}
+            await self._flush()
+            for news in unsaid:
+                self._notify(*news)
+
+    def saw(self, label: str, cluster: str, obj: Json) -> None:
+        """What a cluster answered to an apply: no older state of the object is believed after it."""
+        followed = self._followed.get((label, cluster))
+        if followed is not None:
+            followed.watch.saw(obj)
+
     def abandon(self, context: str) -> None:
         """The context does not exist any more: nobody can read what would be told of it."""
         gone = [place for place, followed in self._followed.items() if followed.recorder.belongs_to(context)]
@@ -159,7 +181,8 @@ class Tracker:
         observation = observe(followed.expected, objects, complete=followed.complete)
         followed.ready = observation.ready
         if followed.recorder.observed(observation.updates, told=followed.told):
-            self._notify(followed.status_context, followed.expected.app, followed.expected.cluster)
+            self._unsaid[followed.status_context, followed.expected.app, followed.expected.cluster] = None
+            self._something_unsaid.set()
 
     def _connectivity(self, place: Place, state: Connectivity, reason: str) -> None:
         followed = self._followed.get(place)

@@ -75,6 +75,12 @@ class ClusterWatch:
     def objects(self, label: str) -> Mapping[ObjectKey, Json]:
         return self._objects.get(label, {})
 
+    def saw(self, obj: Json) -> None:
+        """An object as the cluster answered it to somebody else's call."""
+        kind = Kind(str(obj.get("apiVersion")), str(obj.get("kind")))
+        if kind in self._tasks:
+            self._keep(_key_of(kind, obj), obj)
+
     async def close(self) -> None:
         for task in self._tasks.values():
             task.cancel()
@@ -137,6 +143,8 @@ class ClusterWatch:
         former = self._labels.get(key)
         if former is not None and former != label:
             self._drop(key)
+        if former == label and _is_older(obj, self._objects[label][key]):
+            return
         if not label or (key not in self._labels and len(self._labels) >= MAX_OBJECTS):
             return
         self._labels[key] = label
@@ -152,6 +160,15 @@ class ClusterWatch:
         if not held:
             self._objects.pop(label, None)
         self._changed([label])
+
+
+def _is_older(obj: Json, known: Json) -> bool:
+    """Is this what the object was before its specification was last changed?"""
+    old, new = known.get("metadata") or {}, obj.get("metadata") or {}
+    if old.get("uid") is None or old.get("uid") != new.get("uid"):
+        return False
+    before, after = old.get("generation"), new.get("generation")
+    return isinstance(before, int) and isinstance(after, int) and after < before
 
 
 def _key_of(kind: Kind, obj: Json) -> ObjectKey:

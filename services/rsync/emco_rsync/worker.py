@@ -15,12 +15,13 @@ from typing import Any, TypeVar
 import structlog
 
 from emco_common.appcontext.io import ContextNotFound
-from emco_common.appcontext.states import ContextState, QueueEvent, QueueState
+from emco_common.appcontext.states import ContextState, HookPhase, QueueEvent, QueueState, ResourceState
 from emco_common.appcontext.status import QueueElement
 from emco_common.contextbus.api import ContextBus
 from emco_common.errors import EmcoError
 from emco_rsync.concurrent import Turns
-from emco_rsync.executor import Executor
+from emco_rsync.executor import Executor, Removal
+from emco_rsync.givenup import GivenUp
 from emco_rsync.journal import Journal
 from emco_rsync.loading import Loaded, load, load_deployment
 from emco_rsync.plan import Plan
@@ -50,6 +51,8 @@ class Workshop:
     """Told of each event that is done with."""
     terminated: Callable[[Plan], None]
     """Told of each context of which nothing is left to remove."""
+    left: Callable[[list[tuple[str, str]]], None]
+    """Told of the places (deployment label, cluster) where an update has left nothing of an app."""
     turns: Turns = field(default_factory=Turns)
     """All contexts of a deployment write to the same places, so one works at a time."""
 
@@ -69,10 +72,12 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``failure`` is why the event has failed; ``left`` what could not be removed after it had succeeded."""
+    """``failure`` is why the event has failed; ``left`` what could not be removed after it had succeeded, and
+    ``remark`` what is to be known although it has."""
 
     failure: str = ""
     left: str = ""
+    remark: str = ""
 
 
 class Worker:
@@ -83,6 +88,7 @@ class Worker:
         self._shop = shop
         self._interrupted = asyncio.Event()
         self._why = ""
+        self._given_up = GivenUp()
         self._woken = False
         self._plan: Plan | None = None
 
@@ -131,11 +137,15 @@ class Worker:
             await self._run(desk, element, found)
 
     async def _run(self, desk: Desk, element: QueueElement, found: Transition) -> None:
+        self._given_up = GivenUp()
+        again = desk.state is found.running
+        if not again:
+            await self._forget_hooks(element)
         await self._shop.surely(lambda: self._shop.queue.begin(desk, running=found.running, desired=found.done))
         await self._mark_replaced(element, ContextState.UPDATING)
         _log.info("event_started", context=self.context, queued=element.event)
         try:
-            outcome = await self._until_cut_short(self._carry_out(desk, QueueEvent(element.event)), element)
+            outcome = await self._until_cut_short(self._carry_out(desk, element, again=again), element)
         except ContextNotFound:
             raise
         except EmcoError as error:
@@ -157,7 +167,7 @@ class Worker:
             await self._finish(element, QueueState.ERROR, state=found.done, reason=why[:MAX_REASON])
         else:
             await self._mark_replaced(element, ContextState.UPDATED)
-            await self._finish(element, QueueState.DONE, state=found.done)
+            await self._finish(element, QueueState.DONE, state=found.done, reason=outcome.remark[:MAX_REASON])
 
     async def _mark_replaced(self, element: QueueElement, state: ContextState, *, reason: str = "") -> None:
         """The context that an update replaces shows how far that has come."""
@@ -165,33 +175,55 @@ class Worker:
         if old and old != self.context:
             await self._shop.surely(lambda: self._shop.queue.mark(old, state, reason=reason))
 
-    async def _carry_out(self, desk: Desk, event: QueueEvent) -> Outcome:
-        loaded = await self._shop.surely(lambda: load(self._shop.bus, self._shop.journal, self.context))
+    async def _carry_out(self, desk: Desk, element: QueueElement, *, again: bool) -> Outcome:
+        loaded, executor = await self._load(), self._shop.executor
         self._plan = loaded.plan
-        match event:
+        match element.event:
             case QueueEvent.INSTANTIATE:
-                problems = await self._shop.executor.install(loaded.plan, loaded.recorder, loaded.status)
+                problems = await executor.install(loaded.plan, loaded.recorder, loaded.status, again=again)
             case QueueEvent.TERMINATE:
-                problems = await self._remove(desk, loaded)
+                removal = await self._removal(desk, loaded)
+                problems = await executor.remove(removal)
+                return Outcome("; ".join(problems), remark="; ".join(removal.remarks))
             case QueueEvent.UPDATE | QueueEvent.ROLLBACK:
-                return await self._update(desk, loaded)
+                return await self._update(desk, element, loaded, again=again)
             case _:
-                problems = await self._shop.executor.read(loaded.plan, loaded.recorder)
+                problems = await executor.read(loaded.plan, loaded.recorder)
         return Outcome("; ".join(problems))
 
-    async def _update(self, desk: Desk, loaded: Loaded) -> Outcome:
+    async def _update(self, desk: Desk, element: QueueElement, loaded: Loaded, *, again: bool) -> Outcome:
         """Everything is brought before anything goes (D11)."""
-        deployment = await self._shop.surely(lambda: load_deployment(self._shop.bus, loaded, desk.replaced))
-        failures = await self._shop.executor.update(deployment, loaded.recorder)
+        executor, rollback = self._shop.executor, element.event == QueueEvent.ROLLBACK
+        removal = await self._removal(desk, loaded)
+        failures = await executor.update(removal.deployment, loaded.recorder, rollback=rollback, again=again)
         if failures:
             return Outcome("; ".join(failures))
-        left = await self._shop.executor.prune(deployment, deployment.leftovers(), loaded.recorder)
-        return Outcome(left="; ".join(left))
+        left = await executor.prune(removal)
+        self._shop.left(removal.left)
+        return Outcome(left="; ".join(left), remark="; ".join(removal.remarks))
 
-    async def _remove(self, desk: Desk, loaded: Loaded) -> list[str]:
-        """Whatever any revision of the deployment has left, and what the present one brought (lifecycle defect 29)."""
+    async def _removal(self, desk: Desk, loaded: Loaded) -> Removal:
         deployment = await self._shop.surely(lambda: load_deployment(self._shop.bus, loaded, desk.replaced))
-        return await self._shop.executor.remove(deployment, deployment.leftovers(), loaded.recorder)
+        return Removal(deployment, loaded.recorder, self._given_up, deployment.leftovers())
+
+    async def _load(self) -> Loaded:
+        return await self._shop.surely(lambda: load(self._shop.bus, self._shop.journal, self.context))
+
+    async def _forget_hooks(self, element: QueueElement) -> None:
+        """Hooks of updates run at each; that they have run for this context before is forgotten before it begins, so
+        that after a restart those count that have run since."""
+        if element.event not in (QueueEvent.UPDATE, QueueEvent.ROLLBACK):
+            return
+        try:
+            loaded = await self._load()
+        except EmcoError:
+            return  # the event itself will say so
+        for cluster in loaded.plan.clusters:
+            for phase in (HookPhase.UPGRADE, HookPhase.ROLLBACK):
+                for hook in (*cluster.due(phase.before), *cluster.due(phase.after)):
+                    if loaded.recorder.may_be_there(cluster.app, cluster.cluster, hook.resource):
+                        loaded.recorder.resource(cluster.app, cluster.cluster, hook.resource, ResourceState.PENDING)
+        await self._shop.journal.flush()
 
     async def _until_cut_short(self, work: Awaitable[Outcome], element: QueueElement) -> Outcome:
         """The outcome of the work, unless a stop or a terminate comes first."""
@@ -212,12 +244,14 @@ class Worker:
 
     async def _stop_requested(self) -> None:
         while True:
-            await self._shop.pace.sleep(STOP_POLL_SECONDS)
             try:
-                if await self._shop.queue.stop_requested(self.context):
+                asked = await self._shop.queue.asked(self.context)
+                self._given_up.add(asked.given_up)
+                if asked.stop:
                     return
             except EmcoError as error:
                 _log.info("stop_flag_not_read", context=self.context, why=str(error))
+            await self._shop.pace.sleep(STOP_POLL_SECONDS)
 
     async def _finish(
         self, element: QueueElement, result: QueueState, *, state: ContextState | None = None, reason: str = ""

@@ -21,7 +21,9 @@ from tests.unit.appcontext.builders import entries_of
 _names = st.from_regex(r"[a-z]{1,5}", fullmatch=True)
 _text = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 _flag = st.none() | st.booleans()
-_clusters = st.builds(ClusterStatus, _text, _text, _flag, _text, _text).filter(lambda one: one != ClusterStatus())
+_clusters = st.builds(ClusterStatus, _text, _text, _flag, _text, _text, _text, _text).filter(
+    lambda one: one != ClusterStatus()
+)
 _resources = st.builds(ResourceStatus, _text, _text, _flag, _flag, _text, _text).filter(
     lambda one: one != ResourceStatus()
 )

@@ -11,6 +11,8 @@ import grpc
 import pytest
 
 from emco_common.appcontext.model import App, AppContext, Cluster, Dependency, Meta
+from emco_common.kube import KubeClient, parse_kubeconfig
+from emco_rsync.manifests import parse
 from emco_simcluster import Outage, Rule, SimCluster
 from tests.support.simcluster import MakeSimCluster
 from tests.unit.rsync.rig import CRD, WIDGET, Rig, config_map, context, deployment, resources, running
@@ -236,6 +238,53 @@ async def test_a_definition_that_is_new_is_served_before_its_objects_come(
         await rig.update("71", AppContext("72", (App("a1", (cluster,)),), meta, status_context="71"))
         await settled(rig, "71", "72")
         assert rig.labelled("edge") == ["CustomResourceDefinition/widgets.example.org", "Widget/w"]
+
+
+async def test_a_definition_of_ours_is_brought_to_its_new_form_and_one_of_others_is_not(
+    tmp_path: Path, sim_clusters: list[SimCluster]
+) -> None:
+    changed = CRD.replace("singular: widget", "singular: widget, shortNames: [wi]")
+
+    def revisions(crd: str) -> tuple[App, ...]:
+        clusters = (
+            Cluster(f"p+{name}", resources=resources(WIDGET), crds=resources(crd)) for name in ("edge", "cloud")
+        )
+        return (App("a1", tuple(clusters)),)
+
+    edge, cloud = sim_clusters
+    async with KubeClient(parse_kubeconfig(cloud.kubeconfig)) as others:
+        await others.apply(parse(CRD)[0], manager="others")
+    async with running(tmp_path, sim_clusters) as rig:
+        meta = Meta(namespace="default", level="0")
+        await rig.install(AppContext("71", revisions(CRD), meta))
+        await rig.until_state("71", "Instantiated")
+        await rig.update("71", AppContext("72", revisions(changed), meta, status_context="71"))
+        await settled(rig, "71", "72")
+        for cluster, names in ((edge, ["wi"]), (cloud, None)):
+            (found,) = cluster.objects("CustomResourceDefinition")
+            assert found["spec"]["names"].get("shortNames") == names
+        await rig.uninstall("72")
+        await rig.until_state("72", "Terminated")
+        assert rig.labelled("edge") == ["CustomResourceDefinition/widgets.example.org"]
+        told = await rig.error("71", "a1", "p+edge", "widgets.example.org+CustomResourceDefinition")
+        assert told == "left in place: others may have objects of its kind"
+
+
+async def test_an_object_without_namespace_stays_when_the_default_namespace_changes(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: all}\nrules: []"
+    apps = {"a1": {"edge": [role, config_map("r1")]}}
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", apps, namespace="kube-public"))
+        await rig.until_state("71", "Instantiated")
+        await rig.update("71", revision("72", apps, namespace="default"))
+        await settled(rig, "71", "72")
+        assert rig.labelled("edge") == ["ClusterRole/all", "ConfigMap/r1"]
+        assert [o["metadata"]["namespace"] for o in _ours(sim_cluster)] == ["default"]
+        await rig.uninstall("72")
+        await rig.until_state("72", "Terminated")
+        assert rig.labelled("edge") == []
 
 
 async def test_the_same_name_in_another_namespace_is_another_object(tmp_path: Path, sim_cluster: SimCluster) -> None:
