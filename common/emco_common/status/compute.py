@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from emco_common.appcontext import App, Cluster, Connectivity, ContextState, Resource, ResourceState, keys
+from emco_common.appcontext.states import HookPhase
 from emco_common.errors import BadRequest
 from emco_common.status.contexts import Contexts
 from emco_common.status.model import AppRows, ClusterRows, GroupVersionKind, Readiness, Row, StatusAnswer
 from emco_common.status.monitor import TRACKED, Live, live_objects
 from emco_common.status.query import Output, StatusQuery
 
-_INSTALLING = frozenset({"pre-install", "post-install"})
-_REMOVING = frozenset({"pre-delete", "post-delete"})
 _LEAVING = frozenset({ContextState.TERMINATING, ContextState.TERMINATED, ContextState.TERMINATE_FAILED})
 _APPLIED = frozenset({ContextState.INSTANTIATED, ContextState.UPDATED})
 
@@ -74,9 +73,13 @@ def sorted_apps(contexts: Contexts) -> list[App]:
     return sorted(contexts.current.context.apps, key=lambda app: keys.order_of(app.name))
 
 
-def due_events(status: str) -> frozenset[str]:
-    """The hook events that a context in this state has run or will run without being asked for anything else."""
-    return _INSTALLING | _REMOVING if status in _LEAVING else _INSTALLING
+def due_events(status: str, phase: str | None) -> frozenset[str]:
+    """The hook events that a context in this state has run or will run without being asked for anything else.
+
+    ``phase`` is as what the app came to the cluster; it is installed there unless told otherwise.
+    """
+    phases = (phase or HookPhase.INSTALL, *((HookPhase.DELETE,) if status in _LEAVING else ()))
+    return frozenset(f"{when}-{each}" for each in phases for when in ("pre", "post"))
 
 
 def _all_ready(counts: Counter[str], status: str) -> bool:
@@ -133,7 +136,9 @@ class _Cluster:
 
     def _resources(self) -> list[tuple[Resource, tuple[str, ...]]]:
         """Each resource once, in key order, with its hook events if none of them is due."""
-        due = due_events(self._contexts.current.status.status or ContextState.CREATED)
+        current = self._contexts.current.status
+        phase = current.cluster(self._app.name, self._cluster.name).phase
+        due = due_events(current.status or ContextState.CREATED, phase)
         known = {resource.name: resource for resource in self._cluster.all_resources()}
         always = {resource.name for resource in (*self._cluster.resources, *self._cluster.crds)}
         events: dict[str, list[str]] = {}
@@ -154,7 +159,7 @@ class _Cluster:
         reason = kept.reason or ""
         if not self._of_clusters:
             return Row(gvk, name, kept.status or ResourceState.PENDING, detail, reason, events)
-        state = Readiness.READY if kept.success and gvk.kind in ("Job", "Pod") else _expected(gvk)
+        state = Readiness.READY if kept.success else _expected(gvk)
         return Row(gvk, name, state, detail, reason, events)
 
     def _taken_over(self, reference: str | None) -> bool:

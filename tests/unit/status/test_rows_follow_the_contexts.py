@@ -339,6 +339,27 @@ def test_delete_hooks_count_once_termination_has_begun() -> None:
     assert [row["name"] for row in at_hq(answer)["hooks"]] == ["probe"]
 
 
+@pytest.mark.parametrize(
+    ("phase", "counted"), [(None, {"a+Job"}), ("install", {"a+Job"}), ("upgrade", {"b+Job"}), ("rollback", {"c+Job"})]
+)
+def test_hooks_count_by_what_the_app_came_to_the_cluster_as(phase: str | None, counted: set[str]) -> None:
+    of = web("web+Role", hooks={"pre-install": "a+Job", "post-upgrade": "b+Job", "pre-rollback": "c+Job"})
+
+    answer = ask(once(of, applied(of, clusters={("web", HQ): ClusterStatus(phase=phase)})), "status=deployed")
+
+    assert set(states_of(answer, "deployedStatus")) == {"web+Role", *counted}
+    assert answer["deployedCounts"] == {"Applied": 2}
+
+
+def test_a_hook_that_succeeded_and_was_deleted_does_not_hold_readiness_back() -> None:
+    of = web("web+Role", hooks={"pre-install": "a+ConfigMap"})
+    done = {("web", HQ, "a+ConfigMap"): ResourceStatus("Applied", "7", success=True)}
+
+    answer = ask(once(of, applied(of, resources=done)), "status=ready")
+
+    assert answer["readyStatus"] == "Ready"
+
+
 def test_a_hook_of_several_events_is_one_row_and_due_with_any_of_them() -> None:
     of = web("web+Role", hooks={"pre-install": "h+Job", "pre-delete": "h+Job"})
 
