@@ -24,6 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+if __package__:
+    from tests.testbed import quickmongo
+else:  # run as a file, before anything is installed
+    import quickmongo
+
 SOURCES = Path(__file__).resolve().parent
 PROGRESS_SECONDS = 15
 FLAGS = ("-v", "-trimpath", "-buildvcs=false")
@@ -152,6 +157,22 @@ def build(part: Part, root: Path) -> None:
                 (staging / program).symlink_to(file)
 
 
+def build_quickmongo(root: Path) -> None:
+    """The MongoDB-wire server of the benchmarks, where there is Java. Raises `BuildError`."""
+    target = quickmongo.folder(root)
+    if target.exists():
+        return
+    if tools := quickmongo.missing_tools():
+        say(f"NOTICE: quickmongo not built, for want of {', '.join(tools)}; `python -m bench.rest` does without it")
+        return
+    say(f"quickmongo {quickmongo.VERSION}: building")
+    with staged(target) as staging:
+        try:
+            quickmongo.build_into(staging)
+        except subprocess.CalledProcessError as error:
+            raise BuildError(f"quickmongo: `{error.cmd[0]}` ended with {error.returncode}:\n{error.stdout}") from error
+
+
 def run(command: Sequence[str], *, environment: Mapping[str, str], label: str) -> None:
     """Run a `go -v` command with a line of progress every few seconds; `go` names each package as it compiles it."""
     started = time.monotonic()
@@ -256,6 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             for part in PARTS:
                 build(part, root)
+            build_quickmongo(root)
         except BuildError as error:
             say(str(error))
             return 1
