@@ -149,7 +149,7 @@ async def test_an_update_that_is_stopped_half_way_can_be_taken_back(sites: Sites
     await shop.post(f"{g}/instantiate", expect=202)
     await shop.ready(g)
     east = sites.clusters["east"]
-    held = east.faults.add(Rule(verb="apply", resource="configmaps", hang=True))
+    held = east.faults.add(Rule(verb="apply", resource="configmaps", status=503))
     await sites.put_chart("config", {"all.yaml": JOB})
     await shop.post(f"{g}/update", expect=202)
     await shop.until(f"{g}/status", lambda status: status.get("deployedStatus") == "Instantiating")
@@ -168,7 +168,7 @@ async def test_an_instantiation_that_is_stopped_is_brought_to_its_end_by_an_upda
     shop = sites.shop
     g = await shop.group("begun")
     east = sites.clusters["east"]
-    held = east.faults.add(Rule(verb="apply", resource="services", hang=True))
+    held = east.faults.add(Rule(verb="apply", resource="services", status=503))
     await shop.post(f"{g}/instantiate", expect=202)
     await shop.until(f"{g}/status", lambda status: status.get("deployedStatus") == "Instantiating")
     await shop.post(f"{g}/stop", expect=202)
@@ -185,7 +185,7 @@ async def test_what_a_stopped_termination_left_is_taken_over_by_the_next_instant
     await shop.post(f"{g}/instantiate", expect=202)
     await shop.ready(g)
     east = sites.clusters["east"]
-    held = east.faults.add(Rule(verb="delete", resource="configmaps", hang=True))
+    held = east.faults.add(Rule(verb="delete", resource="configmaps", status=503))
     await shop.post(f"{g}/terminate", expect=202)
     await shop.until(f"{g}/status", lambda status: status.get("deployedStatus") == "Terminating")
     await shop.post(f"{g}/stop", expect=202)
