@@ -3,7 +3,7 @@
 import pytest
 
 from emco_common.errors import BadRequest
-from emco_common.status import DEPLOYMENT_INTENT_GROUP, LOGICAL_CLOUD, StatusQuery, parse_query
+from emco_common.status import CLUSTER_NETWORKS, DEPLOYMENT_INTENT_GROUP, LOGICAL_CLOUD, StatusQuery, parse_query
 from emco_common.status.query import Form, Output, View
 
 
@@ -96,3 +96,11 @@ def test_a_logical_cloud_asks_for_readiness_by_default_and_knows_no_apps() -> No
     assert query.form is Form.READY
     assert query.view is View.STATUS
     assert "type" not in {parameter["name"] for parameter in LOGICAL_CLOUD.openapi()}
+
+
+def test_the_networks_of_a_cluster_have_no_lists_and_take_an_empty_instance_for_none() -> None:
+    query = parse_query([("apps", ""), ("clusters", ""), ("resources", ""), ("instance", "")], CLUSTER_NETWORKS)
+
+    assert (query.view, query.form, query.instance) == (View.STATUS, Form.RSYNC, "")
+    with pytest.raises(BadRequest, match="Invalid app query"):
+        parse_query([("app", "")], CLUSTER_NETWORKS)
