@@ -30,13 +30,15 @@ class Upload:
     """A file that comes with the body as ``multipart/form-data`` (spec orchestrator-api 5.3).
 
     ``check`` refuses a bad file by raising; ``needed`` says whether this body needs one. ``filename`` is the name under
-    which the file goes out again, empty for none. With ``json_allowed`` a plain JSON body may come without a file.
+    which the file goes out again, empty for none. With ``json_allowed`` a plain JSON body may come without a file. With
+    ``put_form_only`` a PUT that is no form is answered with 405, where clients of the original know of no PUT.
     """
 
     check: Callable[[bytes], object]
     needed: Callable[[Body], bool] = lambda _body: True
     filename: str = ""
     json_allowed: bool = False
+    put_form_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,8 @@ def of_put(resource: Resource) -> Responses:
     made: Responses = {
         status: {"description": text, "model": resource.model, "headers": _TAG} for status, text in answered.items()
     }
+    if resource.upload is not None and resource.upload.put_form_only:
+        made[405] = {"description": "The body is no form"}
     return made | refusals(_WRITE)
 
 

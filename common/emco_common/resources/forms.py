@@ -22,18 +22,20 @@ class Form:
     file: bytes | None
 
 
+def is_form(request: Request) -> bool:
+    return _media_type(request) == "multipart/form-data"
+
+
 async def read_form(request: Request, *, json_allowed: bool) -> Form:
     """The two parts. A JSON body stands for a form without a file where ``json_allowed``.
 
     Raises ``Unprocessable`` with the reason if the body is no form, ``BadRequest`` if it has a part twice.
     """
-    content_type = request.headers.get("content-type", "")
-    media_type = content_type.split(";")[0].strip().lower()
-    if json_allowed and media_type == "application/json":
+    if json_allowed and _media_type(request) == "application/json":
         return Form(await request.body(), None)
-    if media_type != "multipart/form-data":
+    if not is_form(request):
         raise Unprocessable("request Content-Type isn't multipart/form-data")
-    if "boundary=" not in content_type:
+    if "boundary=" not in request.headers["content-type"]:
         raise Unprocessable("no multipart boundary param in Content-Type")
     try:
         form = await request.form(max_files=_MAX_PARTS, max_fields=_MAX_PARTS, max_part_size=1 << 20)
@@ -48,6 +50,10 @@ async def read_form(request: Request, *, json_allowed: bool) -> Form:
         return Form(metadata.encode(), None if file is None else await file.read())
     finally:
         await form.close()
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
 def _only(name: str, parts: Sequence[T]) -> T | None:

@@ -14,7 +14,7 @@ from emco_common import jsontext
 from emco_common.errors import BadRequest
 from emco_common.resources import described, paging
 from emco_common.resources.declaration import Resource
-from emco_common.resources.forms import read_form
+from emco_common.resources.forms import is_form, read_form
 from emco_common.resources.negotiation import Form, accepted, choices, multipart
 from emco_common.resources.paging import Page, Piece
 from emco_common.resources.service import Hooks, ResourceService, tag_of
@@ -110,6 +110,8 @@ class _Routes:
         return encoded(answer, headers=_links(request, page, piece))
 
     async def _put(self, request: Request, path: Mapping[str, str]) -> Response:
+        if self._resource.upload is not None and self._resource.upload.put_form_only and not is_form(request):
+            return empty(405, headers={"Allow": "DELETE, GET, PUT"})
         conditions = _conditions(request)
         raw, file = await self._body(request)
         document, created = await self._service.put(path, raw, file, conditions=conditions, query=_query(request))

@@ -12,11 +12,12 @@ from emco_clm.keyvalues import KeyValueHooks, SyncObjectHooks
 from emco_clm.metrics import GAUGES
 from emco_clm.registration import ClusterHooks
 from emco_clm.settings import ClmSettings
+from emco_clm.users import ClusterUsers
 from emco_common import __version__
 from emco_common.appcontext.io import AppContextStore
 from emco_common.cloudconfig import CloudConfigs
 from emco_common.kube.kubeconfig import parse_kubeconfig
-from emco_common.resources.declaration import Resource, Upload
+from emco_common.resources.declaration import Resource
 from emco_common.resources.router import build_router
 from emco_common.resources.service import Hooks
 from emco_common.runtime import Deps, Service
@@ -30,7 +31,9 @@ def create_service(settings: ClmSettings, deps: Deps) -> Service:
     """Cluster registration over its dependencies."""
     events = ClusterEvents(deps.store, deps.channels, timeout=settings.event_timeout)
     access = CloudConfigs(deps.store, deps.sealer)
-    clusters = ClusterHooks(deps.store, access, AppContextStore(deps.bus), events, deps.clock)
+    contexts = AppContextStore(deps.bus)
+    users = ClusterUsers(deps.store, contexts)
+    clusters = ClusterHooks(deps.store, access, contexts, events, users, deps.clock)
     metrics = CollectorRegistry()
     build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
     served: list[tuple[Resource, Hooks]] = [
@@ -62,5 +65,4 @@ def _cluster(settings: ClmSettings) -> Resource:
     def check(kubeconfig: bytes) -> object:
         return parse_kubeconfig(kubeconfig, policy=settings.kubeconfigs)
 
-    upload = Upload(check=check, needed=declared.needed, filename=declared.filename)
-    return replace(resources.CLUSTER, upload=upload)
+    return replace(resources.CLUSTER, upload=replace(declared, check=check))

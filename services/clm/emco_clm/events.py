@@ -12,7 +12,13 @@ import structlog
 from emco_clm.resources import CONTROLLER
 from emco_common.errors import EmcoError
 from emco_common.rpc.channels import Channels, cause_of
-from emco_common.rpc.clmevents_pb2 import CLUSTER_CREATED, CLUSTER_DELETED, ClmControllerEventRequest
+from emco_common.rpc.clmevents_pb2 import (
+    CLUSTER_CREATED,
+    CLUSTER_DELETED,
+    CLUSTER_UPDATED,
+    ClmControllerEventRequest,
+    ClmControllerEventType,
+)
 from emco_common.rpc.clmevents_pb2_grpc import ClmControllerEventChannelStub
 from emco_common.store.api import Document, DocumentStore, Key
 
@@ -36,18 +42,20 @@ class ClusterEvents:
 
     async def created(self, cluster: Key) -> None:
         """Tell one controller after another; raises ``PublishFailed`` at the first that does not accept."""
-        request = ClmControllerEventRequest(
-            providerName=cluster["clusterProvider"], clusterName=cluster["cluster"], event=CLUSTER_CREATED
-        )
+        request = _request(cluster, CLUSTER_CREATED)
         for controller in await self._controllers():
             if not await self._published(controller, request):
                 raise PublishFailed
 
+    async def updated(self, cluster: Key) -> None:
+        """Tell all; what fails is logged only, since the new access is in force."""
+        await self._tell_all(_request(cluster, CLUSTER_UPDATED))
+
     async def deleted(self, cluster: Key) -> None:
         """Tell all; what fails is logged only, since the cluster is gone."""
-        request = ClmControllerEventRequest(
-            providerName=cluster["clusterProvider"], clusterName=cluster["cluster"], event=CLUSTER_DELETED
-        )
+        await self._tell_all(_request(cluster, CLUSTER_DELETED))
+
+    async def _tell_all(self, request: ClmControllerEventRequest) -> None:
         for controller in await self._controllers():
             await self._published(controller, request)
 
@@ -73,3 +81,9 @@ class ClusterEvents:
             reason=reason,
         )
         return False
+
+
+def _request(cluster: Key, event: ClmControllerEventType) -> ClmControllerEventRequest:
+    return ClmControllerEventRequest(
+        providerName=cluster["clusterProvider"], clusterName=cluster["cluster"], event=event
+    )

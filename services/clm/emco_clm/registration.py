@@ -13,13 +13,15 @@ from datetime import timedelta
 from typing import Any
 
 from emco_clm.events import ClusterEvents
-from emco_clm.resources import LABEL, is_direct, sync_objects_of
+from emco_clm.resources import FORCE, LABEL, is_direct, sync_objects_of
+from emco_clm.users import ClusterUsers
 from emco_common.appcontext.io import AppContextStore, ContextNotFound
 from emco_common.appcontext.states import ContextState
 from emco_common.cloudconfig import ADMIN_LEVEL, KEY_NAMES, Access, AccessMissing, CloudConfigs
 from emco_common.errors import BadRequest, Conflict
-from emco_common.lifecycle import STATE_TAG, State, StateInfo
-from emco_common.resources.service import Draft, Hooks
+from emco_common.lifecycle import STATE_TAG, Action, State, StateInfo
+from emco_common.operations import Subject
+from emco_common.resources.service import Draft, Hooks, Write
 from emco_common.runtime import Clock
 from emco_common.store.api import Document, DocumentMissing, DocumentStore, Key, StaleRevision
 
@@ -33,13 +35,19 @@ class ClusterHooks(Hooks):
         access: CloudConfigs,
         contexts: AppContextStore,
         events: ClusterEvents,
+        users: ClusterUsers,
         clock: Clock,
     ) -> None:
         self._store = store
         self._access = access
         self._contexts = contexts
         self._events = events
+        self._users = users
         self._clock = clock
+
+    async def admit(self, key: Key, write: Write, query: Mapping[str, str]) -> None:
+        if write == "delete" and query.get(FORCE, "").lower() == "true":
+            await self._give_up(key)
 
     async def prepare(self, draft: Draft) -> Draft:
         document = draft.document
@@ -47,6 +55,9 @@ class ClusterHooks(Hooks):
             if await self._store.get(key) is None:
                 name, provider = key["clusterSyncObject"], key["clusterProvider"]
                 raise BadRequest(f"spec.gitOps: cluster provider {provider} has no cluster sync object {name}")
+        if draft.present is not None:
+            _refuse_other_way(draft.present, document)
+            return draft
         state = StateInfo.created(self._clock())
         return replace(draft, document=replace(document, tags={STATE_TAG: state.as_json()}))
 
@@ -60,10 +71,20 @@ class ClusterHooks(Hooks):
         kubeconfig = (draft.file or b"") if direct else b""
         gitops = {} if direct else document.body["spec"]["gitOps"]
         await self._access.put(Access(*_names(document.key), kubeconfig=kubeconfig, gitops=gitops))
-        await self._events.created(document.key)
+        if draft.present is None:
+            await self._events.created(document.key)
+        else:
+            await self._events.updated(document.key)
 
     async def deleting(self, document: Document) -> None:
+        await self._refuse_networks(document)
+        if user := await self._users.of(document.key):
+            raise Conflict(f"Cluster {document.key['cluster']} is in use by {user}; terminate or update that first")
+
+    async def _refuse_networks(self, document: Document) -> None:
         state = _state_of(document)
+        if (operation := Subject(document).operation) is not None:
+            raise Conflict(f"Cluster {document.key['cluster']} is busy: {operation.verb} of its networks is under way")
         if not state.actions:
             return
         if state.state in (State.APPLIED, State.INSTANTIATE_STOPPED):
@@ -105,11 +126,31 @@ class ClusterHooks(Hooks):
                 with suppress(StaleRevision, DocumentMissing):  # registered anew meanwhile, or swept by another
                     await self._store.delete(record.key, expected=record.revision)
 
+    async def _give_up(self, key: Key) -> None:
+        """The user says that the cluster will not come back: what was applied need not be removed (defect 18)."""
+        document = await self._store.get(key)
+        if document is None:
+            return
+        state = _state_of(document)
+        if state.actions and state.instance:
+            action = Action(State.TERMINATED, state.instance, self._clock(), reason="given up: deletion was forced")
+            subject = Subject(document).with_operation(None).with_state(state.then(action))
+            await self._store.replace(subject.document, expected=document.revision)
+            await self._contexts.delete(state.instance)
+
     async def _access_of(self, key: Key) -> Access | None:
         try:
             return await self._access.get(*_names(key))
         except AccessMissing:
             return None
+
+
+def _refuse_other_way(present: Document, wanted: Document) -> None:
+    """What runs on the cluster was brought there one way and could not be removed another way."""
+    before, after = (document.body["spec"]["gitOps"]["gitOpsType"] for document in (present, wanted))
+    if before != after:
+        change = f"from {before or 'none'} to {after or 'none'}"
+        raise Conflict(f"spec.gitOps.gitOpsType cannot change {change}; delete the cluster and register it anew")
 
 
 def _names(key: Key) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from emco_common.resources.model import Named
 from emco_common.store.api import Key
 
 CONTROLLER_GROUP = "cluster"
+FORCE = "force"
 _ONE_VALUE = {"key": Query("Answer the first value of this key", schemas.KeyedValue)}
 
 
@@ -46,9 +47,10 @@ CLUSTER = Resource(
     title="Cluster",
     parent=PROVIDER,
     references=(Reference(sync_objects_of),),
-    upload=Upload(check=parse_kubeconfig, needed=is_direct, filename="kubeconfig"),
+    upload=Upload(check=parse_kubeconfig, needed=is_direct, filename="kubeconfig", put_form_only=True),
     list_requires=(PROVIDER,),
-    put="none",
+    put="replace",
+    write_queries={FORCE: "DELETE only: `true` gives up what was applied to a cluster that will not come back"},
     queries={
         "label": Query("Answer the names of the clusters that carry this label", list[str]),
         "withLabels": Query("`true` answers all clusters with their labels", list[schemas.LabelledCluster]),
