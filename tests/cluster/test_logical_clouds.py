@@ -124,7 +124,8 @@ async def test_a_user_may_do_what_the_permissions_say_and_nothing_else(tenant: T
 async def test_what_the_user_may_not_is_refused_by_the_cluster_and_reported_object_by_object(
     tenant: Tenant, witness: Witness
 ) -> None:
-    await tenant.cloud(_may(["configmaps", "deployments"]), _may(["services"], ["get", "delete"]))
+    making, looking = _may(["deployments"], ["get", "create", "delete"]), _may(["services"], ["get", "delete"])
+    await tenant.cloud(_may(["configmaps"]), making, looking)
     group = await tenant.shop.group(tenant.name, logicalCloud=tenant.name)
     await tenant.shop.post(f"{group}/instantiate", expect=202)
     status = await tenant.shop.until(

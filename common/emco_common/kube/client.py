@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from emco_common.kube.discovery import Discovery, Kind, Resource
-from emco_common.kube.errors import BadAnswer, Forbidden, Gone, Invalid, UnknownKind, error_from_event
+from emco_common.kube.errors import AlreadyExists, BadAnswer, Forbidden, Gone, Invalid, UnknownKind, error_from_event
 from emco_common.kube.kubeconfig import Kubeconfig
 from emco_common.kube.transport import Json, Transport
 
@@ -20,6 +20,8 @@ PAGE = 500
 """Objects per page of a list."""
 MAX_LISTED = 100_000
 """Objects of one list that are taken at most; a member cluster may be hostile and answer page after page."""
+_MAY_NOT_PATCH = "cannot patch resource"
+"""How an API server says that it is the user's rights, and not a quota or a policy."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -139,7 +141,27 @@ class KubeClient:
 
         ``force`` takes fields over from other managers instead of raising ``FieldConflict``; ``namespace`` is for a
         namespaced object that names none; ``encoded`` is ``encode(obj)``, for one object that goes to many clusters.
+        A user who may not patch but create can bring what is not there yet.
         """
+        try:
+            return await self._apply(obj, manager, force, dry_run, namespace, encoded)
+        except Forbidden as refused:
+            if dry_run or _MAY_NOT_PATCH not in str(refused):
+                raise
+            try:
+                return await self.create(obj, manager=manager, namespace=namespace)
+            except (AlreadyExists, Forbidden):
+                raise refused from None
+
+    async def _apply(
+        self,
+        obj: Mapping[str, Any],
+        manager: str,
+        force: bool,
+        dry_run: bool,
+        namespace: str,
+        encoded: bytes | None,
+    ) -> Json:
         ref = ref_of(obj, namespace=namespace or self.namespace)
         query = {"fieldManager": manager, "force": "true" if force else "false"}
         if dry_run:
