@@ -54,7 +54,7 @@ class Procedure:
         """Members of ``spec`` that are written together with the history. Pure."""
         return {}
 
-    async def is_left(self, operation: Operation) -> bool:
+    async def is_left(self, subject: Subject, operation: Operation) -> bool:
         """Whether this record is to be resumed: false for one that only holds its subject for another's operation."""
         return True
 
@@ -100,7 +100,7 @@ class Operations:
         facts = {"subject": subject.name, "verb": operation.verb, "instance": operation.instance}
         procedure = self._procedures[operation.verb]
         try:
-            if not await procedure.is_left(operation):
+            if not await procedure.is_left(subject, operation):
                 return
             if operation.phase is Phase.BUILDING:
                 await self._abandon(subject.key, procedure, operation)

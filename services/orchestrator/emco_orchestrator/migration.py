@@ -119,16 +119,24 @@ class Receive(Procedure):
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
 
-    async def is_left(self, operation: Operation) -> bool:
-        """When the source knows nothing of it: a process that was paused recorded it after its work was taken over."""
-        try:
-            source = await self._tools.groups.read(operation.asked)
-        except SubjectMissing:
-            return True
-        return source.operation is None or source.operation.instance != operation.instance
+    async def is_left(self, subject: Subject, operation: Operation) -> bool:
+        """When the source knows nothing of it: a process that was paused recorded it after its work was taken over.
+
+        The source is asked first. A migration frees its target before it ends, so that a target which is held after
+        that is held by none.
+        """
+        if await self._holds(operation.asked, operation.instance):
+            return False
+        return await self._holds(subject.key, operation.instance)
 
     async def discard(self, operation: Operation) -> None:
         await self._tools.contexts.delete(operation.instance)
+
+    async def _holds(self, key: Key, instance: str) -> bool:
+        with suppress(SubjectMissing):
+            operation = (await self._tools.groups.read(key)).operation
+            return operation is not None and operation.instance == instance
+        return False
 
 
 def _where(key: Key) -> str:
