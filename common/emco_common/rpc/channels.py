@@ -18,10 +18,6 @@ _OPTIONS = [
 ]
 
 
-FORGET_GRACE = 1.0
-"""Seconds."""
-
-
 class PeerUnreachable(Unavailable):
     """Nothing answers at the address within the connection deadline."""
 
@@ -32,6 +28,7 @@ class Channels:
     def __init__(self, *, connect_timeout: float) -> None:
         self._connect_timeout = connect_timeout
         self._channels: dict[str, aio.Channel] = {}
+        self._forgotten: list[aio.Channel] = []
 
     async def ready(self, host: str, port: int) -> aio.Channel:
         """A connected channel. Raises ``PeerUnreachable`` with the address."""
@@ -47,15 +44,16 @@ class Channels:
             raise PeerUnreachable(f"nothing answers at {address}") from error
         return channel
 
-    async def forget(self, host: str, port: int) -> None:
-        """Close the channel to an address that nobody is known at any longer; calls under way get a moment to end."""
+    def forget(self, host: str, port: int) -> None:
+        """The next call to this address has a channel of its own; those under way keep the present one."""
         channel = self._channels.pop(f"{host}:{port}", None)
         if channel is not None:
-            await channel.close(grace=FORGET_GRACE)
+            self._forgotten.append(channel)
 
     async def close(self) -> None:
-        channels, self._channels = self._channels, {}
-        for channel in channels.values():
+        channels = [*self._channels.values(), *self._forgotten]
+        self._channels, self._forgotten = {}, []
+        for channel in channels:
             await channel.close(grace=None)
 
 

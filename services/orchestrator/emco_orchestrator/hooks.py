@@ -83,7 +83,7 @@ class ControllerHooks(Hooks):
         """Several controllers, of any group, may live at one address."""
         gone = _address_of(document)
         if gone not in [_address_of(other) for other in await self._store.list(CONTROLLER.key_names, {})]:
-            await self._channels.forget(*gone)
+            self._channels.forget(*gone)
 
 
 def _address_of(controller: Document) -> tuple[str, int]:
