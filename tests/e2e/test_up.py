@@ -18,7 +18,7 @@ from tests.support.shop import GROUPS, Shop, objects_of
 
 pytestmark = pytest.mark.xdist_group("up")  # they share one running suite
 IN_ONE_LOOP = pytest.mark.asyncio(loop_scope="module")
-HTTP_PORTS = {"orchestrator": 9015, "clm": 9061, "dcm": 9077, "rsync": 9023}
+HTTP_PORTS = {"orchestrator": 9015, "clm": 9061, "dcm": 9077, "ncm": 9081, "rsync": 9023}
 GRPC_PORTS = {"orchestrator": 9016, "dcm": 9078, "ncm": 9082, "rsync": 9031}
 SHOP = sorted(
     [*(("ConfigMap", f"g-config-{index}") for index in range(4)), ("Deployment", "g-web"), ("Service", "g-web")]
@@ -33,7 +33,10 @@ async def cluster() -> AsyncIterator[SimCluster]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def emco(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmcoProcess]:
-    ports = {f"EMCO_{name.upper()}_HTTP_PORT": str(port) for name, port in zip(HTTP_PORTS, free_ports(4), strict=True)}
+    ports = {
+        f"EMCO_{name.upper()}_HTTP_PORT": str(port)
+        for name, port in zip(HTTP_PORTS, free_ports(len(HTTP_PORTS)), strict=True)
+    }
     process = EmcoProcess(tmp_path_factory.mktemp("up") / "a folder called %41 & co", ports)
     await process.start()
     yield process
