@@ -170,3 +170,49 @@ async def test_a_certificate_is_issued_for_an_approved_request(tmp_path: Path, c
         await rig.until(identity, lambda s: 'certificate":"LS0t' in (s.cluster(*place).status or ""))
         await rig.uninstall(identity)
         await rig.until_state(identity, "Terminated")
+
+
+async def test_an_update_and_a_rollback_leave_what_their_revision_says(
+    tmp_path: Path, control_plane: ControlPlane
+) -> None:
+    first, second, space = str(uuid.uuid4().int)[:12], str(uuid.uuid4().int)[:12], f"up-{uuid.uuid4().hex[:8]}"
+    group = f"g{uuid.uuid4().hex[:8]}.example.org"
+    widget = f"apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: w}}\nspec: {{a: 1}}"
+    namespace = f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {space}}}"
+    where, meta = f"p+{control_plane.name}", Meta(namespace=space, level="0")
+    hooks = {
+        "pre-upgrade": resources(job("migrate", hook="pre-upgrade")),
+        "pre-rollback": resources(job("back", hook="pre-rollback")),
+    }
+    old = Cluster(where, resources=resources(namespace, config_map("cm", x="1"), ROLE, deployment("d")), hooks=hooks)
+    changed = (namespace, config_map("cm", x="2"), SECRET, deployment("d", replicas=2), widget)
+    new = Cluster(where, resources=resources(*changed), crds=resources(crd(group)), hooks=hooks)
+
+    def held() -> tuple[set[str], str, int]:
+        api = witness(control_plane)
+        data = official.CoreV1Api(api).read_namespaced_config_map("cm", space).data
+        generation = official.AppsV1Api(api).read_namespaced_deployment("d", space).metadata.generation
+        api.close()
+        return labelled(control_plane, f"{first}-web"), data["x"], generation
+
+    both = {f"Namespace/{space}", "ConfigMap/cm", "Deployment/d"}
+    async with running(tmp_path, [control_plane], cluster_timeout=15.0, probe_timeout=10.0) as rig:
+        await rig.install(AppContext(first, (App("web", (old,)),), meta))
+        await rig.until_state(first, "Instantiated")
+        assert await asyncio.to_thread(held) == ({*both, "Role/r"}, "1", 1)
+
+        await rig.update(first, AppContext(second, (App("web", (new,)),), meta, status_context=first))
+        await rig.until_state(second, "Instantiated")
+        assert (await rig.status(first)).status == "Updated"
+        assert await asyncio.to_thread(held) == ({*both, "Secret/sec", "Job/migrate"}, "2", 2)
+        await rig.until(first, lambda s: s.cluster("web", where).ready is True)
+
+        await rig.roll_back(second, first)
+        await rig.until_state(first, "Instantiated")
+        assert (await rig.status(second)).status == "Updated"
+        assert await asyncio.to_thread(held) == ({*both, "Role/r", "Job/migrate", "Job/back"}, "1", 3)
+        await rig.until(first, lambda s: s.cluster("web", where).ready is True)
+
+        await rig.uninstall(first)
+        await rig.until_state(first, "Terminated")
+        assert await asyncio.to_thread(labelled, control_plane, f"{first}-web") == set()

@@ -242,8 +242,15 @@ class Queue:
 
 
 def replaced_by(elements: Iterable[QueueElement]) -> tuple[str, ...]:
-    """The contexts that updates in the queue are to replace, or were to and did not."""
-    return tuple(e.update_context for e in elements if e.update_context and e.status != QueueState.DONE)
+    """The contexts that updates in the queue are to replace, or were to and did not; an event that was carried out
+    since has cleaned up behind them."""
+    found: list[str] = []
+    for element in elements:
+        if element.status == QueueState.DONE and element.event != QueueEvent.READ:
+            found.clear()
+        elif element.update_context:
+            found.append(element.update_context)
+    return tuple(found)
 
 
 def _terminates(desk: Desk) -> bool:

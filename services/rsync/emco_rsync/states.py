@@ -44,6 +44,9 @@ GONE = frozenset({S.TERMINATING, S.TERMINATED, S.TERMINATE_FAILED})
 FIRST = frozenset({S.CREATED})
 """Of a context that was never on the clusters."""
 
+REPLACED = frozenset({S.UPDATING, S.UPDATED, S.UPDATE_FAILED})
+"""Of a context whose place another has taken, and with it the watch."""
+
 TRANSITIONS: Mapping[QueueEvent, Transition] = {
     QueueEvent.INSTANTIATE: Transition(
         frozenset({S.CREATED, S.INSTANTIATED, S.INSTANTIATE_FAILED, S.INSTANTIATING}),

@@ -17,7 +17,7 @@ from emco_common.errors import EmcoError
 from emco_rsync.loading import check, load
 from emco_rsync.plan import Plan
 from emco_rsync.queue import SUPERSEDED
-from emco_rsync.states import FIRST
+from emco_rsync.states import FIRST, REPLACED
 from emco_rsync.worker import Worker, Workshop
 
 _log = structlog.get_logger()
@@ -125,6 +125,8 @@ class Supervisor:
             if desk.state is ContextState.TERMINATED:
                 await self._executor.follow(loaded.plan, loaded.recorder, complete=False)
                 await self._see_off(loaded.plan)
+            elif desk.state in REPLACED:
+                await self._shop.surely(lambda: self._queue.forget(context))
             elif desk.state is not ContextState.CREATED:
                 await self._executor.follow(loaded.plan, loaded.recorder)
         except ContextNotFound:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -76,7 +76,8 @@ class Tracker:
         place = (expected.label, expected.cluster)
         former = self._followed.get(place)
         if former is not None and former.own.identity == identity:
-            former.expected, former.recorder, former.complete, former.ready = expected, recorder, False, False
+            # Another object, so that who sees off the former one leaves this alone.
+            self._followed[place] = replace(former, expected=expected, recorder=recorder, complete=False, ready=False)
             if former.own.state is not Connectivity.UNKNOWN:
                 self._connectivity(place, former.own.state, former.own.reason)
             return
@@ -118,7 +119,7 @@ class Tracker:
         if followed is None:
             return
         deadline = self._pace.clock() + LINGER_SECONDS
-        while followed.watch.objects(label) and self._pace.clock() < deadline:
+        while followed.watch.objects(label) and self._pace.clock() < deadline and self._followed.get(place) is followed:
             await self._pace.sleep(GATHER_SECONDS * 2)
         if self._followed.get(place) is followed:
             self._tell(place)
