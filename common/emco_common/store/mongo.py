@@ -27,7 +27,7 @@ from emco_common.errors import BadRequest, EmcoError, TooLarge
 from emco_common.store.api import BodyText, Document, Key, StoreUnavailable, kind_of
 from emco_common.store.encoding import path_of, tokens_of
 from emco_common.store.mongo_blobs import Blobs
-from emco_common.store.mongo_documents import BODY_ONLY, Stored, all_of, behind, decoded, text_of
+from emco_common.store.mongo_documents import BODY_ONLY, Stored, all_of, behind, decoded, in_order, is_shown, text_of
 from emco_common.store.mongo_marks import Patience, pending
 from emco_common.store.mongo_writes import Writes
 
@@ -134,15 +134,18 @@ class MongoStore:
     async def _found(
         self, names: Iterable[str], within: Key, limit: int | None, after: str | None, *, projection: Any
     ) -> Sequence[Stored]:
-        place = {"emco.order": {"$gt": 0}} if after is None else behind(after)
-        condition: dict[str, Any] = {"keyId": kind_of(names), "emco.pending": None, **place}
+        condition: dict[str, Any] = {"keyId": kind_of(names)}
         if within:
             condition["emco.tokens"] = all_of(tokens_of(within))
-        if limit == 0:  # means no limit to MongoDB
-            return []
         async with _explained():
-            found = self._resources.find(condition, projection, limit=limit or 0, batch_size=BATCH)
-            return await found.sort([("emco.order", ASCENDING), ("_id", ASCENDING)]).to_list()
+            if limit is None and after is None:
+                found = await self._resources.find(condition, projection, batch_size=BATCH).to_list()
+                return in_order(stored for stored in found if is_shown(stored))
+            if limit == 0:  # means no limit to MongoDB
+                return []
+            condition |= {"emco.pending": None, **({"emco.order": {"$gt": 0}} if after is None else behind(after))}
+            piece = self._resources.find(condition, projection, limit=limit or 0, batch_size=BATCH)
+            return await piece.sort([("emco.order", ASCENDING), ("_id", ASCENDING)]).to_list()
 
     async def replace(self, document: Document, *, expected: int | None = None) -> Document:
         async with _explained():

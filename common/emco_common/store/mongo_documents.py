@@ -9,7 +9,7 @@ referrers like any other, but are not read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bson import Int64, ObjectId
@@ -79,6 +79,16 @@ def text_of(stored: Stored) -> BodyText:
 def place_of(stored: Stored) -> str:
     """Two processes may number two documents alike; then their identity decides."""
     return f"{stored[OWN]['order']}.{stored['_id']}"
+
+
+def is_shown(stored: Stored) -> bool:
+    """Whether readers see it: it is ours, and its creation is confirmed."""
+    return OWN in stored and "pending" not in stored[OWN]
+
+
+def in_order(found: Iterable[Stored]) -> list[Stored]:
+    """In order of creation. What is read whole is sorted here: a server sorts whole documents, for much more."""
+    return sorted(found, key=lambda stored: (stored[OWN]["order"], stored["_id"]))
 
 
 def behind(place: str) -> Json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any
@@ -149,9 +150,9 @@ class Writes:
         path, patience = path_of(key), self.patience()
         while True:
             patience.check()
-            present = await self._existing(path)
-            token = await self._marked(self.resources, present, patience)
-            if token is None:
+            token = ObjectId()
+            present = await self._marked_existing(path, token, patience)
+            if present is None:
                 continue
             try:
                 busy = await self._in_the_way(key, path, own=present["_id"])
@@ -184,7 +185,7 @@ class Writes:
             token = await self._marked(self.blobs, present, patience)
             if token is None:
                 continue
-            referrer, busy = await self._referrer(target, own=None, key=None)
+            referrer, busy = await self._referrer(target, own=None)
             if referrer is None and not busy:
                 await before(present)
                 if (await self.blobs.delete_one({"_id": digest, "emco.deleting": token})).deleted_count == 1:
@@ -194,7 +195,17 @@ class Writes:
                 return None
             while busy:
                 await patience.wait(busy)
-                _, busy = await self._referrer(target, own=None, key=None)
+                _, busy = await self._referrer(target, own=None)
+
+    async def _marked_existing(self, path: str, token: ObjectId, patience: Patience) -> Stored | None:
+        """The document, marked as being deleted; None, after a pause, if another deletes it. ``DocumentMissing``."""
+        free = {"emco.path": path, "emco.pending": None, "emco.deleting": None}
+        mark = {"$set": {"emco.deleting": token}}
+        marked: Stored | None = await self.resources.find_one_and_update(free, mark, WHO)
+        if marked is None:
+            other = marks.deleting(self.resources, await self._existing(path))
+            await patience.wait([other] if other is not None else [])
+        return marked
 
     async def _marked(self, collection: Collection, present: Stored, patience: Patience) -> ObjectId | None:
         """Mark as being deleted; None, after a pause, if another deletes it."""
@@ -209,36 +220,42 @@ class Writes:
 
     async def _in_the_way(self, key: Key, path: str, *, own: Any) -> list[Mark]:
         """Raises for a child or a referrer; answers the unfinished writes that might become one."""
-        child, busy = await self._child(key, own=own)
+        (child, busy), (referrer, more), stranger = await together(
+            self._child(key, own=own), self._referrer(path, own=own), self._stranger(key, own=own)
+        )
+        if stranger is not None and key.items() <= stranger.items():
+            child = child or stranger
+        else:
+            referrer = referrer or stranger
         if child is not None:
             raise api.HasChildren(child=key_of(child))
-        referrer, more = await self._referrer(path, own=own, key=key)
         if referrer is not None and not busy:
             raise api.IsReferenced(by=key_of(referrer))
         return [*busy, *more]
 
     async def _child(self, key: Key, *, own: Any) -> tuple[Stored | None, list[Mark]]:
-        ours = {"emco.tokens": all_of(tokens_of(key)), "_id": {"$ne": own}}
-        foreign = {"emco.tokens": None, **key, "_id": {"$ne": own}}
         busy: list[Mark] = []
-        for condition in (ours, foreign):
-            async for found in self.resources.find(condition, {"data": 0}):
-                mark = marks.pending(self.resources, found) if OWN in found else None
-                if mark is None:
-                    return found, busy
-                busy.append(mark)
+        async for found in self.resources.find(
+            {"emco.tokens": all_of(tokens_of(key)), "_id": {"$ne": own}}, {"data": 0}
+        ):
+            mark = marks.pending(self.resources, found)
+            if mark is None:
+                return found, busy
+            busy.append(mark)
         return None, busy
 
-    async def _referrer(self, target: str, *, own: Any, key: Key | None) -> tuple[Stored | None, list[Mark]]:
+    async def _stranger(self, key: Key, *, own: Any) -> Stored | None:
+        """A document of another writer that is a child or a referrer."""
+        named = {"keyid": kind_of(key), **{f"key.{name}": value for name, value in key.items()}}
+        either = [dict(key), {"references": {"$elemMatch": named}}]
+        return await self.resources.find_one({"emco.tokens": None, "$or": either, "_id": {"$ne": own}}, {"data": 0})
+
+    async def _referrer(self, target: str, *, own: Any) -> tuple[Stored | None, list[Mark]]:
         # claims first: one that becomes a reference between the two looks is then seen by the second
-        conditions: list[dict[str, Any]] = [{"emco.claims.targets": target}, {"emco.targets": target}]
-        if key is not None:
-            named = {"keyid": kind_of(key), **{f"key.{name}": value for name, value in key.items()}}
-            conditions.append({"emco.tokens": None, "references": {"$elemMatch": named}})
         busy: list[Mark] = []
-        for condition in conditions:
-            async for found in self.resources.find({**condition, "_id": {"$ne": own}}, {"data": 0}):
-                unfinished = self._unfinished(found, target) if OWN in found else []
+        for member in ("emco.claims.targets", "emco.targets"):
+            async for found in self.resources.find({member: target, "_id": {"$ne": own}}, {"data": 0}):
+                unfinished = self._unfinished(found, target)
                 if not unfinished:
                     return found, busy
                 busy += unfinished
@@ -252,6 +269,15 @@ class Writes:
         if target in found[OWN]["targets"]:
             return []
         return marks.claims(self.resources, found, target=target)
+
+
+async def together(*looks: Awaitable[Any]) -> list[Any]:
+    """The answers of all, asked at once; what one raises is raised when all are done."""
+    answers = await asyncio.gather(*looks, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers
 
 
 def _require_revision(present: Stored, expected: int | None) -> None:
