@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from prometheus_client import CollectorRegistry
+
 from emco_common import __version__
 from emco_common.appcontext import AppContextStore
 from emco_common.cloudconfig import CloudConfigs
@@ -37,6 +39,7 @@ NAME = "dcm"
 def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new_key) -> Service:
     """Logical clouds over their dependencies."""
     contexts, records = AppContextStore(deps.bus), CloudConfigs(deps.store, deps.sealer)
+    metrics = CollectorRegistry()
     presence = Presence(deps.bus, NAME)
     rsync = RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout)
     bell = Bell(deps.bus, NAME)
@@ -49,7 +52,7 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
     tools = Tools(clouds, contexts, drafts, members, rsync, deps.randbelow, reconciler.changed)
     operations = LogicalClouds(tools)
     status = cloud_status(clouds, contexts, access)
-    notifier = Notifier(status, deps.bus, bell, window=settings.status_window)
+    notifier = Notifier(status, deps.bus, bell, window=settings.status_window, metrics=metrics)
     streams = StatusStreams(notifier, limit=settings.status_streams)
     reference_hooks = ClusterReferenceHooks(deps.store, clouds, twins)
     app = create_app(
@@ -70,6 +73,7 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
         max_body=settings.max_body,
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
+        metrics=metrics,
     )
     return Service(
         NAME,

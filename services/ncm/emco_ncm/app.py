@@ -39,7 +39,7 @@ def create_service(settings: NcmSettings, deps: Deps) -> Service:
     build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
     clusters = replace(clusters_in(deps.store, deps.clock, presence), changed=bell.ring)
     status = network_status(clusters, contexts)
-    notifier = Notifier(status, deps.bus, bell, window=settings.status_window)
+    notifier = Notifier(status, deps.bus, bell, window=settings.status_window, metrics=metrics)
     tools = Tools(
         NetworkSets(deps.store, contexts),
         contexts,

@@ -46,7 +46,7 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     bell = Bell(deps.bus, NAME)
     groups = replace(groups_in(deps.store, deps.clock, presence), changed=bell.ring)
     status = group_status(groups, contexts)
-    notifier = Notifier(status, deps.bus, bell, window=settings.status_window)
+    notifier = Notifier(status, deps.bus, bell, window=settings.status_window, metrics=metrics)
     inputs = InputReader(deps.store, contexts)
     controllers = ControllerClient(deps.channels, timeout=settings.grpc_call_timeout)
     steps = Steps(metrics)

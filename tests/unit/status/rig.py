@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
 from emco_common.appcontext import AppContext, AppContextStore, ClusterStatus, ClusterUpdate, keys, values
 from emco_common.appcontext.status import encode_status
 from emco_common.contextbus.api import ContextBus
@@ -41,9 +43,12 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.contexts = AppContextStore(self.bus)
+        self.metrics = CollectorRegistry()
         self.bell = Bell(self.bus, f"rig-{self.base}")
         self.reader = StatusReader(self._look, self.contexts, self.dialect)
-        self.notifier = Notifier(self.reader, self.bus, self.bell, window=self.window, look_around=self.look_around)
+        self.notifier = Notifier(
+            self.reader, self.bus, self.bell, window=self.window, look_around=self.look_around, metrics=self.metrics
+        )
 
     async def then(self, state: State, instance: str = "", *, key: Key = KEY, first: bool = False) -> None:
         """The history goes on."""
@@ -71,6 +76,12 @@ class Rig:
         """What a cluster tells of its objects."""
         update = ClusterUpdate(app, cluster, ClusterStatus(status=reported(*objects)))
         await self.contexts.write_statuses(instance, [update])
+
+    def measured(self, name: str) -> float:
+        """What the service's metrics say."""
+        found = self.metrics.get_sample_value(name)
+        assert found is not None, name
+        return found
 
     async def _look(self, key: Key) -> Standing:
         self.looks += 1

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
 from emco_common.contextbus.api import ContextBus
 from emco_common.errors import Unavailable
 from emco_common.status.notify.bell import Bell
@@ -35,6 +37,7 @@ class Notifier:
         *,
         window: float = WINDOW,
         look_around: float = LOOK_AROUND,
+        metrics: CollectorRegistry | None = None,
     ) -> None:
         self.reader = reader
         self._bus = bus
@@ -43,6 +46,12 @@ class Notifier:
         self._look_around = look_around
         self._subjects: dict[_Id, tuple[Subject, asyncio.Task[None]]] = {}
         self._stopping = False
+        registry = metrics or CollectorRegistry()
+        self._looks = Counter("emco_status_looks", "Times that a watched object was read", registry=registry)
+        watchers = Gauge("emco_status_watchers", "Clients of status streams, over gRPC and HTTP", registry=registry)
+        watchers.set_function(lambda: self.watchers)
+        objects = Gauge("emco_status_watched_objects", "Objects that status streams watch", registry=registry)
+        objects.set_function(lambda: len(self._subjects))
 
     async def run(self) -> None:
         """Until cancelled: pass on what is told of changed objects."""
@@ -87,7 +96,14 @@ class Notifier:
             raise Unavailable("the service is stopping", retry_after=RETRY_AFTER)
         entry = self._subjects.get(_id(key))
         if entry is None or entry[1].done():
-            subject = Subject(key, self.reader, self._bus, window=self._window, look_around=self._look_around)
+            subject = Subject(
+                key,
+                self.reader,
+                self._bus,
+                window=self._window,
+                look_around=self._look_around,
+                looked=self._looks.inc,
+            )
             task = asyncio.create_task(subject.run(), name=f"status of {dict(key)}")
             self._subjects[_id(key)] = entry = (subject, task)
         entry[0].join(watcher)

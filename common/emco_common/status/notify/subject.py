@@ -8,7 +8,7 @@ orchestrator-lifecycle 13, defect 27).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ Seen = Mapping[str, Contexts | EmcoError | None]
 
 
 class Subject:
-    """``run`` ends when the object does."""
+    """``run`` ends when the object does. ``looked`` is called at each look that reads contexts."""
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Subject:
         *,
         window: float = WINDOW,
         look_around: float = LOOK_AROUND,
+        looked: Callable[[], None] = lambda: None,
     ) -> None:
         self.watchers: set[Watcher] = set()
         self._key = key
@@ -56,6 +57,7 @@ class Subject:
         self._following = Following(bus, self.changed)
         self._window = window
         self._look_around = look_around
+        self._looked = looked
         self._messages: dict[View, Message] = {}
         self._standing: Standing | None = None
         self._news = asyncio.Event()
@@ -125,6 +127,7 @@ class Subject:
             return False
         if not news and standing == self._standing:
             return True
+        self._looked()
         views = frozenset(watcher.view for watcher in self.watchers)
         seen = await self._read(standing, [view.query for view in views])
         messages = await asyncio.to_thread(_rendered, standing, seen, views)
