@@ -93,7 +93,17 @@ class Wire(BaseModel):
             if value is not None and key not in known and key.lower() in folded:
                 found[folded[key.lower()]] = value
         found.update({key: value for key, value in raw.items() if key in known and value is not None})
-        return found
+        return {**cls._defaults(known - found.keys()), **found}
+
+    @classmethod
+    def _defaults(cls, absent: set[str]) -> dict[str, Any]:
+        """What is absent as if it had been given, so that a refused default is named as the user would write it."""
+        fields = ((field.alias or name, field) for name, field in cls.model_fields.items())
+        return {
+            alias: field.get_default(call_default_factory=True, validated_data={})
+            for alias, field in fields
+            if alias in absent and not field.is_required()
+        }
 
     @classmethod
     def refused(cls, violations: tuple[tuple[str, str], ...]) -> EmcoError:

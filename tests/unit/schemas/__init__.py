@@ -1,0 +1,1 @@
+"""Bodies of the core services against the published JSON schemas."""
