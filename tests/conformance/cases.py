@@ -49,13 +49,9 @@ class Case:
             assert answer.headers["content-type"] == "text/plain; charset=utf-8"
 
 
-def each(cases: Iterable[Case], *, awaited: Iterable[str] = ()) -> pytest.MarkDecorator:
-    """One test a case, marked with its row; ``awaited`` rows stand for what is being built."""
-    marks = {row: (pytest.mark.xfail(reason="is being built"),) for row in awaited}
-    parameters = [
-        pytest.param(case, marks=(pytest.mark.conforms(case.row), *marks.get(case.row, ())), id=case.row)
-        for case in cases
-    ]
+def each(cases: Iterable[Case]) -> pytest.MarkDecorator:
+    """One test a case, marked with its row."""
+    parameters = [pytest.param(case, marks=pytest.mark.conforms(case.row), id=case.row) for case in cases]
     return pytest.mark.parametrize("case", parameters)
 
 

@@ -131,7 +131,17 @@ CLUSTER = [
         more={"headers": {"Accept": "text/html"}},
     ),
     Case(clm("4.3: cluster DELETE of a missing one"), "DELETE", f"{CLUSTERS}/none", 404, DELETE_MISSING),
-    Case(clm("4.3: cluster DELETE with children"), "DELETE", HQ, 409, HAS_CHILDREN),
+    Case(
+        clm("4.3: cluster DELETE with children"),
+        "DELETE",
+        f"{CLUSTERS}/labelled",
+        409,
+        HAS_CHILDREN,
+        before=[
+            ("POST", CLUSTERS, registration("labelled")),
+            ("POST", f"{CLUSTERS}/labelled/labels", {"clusterLabel": "edge"}),
+        ],
+    ),
     Case(
         clm("4.3: cluster DELETE while referred to"),
         "DELETE",

@@ -316,15 +316,6 @@ ACTIONS = [
 ]
 
 
-AWAITED = [case.row for case in ACTIONS if "8.3" in case.row or "level 1" in case.row]
-
-
-@each([*CLOUD, *CHILDREN, *ACTIONS], awaited=AWAITED)
+@each([*CLOUD, *CHILDREN, *ACTIONS])
 async def test_a_mistake_is_answered_as_the_specification_says(world: Core, case: Case) -> None:
     await case.hold(world)
-
-
-@pytest.mark.conforms("dcm 2: children are not replaced by PUT")
-@pytest.mark.parametrize("kind", ["cluster-references", "user-permissions", "cluster-quotas", "kv-pairs"])
-async def test_children_are_not_replaced(world: Core, kind: str) -> None:
-    await world.call("PUT", f"{LC}/{kind}/x", named("x"), expect=405)

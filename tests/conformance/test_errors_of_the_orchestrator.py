@@ -691,8 +691,7 @@ CONTROLLER = [
         *GROUP_INTENT,
         *APP_INTENT,
         *CONTROLLER,
-    ],
-    awaited=[api("5.4: dependency closes a cycle")],
+    ]
 )
 async def test_a_mistake_is_answered_as_the_specification_says(world: Core, case: Case) -> None:
     await case.hold(world)

@@ -83,16 +83,15 @@ ROUNDS = {
     ),
     "logical cloud": Round(CLOUDS, "round", named("round", level="0"), 201),
     "cluster reference": Round(
-        f"{CLOUDS}/own/cluster-references", "round", named("round", clusterProvider="acme", cluster="hq"), 0
+        f"{CLOUDS}/own/cluster-references", "round", named("round", clusterProvider="acme", cluster="hq")
     ),
     "user permission": Round(
         f"{CLOUDS}/own/user-permissions",
         "round",
         named("round", namespace="own", apiGroups=[""], resources=["pods"], verbs=["get"]),
-        0,
     ),
-    "cluster quota": Round(f"{CLOUDS}/own/cluster-quotas", "round", named("round", pods="120"), 0),
-    "cloud kv-pairs": Round(f"{CLOUDS}/own/kv-pairs", "round", named("round", **KV), 0),
+    "cluster quota": Round(f"{CLOUDS}/own/cluster-quotas", "round", named("round", pods="120")),
+    "cloud kv-pairs": Round(f"{CLOUDS}/own/kv-pairs", "round", named("round", **KV)),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -195,3 +195,94 @@ async def core(folder: Path, *, store_url: str = "") -> AsyncIterator[Core]:
         for service in services.values():
             if service.closing is not None:
                 await service.closing()
+
+
+async def seeded(made: Core) -> dict[str, list[str]]:
+    """Put one of everything where it belongs, if it is not there; answers the names by path parameter."""
+    for controller in (await made.client.get("/v2/clm-controllers")).json():
+        await made.client.delete(f"/v2/clm-controllers/{controller['metadata']['name']}")
+    for path, body, file in _SEEDS:
+        await made.client.post(path, **(form(body, file()) if file else {"json": body}))
+    return _SEEDED
+
+
+_GROUP = f"{GROUPS}/g"
+_SUBNET = {"name": "s", "subnet": "10.71.0.0/24"}
+_VLAN = {
+    "vlanID": "7",
+    "providerInterfaceName": "e",
+    "logicalInterfaceName": "e.7",
+    "vlanNodeSelector": "any",
+    "nodeLabelList": [],
+}
+_KV = {"kv": [{"a": "1"}]}
+_USER = {"userName": "bob", "type": "certificate"}
+_RULE = {"namespace": "own", "apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+_SEEDS: tuple[tuple[str, Any, Callable[[], bytes] | None], ...] = (
+    ("/v2/cluster-providers", named("acme"), None),
+    ("/v2/cluster-providers/acme/cluster-sync-objects", named("sync", **_KV), None),
+    (CLUSTERS, named("hq"), kubeconfig),
+    (CLUSTERS, named("spare"), kubeconfig),
+    (f"{CLUSTERS}/hq/labels", {"clusterLabel": "edge"}, None),
+    (f"{CLUSTERS}/hq/kv-pairs", named("facts", **_KV), None),
+    (f"{CLUSTERS}/spare/networks", named("net", cniType="ovn4nfv", ipv4Subnets=[_SUBNET]), None),
+    (
+        f"{CLUSTERS}/spare/provider-networks",
+        named("uplink", cniType="ovn4nfv", ipv4Subnets=[_SUBNET], providerNetType="VLAN", vlan=_VLAN),
+        None,
+    ),
+    ("/v2/projects", named("p"), None),
+    (CLOUDS, named("lc", level="0"), None),
+    (f"{CLOUDS}/lc/cluster-references", named("hq-ref", clusterProvider="acme", cluster="hq"), None),
+    (f"{CLOUDS}/lc/instantiate", None, None),
+    (CLOUDS, named("own", level="1", namespace="own", user=_USER), None),
+    (f"{CLOUDS}/own/cluster-references", named("hq-ref", clusterProvider="acme", cluster="hq"), None),
+    (f"{CLOUDS}/own/user-permissions", named("main", **_RULE), None),
+    (f"{CLOUDS}/own/cluster-quotas", named("small", pods="1"), None),
+    (f"{CLOUDS}/own/kv-pairs", named("facts", **_KV), None),
+    ("/v2/controllers", named("gac", host="127.0.0.1", port=1, type="action", priority=1), None),
+    ("/v2/projects/p/composite-apps", named("shop", compositeAppVersion="v1"), None),
+    (f"{APPS}/apps", named("web"), chart),
+    (f"{APPS}/apps", named("db"), lambda: chart("db")),
+    (f"{APPS}/apps/web/dependency", named("first", app="db", opStatus="Ready"), None),
+    (f"{APPS}/composite-profiles", named("prod"), None),
+    (f"{APPS}/composite-profiles/prod/profiles", named("web-prod", app="web"), profile),
+    (f"{APPS}/composite-profiles/prod/profiles", named("db-prod", app="db"), profile),
+    (GROUPS, named("g", compositeProfile="prod", version="r1", logicalCloud="lc"), None),
+    (f"{_GROUP}/generic-placement-intents", named("place"), None),
+    *(
+        (
+            f"{_GROUP}/generic-placement-intents/place/app-intents",
+            named(app, app=app, intent={"allOf": [{"clusterProvider": "acme", "cluster": "hq"}]}),
+            None,
+        )
+        for app in ("web", "db")
+    ),
+    (f"{_GROUP}/intents", named("i", intent={"genericPlacementIntent": "place"}), None),
+)
+_SEEDED = {
+    "clusterProvider": ["acme"],
+    "clusterSyncObject": ["sync"],
+    "cluster": ["hq", "spare"],
+    "clusterLabel": ["edge"],
+    "clusterKv": ["facts"],
+    "network": ["net"],
+    "providerNetwork": ["uplink"],
+    "project": ["p"],
+    "logicalCloud": ["lc", "own"],
+    "clusterReference": ["hq-ref"],
+    "userPermission": ["main"],
+    "clusterQuota": ["small"],
+    "logicalCloudKv": ["facts"],
+    "controller": ["gac"],
+    "compositeApp": ["shop"],
+    "compositeAppVersion": ["v1"],
+    "app": ["web", "db"],
+    "appDependency": ["first"],
+    "compositeProfile": ["prod"],
+    "appProfile": ["web-prod", "db-prod"],
+    "deploymentIntentGroup": ["g"],
+    "genericPlacementIntent": ["place"],
+    "genericAppPlacementIntent": ["web", "db"],
+    "groupIntent": ["i"],
+}

@@ -27,7 +27,6 @@ ERRORS = """
 2: cloud PUT with an empty body
 2: cloud PUT under another name
 2: cloud DELETE of a missing one
-2: children are not replaced by PUT
 3: cloud with a level that is a number
 3: cloud with an unknown level
 3: level-1 cloud without a namespace
