@@ -207,6 +207,18 @@ async def test_a_watch_tells_what_follows_the_list(client: KubeClient, namespace
     assert seen == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
 
 
+async def test_a_watch_ends_when_its_client_is_closed(kubeconfig: Kubeconfig) -> None:
+    client = KubeClient(kubeconfig)
+    listed = await client.list(CONFIG_MAP, namespace="kube-system")
+    watch = client.watch(CONFIG_MAP, resource_version=listed.resource_version, namespace="kube-system")
+    waiting = asyncio.ensure_future(anext(watch))
+    await asyncio.sleep(0.2)  # until the server has begun to answer; there is nothing to be told
+    await client.close()
+    async with asyncio.timeout(10):
+        with pytest.raises(errors.Unreachable):
+            await waiting
+
+
 async def test_a_watch_from_a_version_of_long_ago_is_gone(client: KubeClient, namespace: str) -> None:
     watch = client.watch(CONFIG_MAP, resource_version="1", namespace=namespace)
     async with asyncio.timeout(10), aclosing(watch):

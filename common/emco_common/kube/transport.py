@@ -43,6 +43,7 @@ class Transport:
         self._headers = {"Accept-Encoding": "identity", "User-Agent": _USER_AGENT, **_authorization(kubeconfig)}
         self._tls = _context(kubeconfig)
         self._closed = False
+        self._streams: set[aiohttp.ClientResponse] = set()
 
     async def request(
         self,
@@ -85,8 +86,12 @@ class Transport:
             async with response:
                 async with asyncio.timeout(self._timeout):
                     await self._raise_for_failure(response)
-                async for line in _lines(response, silence=silence):
-                    yield line
+                self._streams.add(response)
+                try:
+                    async for line in _lines(response, silence=silence):
+                        yield line
+                finally:
+                    self._streams.discard(response)
         except TimeoutError:
             raise Unreachable(f"{self._base}: the watch was silent for too long", reason="Timeout") from None
         except (aiohttp.ClientError, OSError) as error:
@@ -94,6 +99,8 @@ class Transport:
 
     async def close(self) -> None:
         self._closed = True
+        for stream in tuple(self._streams):
+            stream.close()  # who reads it hears of it at once; of a closed session only after minutes
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.close()
