@@ -11,6 +11,7 @@ from emco_common.appcontext.io import AppContextStore
 from emco_common.controllerclient import ControllerClient
 from emco_common.helm.api import Renderer
 from emco_common.helm.factory import make_renderer
+from emco_common.operations import Subjects
 from emco_common.presence import Presence
 from emco_common.resources.router import build_router
 from emco_common.resources.service import Hooks
@@ -47,25 +48,11 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     groups = replace(groups_in(deps.store, deps.clock, presence), changed=bell.ring)
     status = group_status(groups, contexts)
     notifier = Notifier(status, deps.bus, bell, window=settings.status_window, metrics=metrics)
-    inputs = InputReader(deps.store, contexts)
-    controllers = ControllerClient(deps.channels, timeout=settings.grpc_call_timeout)
-    steps = Steps(metrics)
-    keeper = Keeper(deps.store, contexts, revisions=settings.revisions_kept)
-    tools = Tools(
-        groups,
-        inputs,
-        Builder(inputs, Renderings(deps.store, renderer), contexts, controllers, steps),
-        contexts,
-        controllers,
-        RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout),
-        keeper,
-        steps,
-        deps.randbelow,
-    )
+    tools = make_tools(settings, deps, groups, renderer=renderer, steps=Steps(metrics))
     deployments = Deployments(groups, tools)
     routers = [
         build_router(resource, deps.store, hook)
-        for resource, hook in zip(resources.RESOURCES, _hooks(deps, contexts, keeper, bell), strict=True)
+        for resource, hook in zip(resources.RESOURCES, _hooks(deps, contexts, tools.keeper, bell), strict=True)
     ]
     streams = StatusStreams(notifier, limit=settings.status_streams)
     app = create_app(
@@ -86,6 +73,26 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
         background=(presence.run, deployments.resume, renderer.warm, notifier.run),
         leaving=notifier.leave,
         closing=renderer.close,
+    )
+
+
+def make_tools(
+    settings: OrchestratorSettings, deps: Deps, groups: Subjects, *, renderer: Renderer, steps: Steps
+) -> Tools:
+    """What the lifecycle of ``groups`` works with."""
+    contexts = AppContextStore(deps.bus)
+    inputs = InputReader(deps.store, contexts)
+    controllers = ControllerClient(deps.channels, timeout=settings.grpc_call_timeout)
+    return Tools(
+        groups=groups,
+        inputs=inputs,
+        builder=Builder(inputs, Renderings(deps.store, renderer), contexts, controllers, steps),
+        contexts=contexts,
+        controllers=controllers,
+        rsync=RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout),
+        keeper=Keeper(deps.store, contexts, revisions=settings.revisions_kept),
+        steps=steps,
+        randbelow=deps.randbelow,
     )
 
 
