@@ -16,6 +16,7 @@ from emco_common.rsyncclient import RsyncClient
 from emco_common.runtime import Deps, Service
 from emco_common.status.notify import Bell, Notifier, StatusStreams
 from emco_common.web.app import create_app
+from emco_common.web.gauges import build_gauge
 from emco_dcm import resources
 from emco_dcm.access import CloudAccess
 from emco_dcm.clouds import Clouds, clouds_in
@@ -24,6 +25,7 @@ from emco_dcm.drafts import Drafts
 from emco_dcm.grpc import status_server
 from emco_dcm.hooks import ClusterQuotaHooks, ClusterReferenceHooks, LogicalCloudHooks
 from emco_dcm.members import Members
+from emco_dcm.metrics import CloudGauge
 from emco_dcm.operations import LogicalClouds
 from emco_dcm.privatekey import MakeKey, PrivateKeys, new_key
 from emco_dcm.procedures import Tools
@@ -40,6 +42,7 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
     """Logical clouds over their dependencies."""
     contexts, records = AppContextStore(deps.bus), CloudConfigs(deps.store, deps.sealer)
     metrics = CollectorRegistry()
+    build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
     presence = Presence(deps.bus, NAME)
     rsync = RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout)
     bell = Bell(deps.bus, NAME)
@@ -61,7 +64,7 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
             build_router(
                 resources.LOGICAL_CLOUD,
                 deps.store,
-                LogicalCloudHooks(deps.store, clouds, contexts, twins, deps.clock),
+                LogicalCloudHooks(deps.store, clouds, contexts, twins, keys, deps.clock),
             ),
             references_router(deps.store, clouds, reference_hooks),
             build_router(resources.USER_PERMISSION, deps.store),
@@ -74,6 +77,7 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=metrics,
+        before_scrape=CloudGauge(metrics, clouds, status).refresh,
     )
     return Service(
         NAME,

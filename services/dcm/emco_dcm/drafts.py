@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -80,14 +80,16 @@ class Drafts:
         return await self._level_1(cloud, operation, access, status_context=status_context, now=now)
 
     async def with_new_requests(
-        self, cloud: Subject, operation: Operation, clusters: Iterable[str], *, now: datetime
+        self, cloud: Subject, operation: Operation, clusters: Collection[str], *, now: datetime
     ) -> Draft:
-        """The present context with new signing requests on these clusters, and otherwise as it is."""
+        """The present context with new signing requests on these clusters (or on all), and otherwise as it is."""
         old = await self._contexts.read(operation.source)
         request = await self._request(cloud, now)
         facts = _facts(cloud, (), (), {})
         renewed = tuple(
-            _with_request(cluster, _next_request(facts, cluster, request)) if cluster.name in clusters else cluster
+            _with_request(cluster, _next_request(facts, cluster, request))
+            if request_of(cluster) and (not clusters or cluster.name in clusters)
+            else cluster
             for cluster in old.apps[0].clusters
         )
         status_context = cloud.state.status_context

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from emco_common.appcontext import AppContextStore
 from emco_common.errors import BadRequest, Conflict, NotFound
 from emco_common.lifecycle import STATE_TAG, StateInfo
 from emco_common.operations import Subject
-from emco_common.resources.service import Draft, Hooks
+from emco_common.resources.service import Draft, Hooks, Write
 from emco_common.runtime import Clock
 from emco_common.store.api import Document, DocumentStore, IsReferenced, Key
 from emco_dcm import lifecycle
 from emco_dcm.clouds import REQUEST_TAG, Clouds, is_admin
 from emco_dcm.lifecycle import Verb
-from emco_dcm.privatekey import KEY_TAG
+from emco_dcm.privatekey import KEY_TAG, PrivateKeys
 from emco_dcm.resources import CLUSTER_REFERENCE, LOGICAL_CLOUD, PROJECT, cluster_of
 from emco_dcm.schemas import ADMIN
 from emco_dcm.twins import Twins, taken
@@ -24,9 +25,16 @@ class LogicalCloudHooks(Hooks):
     """A cloud is created with a history and deleted with its contexts."""
 
     def __init__(
-        self, store: DocumentStore, clouds: Clouds, contexts: AppContextStore, twins: Twins, clock: Clock
+        self,
+        store: DocumentStore,
+        clouds: Clouds,
+        contexts: AppContextStore,
+        twins: Twins,
+        keys: PrivateKeys,
+        clock: Clock,
     ) -> None:
         self._store = store
+        self._keys = keys
         self._clouds = clouds
         self._contexts = contexts
         self._twins = twins
@@ -39,6 +47,10 @@ class LogicalCloudHooks(Hooks):
             raise NotFound(PROJECT.not_found)
         tags = {**draft.document.tags, STATE_TAG: StateInfo.created(self._clock()).as_json()}
         return replace(draft, document=replace(draft.document, tags=tags))
+
+    async def written(self, draft: Draft, document: Document) -> None:
+        if not is_admin(Subject(document)):
+            self._keys.prepare(document.body)
 
     async def deleting(self, document: Document) -> None:
         lifecycle.check(Verb.DELETE, await self._clouds.situation(Subject(document)))
@@ -81,14 +93,19 @@ class ClusterReferenceHooks(Hooks):
         self._clouds = clouds
         self._twins = twins
 
+    async def admit(self, key: Key, write: Write, query: Mapping[str, str]) -> None:
+        if write == "create":
+            cloud = await self._clouds.read(cloud_key(key))
+            lifecycle.check_reference_added(await self._clouds.situation(cloud))
+
     async def prepare(self, draft: Draft) -> Draft:
         (wanted,) = cluster_of(draft.document.body, draft.document.key)
         if draft.present is not None and wanted in cluster_of(draft.present.body, draft.present.key):
             return _with_certificate_of(draft, draft.present)
         cloud = await self._clouds.read(cloud_key(draft.document.key))
-        situation = await self._clouds.situation(cloud)
-        lifecycle.check_reference_added(situation)
         if draft.present is not None:
+            situation = await self._clouds.situation(cloud)
+            lifecycle.check_reference_added(situation)
             lifecycle.check_reference_removed(situation)
         await self._check_cluster(cloud, draft, wanted)
         tags = {name: value for name, value in draft.document.tags.items() if name != REQUEST_TAG}
@@ -119,11 +136,9 @@ class ClusterQuotaHooks(Hooks):
     def __init__(self, clouds: Clouds) -> None:
         self._clouds = clouds
 
-    async def prepare(self, draft: Draft) -> Draft:
-        cloud = await self._clouds.read(cloud_key(draft.document.key))
-        if is_admin(cloud):
+    async def admit(self, key: Key, write: Write, query: Mapping[str, str]) -> None:
+        if write != "delete" and is_admin(await self._clouds.read(cloud_key(key))):
             raise BadRequest("Cluster Quotas not allowed for Logical Cloud Level 0")
-        return draft
 
 
 def cloud_key(key: Key) -> Key:

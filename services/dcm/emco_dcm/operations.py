@@ -24,8 +24,8 @@ class LogicalClouds:
         """Bring the cloud to what now stands below it. Answers the cloud."""
         return await self._operations.run(key, Verb.UPDATE)
 
-    async def renew(self, key: Key, clusters: str) -> None:
-        """Ask for new certificates on these clusters, whose names are divided by a comma and a blank."""
+    async def renew(self, key: Key, clusters: str = "") -> None:
+        """Ask for new certificates on these clusters, whose names are divided by a comma and a blank; else on all."""
         await self._operations.run(key, Verb.RENEW, {"clusters": clusters})
 
     async def terminate(self, key: Key) -> None:

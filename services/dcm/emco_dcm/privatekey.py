@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from emco_common.operations import Subject, Subjects
+from emco_common.resources.declaration import Body
 from emco_common.secrets import Sealer
 from emco_common.store.api import Key
 
@@ -62,6 +63,12 @@ class PrivateKeys:
         self._clouds = clouds
         self._sealer = sealer
         self._make = make
+        self._spare: asyncio.Task[bytes] | None = None
+
+    def prepare(self, cloud: Body) -> None:
+        """A cloud has been made that will need a key: begin to make it, unless one is waiting already."""
+        if _kind_of(cloud) is KeyType.RSA and self._spare is None:
+            self._spare = asyncio.create_task(asyncio.to_thread(self._make, KeyType.RSA), name="a spare private key")
 
     def of(self, cloud: Subject) -> bytes | None:
         """The key as PEM, ``None`` before the first instantiation. Raises ``SealBroken``."""
@@ -74,7 +81,7 @@ class PrivateKeys:
         """The key, made and stored if the cloud has none."""
         if (present := self.of(cloud)) is not None:
             return present
-        made = await asyncio.to_thread(self._make, KeyType(cloud.spec["user"].get("keyType") or KeyType.RSA))
+        made = await self._new(_kind_of(cloud.document.body))
         sealed = self._sealer.seal(base64.b64encode(made), record=_record(cloud.key))
 
         async def keyed(present: Subject) -> Subject | None:
@@ -84,6 +91,17 @@ class PrivateKeys:
             return Subject(replace(present.document, tags=tags))
 
         return self.of(await self._clouds.change(cloud.key, keyed)) or made
+
+    async def _new(self, kind: KeyType) -> bytes:
+        spare = self._spare
+        if kind is KeyType.RSA and spare is not None:
+            self._spare = None
+            return await asyncio.shield(spare)
+        return await asyncio.to_thread(self._make, kind)
+
+
+def _kind_of(cloud: Body) -> KeyType:
+    return KeyType(cloud["spec"]["user"].get("keyType") or KeyType.RSA)
 
 
 def _record(key: Key) -> str:

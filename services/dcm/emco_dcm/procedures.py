@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from emco_common.appcontext import AppContextStore, ContextNotFound, new_id
-from emco_common.errors import BadRequest
+from emco_common.errors import BadRequest, Conflict
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject
 from emco_common.rsyncclient import RsyncClient
 from emco_common.store.api import Key, described
 from emco_dcm import lifecycle
-from emco_dcm.clouds import Clouds
+from emco_dcm.clouds import Clouds, is_admin
 from emco_dcm.drafts import INDICES_TAG, Draft, Drafts
 from emco_dcm.lifecycle import Verb
 from emco_dcm.members import Members
@@ -110,15 +110,20 @@ class Update(_Bringing):
 
 
 class Renew(_Bringing):
-    """New signing requests for the clusters in ``asked``; nothing else changes (defect 8)."""
+    """New signing requests for the clusters in ``asked``, else for all; nothing else changes (defect 8)."""
 
     verb = Verb.RENEW
 
+    async def begin(self, subject: Subject, asked: Mapping[str, str]) -> Begun:
+        if is_admin(subject):
+            raise Conflict("A Logical Cloud of level 0 has no user, and so no certificates")
+        return await super().begin(subject, asked)
+
     def _reason(self, operation: Operation) -> str:
-        return f"new certificates for {operation.asked['clusters']}"
+        return f"new certificates for {operation.asked['clusters'] or 'all clusters'}"
 
     async def _draft(self, subject: Subject, operation: Operation, now: datetime) -> Draft:
-        clusters = operation.asked["clusters"].split(", ")
+        clusters = frozenset(filter(None, operation.asked["clusters"].split(", ")))
         return await self._tools.drafts.with_new_requests(subject, operation, clusters, now=now)
 
 

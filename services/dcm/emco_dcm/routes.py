@@ -68,6 +68,11 @@ def lifecycle_router(
         await operations.stop(key)
         return empty(200)
 
+    @router.post("/renew", status_code=202, responses=refused, summary="Ask for new certificates of the cloud's user")
+    async def renew(key: CloudKey) -> Response:
+        await operations.renew(key)
+        return empty(202)
+
     parameters = {"parameters": DIALECT.openapi()}
 
     @router.get(

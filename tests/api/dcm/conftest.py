@@ -37,6 +37,7 @@ from emco_common.operations import Operation, Phase, Subject
 from emco_common.runtime import Deps, Service, open_deps
 from emco_common.store.api import Document, Key
 from emco_dcm.app import create_service
+from emco_dcm.privatekey import KeyType, new_key
 from emco_dcm.settings import DcmSettings
 from emco_simcluster.tls import Authority
 from tests.fakes.rsync import FakeRsync, fake_rsync
@@ -130,7 +131,7 @@ class Dcm:
 
     async def custom(self, *clusters: str, name: str = "lc", **spec: Any) -> None:
         """A level-1 cloud in namespace ``<name>-ns`` on registered clusters, with a permission there."""
-        user = {"userName": "bob", "type": "certificate", "keyType": "ecdsa-p256"}
+        user = {"userName": "bob", "type": "certificate"}
         body = {"level": "1", "namespace": f"{name}-ns", "user": user} | spec
         await self.post(CLOUDS, {"metadata": {"name": name}, "spec": body})
         await self.post(f"{CLOUDS}/{name}/user-permissions", permission("main", f"{name}-ns"))
@@ -204,7 +205,7 @@ class Dcm:
     async def restart(self) -> None:
         """A new life of the process on the same data, after the old one ended."""
         await self.stop()
-        self.service = create_service(self.settings, self.deps)
+        self.service = create_service(self.settings, self.deps, make_key=quick_key)
         self.start()
 
     def start(self) -> None:
@@ -257,6 +258,11 @@ def kubeconfig(cluster: str) -> bytes:
     return yaml.safe_dump(document).encode()
 
 
+def quick_key(_kind: KeyType) -> bytes:
+    """Whatever is asked for; an RSA key takes its time."""
+    return new_key(KeyType.ECDSA)
+
+
 class TravellingClock:
     """The time, and as much more as a test wants."""
 
@@ -285,7 +291,7 @@ async def dcm(tmp_path: Path, clock: TravellingClock) -> AsyncIterator[Dcm]:
         deps = replace(opened, clock=clock)
         await rsync.register(deps.store)
         await deps.store.create(Document(key={"project": "shop"}, body={"metadata": {"name": "shop"}}))
-        made = Dcm(create_service(settings, deps), deps, rsync, settings)
+        made = Dcm(create_service(settings, deps, make_key=quick_key), deps, rsync, settings)
         rsync.then = made.take
         made.start()
         yield made

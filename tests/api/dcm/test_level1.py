@@ -519,3 +519,49 @@ async def test_the_kubeconfig_of_the_whole_cloud_has_a_context_for_each_cluster(
     assert {user["name"]: user["user"]["client-certificate-data"] for user in made["users"]} == {
         f"bob@{name}-ref": base64.b64encode(pem).decode() for name, pem in certificates.items()
     }
+
+
+# Seen from outside
+
+
+async def test_certificates_are_renewed_when_asked_for(dcm: Dcm) -> None:
+    await instantiated(dcm, "hq")
+    await dcm.sign("acme+hq")
+    await dcm.granted("hq")
+
+    await dcm.post(f"{LC}/renew", expect=202)
+
+    assert (await dcm.requests())["acme+hq"]["metadata"]["name"] == "lc-lc-ns-user-csr-2"
+    assert (await dcm.info()).actions[-1].reason == "new certificates for all clusters"
+    await dcm.sign("acme+hq")
+
+
+async def test_a_cloud_of_level_0_has_nothing_to_renew(dcm: Dcm) -> None:
+    await dcm.instantiated("hq")
+
+    assert await dcm.refused(f"{LC}/renew", 409) == "A Logical Cloud of level 0 has no user, and so no certificates"
+
+
+async def test_every_cloud_is_counted_with_where_it_stands(dcm: Dcm) -> None:
+    await instantiated(dcm, "hq")
+    await dcm.custom(name="idle")
+
+    lines = (await dcm.client.get("/metrics")).text.splitlines()
+
+    assert [line for line in lines if line.startswith("emco_logical_cloud{")] == [
+        'emco_logical_cloud{deployed_status="Instantiated",name="lc",project="shop",ready_status="NotReady"} 1.0',
+        'emco_logical_cloud{deployed_status="Created",name="idle",project="shop",ready_status="NotReady"} 1.0',
+    ]
+    assert any(line.startswith('emco_build{component="dcm"') for line in lines)
+
+
+async def test_the_detail_of_the_status_says_until_when_the_certificate_is_valid(dcm: Dcm) -> None:
+    await instantiated(dcm, "hq")
+    await dcm.sign("acme+hq")
+    await dcm.granted("hq")
+
+    status = await dcm.get(f"{LC}/status?output=detail")
+
+    (row,) = (row for row in status["clusters"][0]["resources"] if row["GVK"]["Kind"] == "CertificateSigningRequest")
+    assert row["readyStatus"] == "Ready"
+    assert row["reason"].startswith("the certificate is valid until 20")
