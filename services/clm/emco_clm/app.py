@@ -29,7 +29,7 @@ NAME = "clm"
 
 def create_service(settings: ClmSettings, deps: Deps) -> Service:
     """Cluster registration over its dependencies."""
-    events = ClusterEvents(deps.store, deps.channels, timeout=settings.event_timeout)
+    events = ClusterEvents(deps.store, deps.channels, timeout=settings.event_timeout, every=settings.event_retry)
     access = CloudConfigs(deps.store, deps.sealer)
     contexts = AppContextStore(deps.bus)
     users = ClusterUsers(deps.store, contexts)
@@ -54,7 +54,7 @@ def create_service(settings: ClmSettings, deps: Deps) -> Service:
         metrics=metrics,
         before_scrape=StoreGauges(metrics, deps.store, GAUGES).refresh,
     )
-    return Service(NAME, app, settings.host, settings.http_port, background=(clusters.sweep,))
+    return Service(NAME, app, settings.host, settings.http_port, background=(clusters.sweep, events.run))
 
 
 def _cluster(settings: ClmSettings) -> Resource:

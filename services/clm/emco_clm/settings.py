@@ -16,6 +16,9 @@ class ClmSettings(KubeconfigSettings):
     event_timeout: float = Field(
         600.0, gt=0, description="How long a clm-controller may take over one event. The original's own deadline."
     )
+    event_retry: float = Field(
+        5.0, gt=0, description="Pause before a clm-controller that was away is told what it has missed."
+    )
     unchecked_certificates: bool = Field(
         False, description="Accept certificates that cannot be read or have expired. For test rigs only."
     )

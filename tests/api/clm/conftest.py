@@ -38,9 +38,9 @@ class Clm:
         return answer
 
     async def background_done(self) -> None:
-        """Returns when what clm does once after its start is done."""
+        """Returns when the sweep that clm begins with is done."""
         async with asyncio.timeout(10):
-            await asyncio.gather(*self.service._tasks)
+            await self.service._tasks[0]
 
     async def provider(self, name: str = "p") -> None:
         await self.post(PROVIDERS, {"metadata": {"name": name}})

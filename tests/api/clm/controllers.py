@@ -30,10 +30,10 @@ class Listener(ClmControllerEventChannelServicer):
         return messages.ClmControllerEventResponse(status=not refused, message="not wanted" if refused else "")
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[int]:
+    async def serving(self, port: int = 0) -> AsyncIterator[int]:
         server = aio.server()
         add_ClmControllerEventChannelServicer_to_server(self, server)
-        port = server.add_insecure_port("127.0.0.1:0")
+        port = server.add_insecure_port(f"127.0.0.1:{port}")
         await server.start()
         try:
             yield port

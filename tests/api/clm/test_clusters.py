@@ -212,3 +212,43 @@ class TestEvents:
         await self.register_controller(clm, "nobody", 1)
         assert (await clm.register("d", kubeconfig())).status_code == 500
         assert (await clm.client.delete(f"{CLUSTERS}/c")).status_code == 204
+
+    async def test_a_controller_that_was_away_is_told_what_it_missed_and_in_order(self, tmp_path: Path) -> None:
+        listener = Listener()
+        async with serving_clm(tmp_path, event_retry=0.05) as clm:
+            await clm.provider()
+            for name in ("a", "b"):
+                await clm.register(name, kubeconfig())
+            async with listener.serving() as port:
+                await self.register_controller(clm, "one", port)
+                await clm.register("c", kubeconfig())
+            for name in ("a", "b"):
+                assert (await clm.client.delete(f"{CLUSTERS}/{name}")).status_code == 204
+            async with listener.serving(port):
+                async with asyncio.timeout(15):
+                    while len(listener.heard) < 3:  # noqa: ASYNC110  # gRPC calls it from another task
+                        await asyncio.sleep(0.02)
+                assert (await clm.register("a", kubeconfig())).status_code == 201
+        heard = [(name, event) for _, name, event in listener.heard]
+        assert heard == [
+            ("c", "CLUSTER_CREATED"),
+            ("a", "CLUSTER_DELETED"),
+            ("b", "CLUSTER_DELETED"),
+            ("a", "CLUSTER_CREATED"),
+        ]
+
+    async def test_what_was_missed_is_told_before_what_is_new_also_after_a_restart(self, tmp_path: Path) -> None:
+        listener = Listener()
+        async with serving_clm(tmp_path, event_retry=60) as clm:
+            await clm.provider()
+            await clm.register("a", kubeconfig())
+            async with listener.serving() as port:
+                await self.register_controller(clm, "one", port)
+            assert (await clm.client.delete(f"{CLUSTERS}/a")).status_code == 204
+            shown = (await clm.client.get("/v2/clm-controllers/one")).json()
+            assert shown["spec"] == {"host": "127.0.0.1", "port": port}
+        async with listener.serving(port), serving_clm(tmp_path, event_retry=60) as clm:
+            assert (await clm.register("a", kubeconfig())).status_code == 201
+            assert (await clm.register("b", kubeconfig())).status_code == 201
+        events = [(name, event) for _, name, event in listener.heard]
+        assert events == [("a", "CLUSTER_DELETED"), ("a", "CLUSTER_CREATED"), ("b", "CLUSTER_CREATED")]
