@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ SHARED = {
     "Applist": [{"Name": "app1", "Cluster": ["cluster1"]}],
 }
 """What several files of a set must mean the same by, and lists that they walk through."""
-FILES = {"apps": chart, "profiles": profile, "clusters": kubeconfig}
+FILES: dict[str, Callable[[], bytes]] = {"apps": chart, "profiles": profile, "clusters": kubeconfig}
 
 
 def rendered(names: tuple[str, ...]) -> list[dict[str, Any]]:
