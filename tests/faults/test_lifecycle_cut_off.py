@@ -28,7 +28,7 @@ from emco_common.store.api import StoreUnavailable
 from emco_orchestrator.app import make_tools
 from emco_orchestrator.deployment import Deployments
 from emco_orchestrator.groups import groups_in
-from emco_orchestrator.measures import Steps
+from emco_orchestrator.metrics import Steps
 from emco_orchestrator.settings import OrchestratorSettings
 from tests.fakes.rsync import FakeRsync, fake_rsync
 from tests.support.core import GROUPS, core

@@ -19,6 +19,7 @@ from emco_common.rsyncclient import RsyncClient
 from emco_common.runtime import Deps, Service
 from emco_common.status.notify import Bell, Notifier, StatusStreams
 from emco_common.web.app import create_app
+from emco_common.web.gauges import StoreGauges, build_gauge
 from emco_orchestrator import hooks, resources
 from emco_orchestrator.building import Builder
 from emco_orchestrator.dependencyhooks import AppDependencyHooks
@@ -28,7 +29,7 @@ from emco_orchestrator.grpc import status_server
 from emco_orchestrator.history import Revisions
 from emco_orchestrator.inputs import InputReader
 from emco_orchestrator.keeping import Keeper
-from emco_orchestrator.measures import Steps
+from emco_orchestrator.metrics import GAUGES, Steps
 from emco_orchestrator.rendering import Renderings
 from emco_orchestrator.routes import lifecycle_router
 from emco_orchestrator.settings import OrchestratorSettings
@@ -42,6 +43,7 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     """The orchestrator over its dependencies; ``renderer`` replaces the one that the settings ask for."""
     renderer = renderer or make_renderer(engine=settings.helm)
     metrics = CollectorRegistry()
+    build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
     contexts = AppContextStore(deps.bus)
     presence = Presence(deps.bus, NAME)
     bell = Bell(deps.bus, NAME)
@@ -63,6 +65,7 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=metrics,
+        before_scrape=StoreGauges(metrics, deps.store, GAUGES).refresh,
     )
     return Service(
         NAME,

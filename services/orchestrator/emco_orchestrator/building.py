@@ -13,7 +13,7 @@ from emco_common.errors import Unprocessable
 from emco_common.operations import Subject
 from emco_orchestrator.assembly import assemble, groups_of, pruned
 from emco_orchestrator.inputs import InputReader
-from emco_orchestrator.measures import Steps
+from emco_orchestrator.metrics import Steps
 from emco_orchestrator.origins import origin_of
 from emco_orchestrator.placement import survivors
 from emco_orchestrator.rendering import Renderings

@@ -15,7 +15,7 @@ from emco_orchestrator.building import Builder
 from emco_orchestrator.groups import LIFECYCLE, Verb
 from emco_orchestrator.inputs import InputReader
 from emco_orchestrator.keeping import Keeper
-from emco_orchestrator.measures import Steps
+from emco_orchestrator.metrics import Steps
 
 
 @dataclass(frozen=True, slots=True)
