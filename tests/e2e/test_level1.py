@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,6 +59,64 @@ async def test_a_cloud_gets_a_user_of_its_own_and_loses_it_at_the_end(
     await shop.gone(LC)
     assert (await suite.client.get(f"{LC}/cluster-references/hq-ref/kubeconfig")).status_code == 409
     assert (await suite.client.get(f"{LC}/cluster-references/hq-ref")).json()["spec"]["certificate"] == ""
+
+
+async def test_a_live_cloud_grows_shrinks_and_renews_its_certificates(
+    suite: RunningSuite, sim_clusters: list[SimCluster]
+) -> None:
+    edge, cloud = sim_clusters
+    shop = Shop(suite.client, rsync_port=suite.suite.services["rsync"].grpc_port)
+    await shop.onboard({"edge": edge.kubeconfig, "cloud": cloud.kubeconfig})
+    await retail(shop, "edge")
+    await shop.post(f"{LC}/cluster-quotas", {"metadata": {"name": "small"}, "spec": {"pods": "12"}})
+    await shop.post(f"{LC}/instantiate", expect=202)
+    await shop.until(f"{LC}/status", is_ready)
+    first = await certificate_of(suite, "edge")
+
+    elsewhere = {"namespace": "kube-system", "apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+    await shop.post(f"{LC}/user-permissions", {"metadata": {"name": "second"}, "spec": elsewhere})
+    await suite.client.delete(f"{LC}/cluster-quotas/small")
+    spec = {"clusterProvider": "acme", "cluster": "cloud"}
+    await shop.post(f"{LC}/cluster-references", {"metadata": {"name": "cloud-ref"}, "spec": spec})
+    await shop.post(f"{LC}/update", expect=202)
+    await shop.until(f"{LC}/status", is_ready)
+
+    brought = [(*NAMESPACED, ("Role", "retail-role1"), ("RoleBinding", "retail-roleBinding1"))]
+    await shop.until(f"{LC}/status", lambda _: of_retail(edge) == of_retail(cloud) == sorted(*brought))
+    assert await certificate_of(suite, "edge") == first
+
+    await shop.post(f"{LC}/renew", expect=202)
+    await shop.until(
+        f"{LC}/status", lambda status: is_ready(status) and requests_of(edge) == ["retail-retail-user-csr-2"]
+    )
+    async with asyncio.timeout(20):
+        while await certificate_of(suite, "edge") == first:  # noqa: ASYNC110  # over HTTP
+            await asyncio.sleep(0.05)
+
+    await suite.client.delete(f"{LC}/cluster-references/edge-ref")
+    await shop.post(f"{LC}/update", expect=202)
+    await shop.until(f"{LC}/status", lambda status: is_ready(status) and of_retail(edge) == requests_of(edge) == [])
+    assert requests_of(cloud) == ["retail-retail-user-csr-2"]
+    await shop.post(f"{LC}/terminate", expect=202)
+    await shop.gone(LC)
+    assert (of_retail(cloud), requests_of(cloud)) == ([], [])
+
+
+NAMESPACED = (("Namespace", "retail"), ("Role", "retail-role0"), ("RoleBinding", "retail-roleBinding0"))
+
+
+def of_retail(cluster: SimCluster) -> list[tuple[str, str]]:
+    """(kind, name) of what the cloud has on the cluster, its signing requests aside."""
+    return [(kind, name) for kind, name in objects_of(cluster.objects()) if kind != "CertificateSigningRequest"]
+
+
+def requests_of(cluster: SimCluster) -> list[str]:
+    return [one["metadata"]["name"] for one in cluster.objects("CertificateSigningRequest")]
+
+
+async def certificate_of(suite: RunningSuite, cluster: str) -> str:
+    answer = await suite.client.get(f"{LC}/cluster-references/{cluster}-ref")
+    return str(answer.json()["spec"]["certificate"])
 
 
 async def test_a_deployment_waits_until_the_user_has_access(suite: RunningSuite, sim_cluster: SimCluster) -> None:

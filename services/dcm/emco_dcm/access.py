@@ -91,7 +91,7 @@ class CloudAccess:
         if (await self._clouds.read(key)).state != cloud.state:
             return Settled(waiting=True)  # what was brought may be unwanted already
         return Settled(
-            waiting=any(view.wanted is None or (view.problem and not view.renew) for view in views),
+            waiting=any(view.wanted is None or view.pending for view in views),
             renew=tuple(view.cluster for view in views if view.renew),
             status_context=cloud.state.status_context,
         )

@@ -32,7 +32,8 @@ class View:
     """One cluster of a cloud. ``problem`` says what its access waits for, empty when there is nothing.
 
     ``request`` is the object name of the signing request, empty on a GitOps cluster. ``present`` is the access record,
-    ``wanted`` what it should be, ``None`` while that cannot be made. ``renew`` asks for a new signing request.
+    ``wanted`` what it should be, ``None`` while that cannot be made. ``pending``: an answer to the request is still to
+    come. ``renew`` asks for a new one.
     """
 
     cluster: str
@@ -44,6 +45,7 @@ class View:
     present: Access | None = None
     wanted: Access | None = None
     problem: str = ""
+    pending: bool = False
     renew: bool = False
 
     @property
@@ -79,9 +81,10 @@ class Facts:
         return self._direct(replace(view, request=request, seen=seen), registered)
 
     def _direct(self, view: View, registered: Access) -> View:
-        certificate = self._certificate(view)
+        certificate, lost = self._certificate(view), self._is_lost(view)
+        view = replace(view, pending=not lost and not self._is_answered(view))
         if certificate is None:
-            return replace(view, problem=f"waiting for the certificate: {view.seen}", renew=self._is_lost(view))
+            return replace(view, problem=f"waiting for the certificate: {view.seen}", renew=lost)
         view = replace(view, certificate=certificate)
         if view.reference is None:
             return replace(view, wanted=view.present, problem="the cluster has no Cluster Reference any more")
@@ -109,9 +112,14 @@ class Facts:
         if not certificate.is_due(self.now):
             return "", False
         ends = f"the certificate ends at {certificate.until:%Y-%m-%dT%H:%M:%SZ}"
-        if view.seen.certificate == certificate.pem or (view.reference and view.reference.request == view.request):
+        if self._is_answered(view):
             return f"{ends}, a new one is asked for", True
         return f"{ends}, waiting for the next: {view.seen}", self._is_lost(view)
+
+    def _is_answered(self, view: View) -> bool:
+        """Whether the present request has brought its certificate, which the cluster need not remember."""
+        known = view.reference.request if view.reference is not None else ""
+        return view.seen.stage is Stage.ISSUED or known == view.request
 
     def _is_lost(self, view: View) -> bool:
         """Whether no usable answer can come any more to a request that was sent."""

@@ -533,7 +533,13 @@ async def test_certificates_are_renewed_when_asked_for(dcm: Dcm) -> None:
 
     assert (await dcm.requests())["acme+hq"]["metadata"]["name"] == "lc-lc-ns-user-csr-2"
     assert (await dcm.info()).actions[-1].reason == "new certificates for all clusters"
-    await dcm.sign("acme+hq")
+    new = await dcm.sign("acme+hq", valid=timedelta(days=400))
+
+    async def replaced() -> bool:
+        kept = (await dcm.get(f"{LC}/cluster-references/hq-ref"))["spec"]["certificate"]
+        return base64.b64decode(kept) == new and base64.b64encode(new) in (await dcm.granted("hq")).kubeconfig
+
+    await eventually(replaced)
 
 
 async def test_a_cloud_of_level_0_has_nothing_to_renew(dcm: Dcm) -> None:
