@@ -80,9 +80,9 @@ LIFECYCLE = Lifecycle(
 def to_apply(info: StateInfo, progress: Progress) -> Verb | None:
     """How ``apply`` is done: anew, again because it failed (defect 12), or not at all. Raises ``Conflict``."""
     state = LIFECYCLE.next(Verb.APPLY, info.state, name="")
+    if info.state in (State.APPLIED, State.INSTANTIATE_STOPPED) and not progress.exists:
+        return Verb.APPLY
     if info.state is State.APPLIED:
-        if not progress.exists:
-            return Verb.APPLY
         return Verb.RETRY if progress.status in _FAILED else None
     if info.state is State.TERMINATED and progress.exists and progress.status not in _GONE:
         raise Conflict(NOT_TERMINATED)
@@ -93,7 +93,12 @@ def to_terminate(info: StateInfo, progress: Progress) -> bool:
     """Whether there is anything to terminate; also what failed to be removed. Raises ``Conflict``."""
     if info.state is State.TERMINATED:
         return progress.exists and progress.status == ContextState.TERMINATE_FAILED
-    return LIFECYCLE.next(Verb.TERMINATE, info.state, name="") is not None
+    goes = LIFECYCLE.next(Verb.TERMINATE, info.state, name="") is not None
+    if goes and not progress.exists:
+        raise Conflict(
+            f"The AppContext {info.instance} is gone, and what is to be removed with it; apply, then terminate"
+        )
+    return goes
 
 
 def check_update(info: StateInfo, progress: Progress) -> None:

@@ -6,13 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from emco_common.appcontext import App, AppContext, AppContextStore, AppDependencyForm, Cluster, new_id
+from emco_common.appcontext import (
+    App,
+    AppContext,
+    AppContextStore,
+    AppDependencyForm,
+    Cluster,
+    ContextNotFound,
+    new_id,
+)
 from emco_common.controllerclient import ACTION, ControllerClient, ControllerInput
 from emco_common.errors import Conflict
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject
 from emco_common.rpc import contextupdate_pb2
-from emco_common.rsyncclient import RsyncClient
+from emco_common.rsyncclient import RsyncClient, RsyncRefused
 from emco_ncm import lifecycle
 from emco_ncm.clusters import NetworkSets, info_of, name_of
 from emco_ncm.lifecycle import Verb
@@ -56,6 +64,13 @@ class Tools:
             ControllerInput(name, spec["host"], spec["port"], ACTION, spec["priority"], name_of(cluster.key))
             for name, spec in sorted(found, key=lambda one: (one[1]["priority"], one[0]))
         ]
+
+    async def set_stop_flag(self, instance: str, stop: bool) -> None:
+        """A context that went away meanwhile is a refusal, after which nothing is tried again."""
+        try:
+            await self.contexts.set_stop_flag(instance, stop)
+        except ContextNotFound as error:
+            raise RsyncRefused(str(error)) from error
 
     async def tell(self, cluster: Subject, instance: str, event: contextupdate_pb2.EventType) -> None:
         await self.controllers.post_event(await self.participants(cluster), instance, event)
@@ -158,7 +173,7 @@ class Terminate(Procedure):
 
     async def hand_over(self, subject: Subject, operation: Operation) -> None:
         if info_of(subject).state in _STOPPED:
-            await self._tools.contexts.set_stop_flag(operation.instance, False)
+            await self._tools.set_stop_flag(operation.instance, False)
         await self._tools.rsync.uninstall(operation.instance)
 
     def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
@@ -182,7 +197,7 @@ class Stop(Procedure):
         return Begun(info.instance)
 
     async def hand_over(self, subject: Subject, operation: Operation) -> None:
-        await self._tools.contexts.set_stop_flag(operation.instance, True)
+        await self._tools.set_stop_flag(operation.instance, True)
 
     def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
         info = info_of(subject)

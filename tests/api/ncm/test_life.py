@@ -227,6 +227,15 @@ class TestTerminateAndStop:
         text = "Cluster network intents are not instantiating or terminating"
         assert await ncm.act("stop", expect=409) == text
 
+    @pytest.mark.parametrize("state", [State.APPLIED, State.INSTANTIATE_STOPPED])
+    async def test_what_is_lost_is_made_anew_before_it_is_removed(self, ncm: Ncm, state: State) -> None:
+        await ncm.set_state(state, status="Instantiating")
+        await ncm.contexts.delete("4711")
+        assert "4711 is gone" in await ncm.act("terminate", expect=409)
+        context = await ncm.applied()
+        await ncm.act("terminate")
+        assert ncm.rsync.calls == [("install", context), ("uninstall", context)]
+
     @pytest.mark.parametrize("verb", ["terminate", "stop"])
     async def test_what_was_never_applied_cannot_be_ended(self, ncm: Ncm, verb: str) -> None:
         assert await ncm.act(verb, expect=409) == "Cluster network intents have not been applied"
