@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, TextIO
 
+import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
@@ -34,7 +37,7 @@ def configure_logging(level: str = "info", *, stream: TextIO | None = None, huma
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),  # locals hold secrets
             mask_secrets,
-            structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(),
+            structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer(serializer=_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_threshold(level)),
         logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
@@ -49,8 +52,20 @@ def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
     return event
 
 
+def _line(event: Any, *, default: Callable[[Any], Any]) -> str:
+    try:
+        return orjson.dumps(event, default=default).decode()
+    except orjson.JSONEncodeError:  # wide integers, half characters
+        return json.dumps(event, default=default)
+
+
+@lru_cache(maxsize=4096)  # facts have few names, but a dictionary among them may have any
+def _speaks_of_a_secret(name: str) -> bool:
+    return any(word in name.lower() for word in _SECRET_WORDS)
+
+
 def _masked(name: str, value: Any) -> Any:
-    if any(word in name.lower() for word in _SECRET_WORDS):
+    if _speaks_of_a_secret(name):
         return _MASK
     if isinstance(value, dict):
         return {key: _masked(str(key), inner) for key, inner in value.items()}

@@ -8,14 +8,20 @@ checked strictly; an absent string is ``""`` and fails by its pattern.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from emco_common import jsontext
 from emco_common.errors import BadRequest, EmcoError, Unprocessable
 
 NAME_PATTERN = "^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$"
@@ -42,6 +48,28 @@ class EmptyBody(BadRequest):
 
 class Undecodable(Unprocessable):
     """Not JSON, or a value of the wrong JSON type."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The fields of a model by their names on the wire, and those names by their lower case."""
+
+    fields: Mapping[str, FieldInfo]
+    folded: Mapping[str, str]
+
+    def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What is absent as if it had been given, so that a refused default is named as the user would write it."""
+        return {
+            name: field.get_default(call_default_factory=True, validated_data={})
+            for name, field in self.fields.items()
+            if name not in given and not field.is_required()
+        }
+
+
+@cache
+def _known_names(model: type[BaseModel]) -> _Names:
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    return _Names(fields, {name.lower(): name for name in fields})
 
 
 def _what_must_be_given(schema: dict[str, Any], model: type[BaseModel]) -> None:
@@ -86,24 +114,13 @@ class Wire(BaseModel):
     def _fold_keys(cls, raw: Any) -> Any:
         if not isinstance(raw, Mapping) or not cls.lenient_keys:
             return raw
-        known = {field.alias or name for name, field in cls.model_fields.items()}
-        folded = {alias.lower(): alias for alias in known}
+        known = _known_names(cls)
         found: dict[str, Any] = {}
         for key, value in raw.items():
-            if value is not None and key not in known and key.lower() in folded:
-                found[folded[key.lower()]] = value
-        found.update({key: value for key, value in raw.items() if key in known and value is not None})
-        return {**cls._defaults(known - found.keys()), **found}
-
-    @classmethod
-    def _defaults(cls, absent: set[str]) -> dict[str, Any]:
-        """What is absent as if it had been given, so that a refused default is named as the user would write it."""
-        fields = ((field.alias or name, field) for name, field in cls.model_fields.items())
-        return {
-            alias: field.get_default(call_default_factory=True, validated_data={})
-            for alias, field in fields
-            if alias in absent and not field.is_required()
-        }
+            if value is not None and key not in known.fields and key.lower() in known.folded:
+                found[known.folded[key.lower()]] = value
+        found.update({key: value for key, value in raw.items() if key in known.fields and value is not None})
+        return {**known.defaults(found), **found}
 
     @classmethod
     def refused(cls, violations: tuple[tuple[str, str], ...]) -> EmcoError:
@@ -189,9 +206,17 @@ def names_nothing(raw: bytes) -> bool:
 
 
 def _first_value(raw: bytes) -> Any:
+    with suppress(ValueError):  # what follows says why, or finds the value after which there is more
+        value = jsontext.read(raw)
+        if not _deeper_than(value, MAX_DEPTH):
+            return value
+    return _first_value_of(raw)
+
+
+def _first_value_of(raw: bytes) -> Any:
     try:
         text = raw.decode("utf-8-sig").lstrip()
-        value, _ = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode(text)
+        value, _ = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite).raw_decode(text)
     except UnicodeDecodeError as error:
         raise Undecodable("the body is not UTF-8") from error
     except RecursionError as error:
@@ -204,6 +229,13 @@ def _first_value(raw: bytes) -> Any:
         raise Undecodable(str(error)) from error
     if _deeper_than(value, MAX_DEPTH):
         raise Undecodable(f"the body nests deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is beyond the range of numbers")
     return value
 
 

@@ -1,7 +1,8 @@
 """The embedded document store: one SQLite file, nothing to install.
 
 Writes go through one thread that commits for many callers at once; reads have connections of their own and never wait
-for the writer (WAL). Several processes may share the file. A process that is killed loses nothing that was answered.
+for the writer (WAL): lists in threads, single documents where they are asked for. Several processes may share the
+file. A process that is killed loses nothing that was answered.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,6 +43,8 @@ class SqliteStore:
         self._clock = clock
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._idle: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._at_hand = connect(path)
+        self._at_hand.execute("PRAGMA busy_timeout=0")
         self._closed = False
 
     @classmethod
@@ -63,11 +66,11 @@ class SqliteStore:
 
     async def get(self, key: Key) -> Document | None:
         path = path_of(key)
-        return await self._read(lambda c: rows.read(c, path))
+        return await self._read_one(lambda c: rows.read(c, path))
 
     async def get_text(self, key: Key) -> BodyText | None:
         path = path_of(key)
-        return await self._read(lambda c: rows.read_text(c, path))
+        return await self._read_one(lambda c: rows.read_text(c, path))
 
     async def list(
         self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
@@ -121,6 +124,7 @@ class SqliteStore:
         await asyncio.to_thread(self._threads.shutdown)
         while not self._idle.empty():
             self._idle.get_nowait().close()
+        self._at_hand.close()
 
     async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         async with _explained():
@@ -137,6 +141,16 @@ class SqliteStore:
                     return await reading
             except TimeoutError:
                 raise StoreUnavailable(f"The document store did not answer within {timeout:g} s") from None
+
+    async def _read_one(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """For one row by its key. That takes less than handing it to a thread does, so it is done at once.
+
+        It never waits: where SQLite would (a file that is being recovered, another process closing it), a thread does.
+        """
+        if not self._closed:
+            with suppress(sqlite3.OperationalError):
+                return work(self._at_hand)
+        return await self._read(work)
 
     def _with_reader(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
