@@ -187,7 +187,8 @@ class InputReader:
         wanted = sorted(frozenset().union(*(labels_of(app.placement) for app in apps)))
         for provider in sorted({provider for provider, _ in wanted}):
             if await self._store.get({"clusterProvider": provider}) is None:
-                raise NotFound("Cluster provider not found")
+                detail = f"The placement names a label of {provider}; register it, or change the intent"
+                raise Conflict("Cluster provider not found", detail=detail)
         found = await asyncio.gather(*(self._labelled(provider, label) for provider, label in wanted))
         return dict(zip(wanted, found, strict=True))
 

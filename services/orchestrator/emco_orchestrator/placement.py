@@ -75,32 +75,56 @@ def survivors(groups: Mapping[str, Sequence[str]]) -> frozenset[str]:
 def _open_groups(
     app: str, optional: Sequence[tuple[str, tuple[str, ...]]], mandatory: Mapping[str, str], allowed: frozenset[str]
 ) -> Sequence[Group]:
-    groups: list[Group] = []
-    taken = set(mandatory)
+    holders: dict[str, dict[str, None]] = {}
     for number, clusters in optional:
         if any(cluster in mandatory for cluster in clusters):
             continue
         usable = tuple(cluster for cluster in clusters if cluster in allowed)
         if not usable:
             raise BadRequest(f"{LACKING}: app {app} needs one of {', '.join(clusters)}")
-        free = tuple(cluster for cluster in usable if cluster not in taken)
-        if free:
-            groups.append(Group(number, free, False))
-            taken.update(free)
-    return groups
+        share = _share(usable, holders)
+        if share:
+            holders[number] = dict.fromkeys(share)
+    return [Group(number, tuple(clusters), False) for number, clusters in holders.items()]
+
+
+def _share(usable: Sequence[str], holders: Mapping[str, dict[str, None]]) -> Sequence[str]:
+    """What is left for a group by those before it; none if it is satisfied by what one of them is sure to keep.
+
+    Where all is taken, one that can spare a cluster gives it up: in two groups it would be kept for one of them only.
+    """
+    free = [cluster for cluster in usable if not any(cluster in held for held in holders.values())]
+    if free or any(list(held) == [cluster] for held in holders.values() for cluster in usable):
+        return free
+    giver = next(held for held in holders.values() if usable[0] in held)
+    del giver[usable[0]]
+    return usable[:1]
 
 
 def _union(app: str, choices: Sequence[Choice], resolve: Resolve) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(cluster for choice in choices for cluster in _clusters(app, choice, resolve)))
+    """Of an optional group; a choice that matches nothing is no harm as long as another one does (defect 8)."""
+    found = tuple(dict.fromkeys(cluster for choice in choices for cluster in _resolved(choice, resolve)))
+    if not found:
+        raise _unmatched(app, choices)
+    return found
 
 
 def _clusters(app: str, choice: Choice, resolve: Resolve) -> Sequence[str]:
-    provider = choice["clusterProvider"]
-    if choice.get("cluster"):
-        return (f"{provider}+{choice['cluster']}",)
-    label = choice["clusterLabel"]
-    found = resolve(provider, label)
+    found = _resolved(choice, resolve)
     if not found:
-        why = f"app {app}: label {label} matches no cluster of provider {provider}"
-        raise Unprocessable(f"{NO_CLUSTERS}: {why}; label a cluster or change the intent")
-    return [f"{provider}+{cluster}" for cluster in found]
+        raise _unmatched(app, [choice])
+    return found
+
+
+def _resolved(choice: Choice, resolve: Resolve) -> Sequence[str]:
+    provider = choice["clusterProvider"]
+    names = [choice["cluster"]] if choice.get("cluster") else resolve(provider, choice["clusterLabel"])
+    return [f"{provider}+{name}" for name in names]
+
+
+def _unmatched(app: str, choices: Sequence[Choice]) -> Unprocessable:
+    labels = " and ".join(f"label {choice['clusterLabel']}" for choice in choices)
+    matches = "matches" if len(choices) == 1 else "match"
+    providers = " or ".join(dict.fromkeys(choice["clusterProvider"] for choice in choices))
+    why = f"app {app}: {labels} {matches} no cluster of provider {providers}"
+    return Unprocessable(f"{NO_CLUSTERS}: {why}; label a cluster or change the intent")

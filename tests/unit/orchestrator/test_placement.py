@@ -54,6 +54,33 @@ def test_a_label_that_matches_nothing_is_named() -> None:
         placed({"allOf": [label("nowhere")]})
 
 
+def test_an_optional_label_that_matches_nothing_does_no_harm_beside_one_that_does() -> None:
+    assert placed({"anyOf": [label("nowhere"), label("gpu")]}) == {"p+g1": "1", "p+g2": "1"}
+
+
+def test_an_optional_group_that_matches_nothing_is_named_by_its_labels() -> None:
+    with pytest.raises(Unprocessable, match="labels? nowhere and label never match no cluster of provider p"):
+        placed({"allOf": [cluster("hq"), {"anyOf": [label("nowhere"), label("never")]}]})
+
+
+def test_optional_clusters_are_checked_against_the_logical_cloud_like_mandatory_ones() -> None:
+    with pytest.raises(
+        BadRequest, match="^The specified Logical Cloud doesn't provide the mandatory clusters: app web"
+    ):
+        placed({"allOf": [cluster("hq")], "anyOf": [cluster("e1"), cluster("e2")]}, allowed=frozenset({"p+hq"}))
+
+
+def test_a_cluster_of_two_optional_groups_is_in_the_first_only() -> None:
+    rule = {"allOf": [{"anyOf": [cluster("e1")]}], "anyOf": [cluster("e1"), cluster("e2")]}
+    assert placed(rule) == {"p+e1": "1", "p+e2": "2"}
+
+
+def test_a_group_whose_clusters_are_all_in_others_gets_one_that_can_be_spared() -> None:
+    groups = [cluster("e1"), cluster("g1")], [cluster("e2"), cluster("g2")], [cluster("g1"), cluster("g2")]
+    rule = {"allOf": [{"anyOf": choices} for choices in groups]}
+    assert placed(rule) == {"p+e1": "1", "p+e2": "2", "p+g2": "2", "p+g1": "3"}
+
+
 def test_a_rule_without_clusters_is_refused() -> None:
     with pytest.raises(Unprocessable, match="^No compatible clusters have been provided"):
         placed({})
@@ -94,9 +121,11 @@ def test_no_cluster_is_in_two_groups_and_every_requirement_is_met(rule: dict[str
     for entry in rule["allOf"]:
         wanted = [_all(choice) for choice in entry.get("anyOf", [entry])]
         if "anyOf" in entry:
-            assert set(used) & set().union(*wanted)
+            assert kept & set().union(*wanted)
         else:
             assert kept >= set().union(*wanted)
+    if rule["anyOf"]:
+        assert kept & set().union(*(_all(choice) for choice in rule["anyOf"]))
     assert all(isinstance(group, Group) and group.clusters for group in groups)
 
 
