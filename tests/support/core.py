@@ -199,8 +199,9 @@ async def core(folder: Path, *, store_url: str = "") -> AsyncIterator[Core]:
 
 async def seeded(made: Core) -> dict[str, list[str]]:
     """Put one of everything where it belongs, if it is not there; answers the names by path parameter."""
-    for controller in (await made.client.get("/v2/clm-controllers")).json():
-        await made.client.delete(f"/v2/clm-controllers/{controller['metadata']['name']}")
+    for kind in ("clm-controllers", "ncm-controllers"):  # made up ones answer nobody, which is a 5xx of its own
+        for controller in (await made.client.get(f"/v2/{kind}")).json():
+            await made.client.delete(f"/v2/{kind}/{controller['metadata']['name']}")
     for path, body, file in _SEEDS:
         await made.client.post(path, **(form(body, file()) if file else {"json": body}))
     return _SEEDED
