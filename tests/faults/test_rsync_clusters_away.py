@@ -104,6 +104,23 @@ async def test_a_stop_ends_the_waiting_with_a_failure(tmp_path: Path, sim_cluste
         await rig.until_state("71", "Terminated")
 
 
+async def test_a_terminate_after_a_stop_does_not_take_up_what_was_stopped(
+    tmp_path: Path, sim_clusters: list[SimCluster]
+) -> None:
+    edge, _ = sim_clusters
+    async with running(tmp_path, sim_clusters) as rig:
+        edge.faults.begin_outage(Outage.REFUSE)
+        await rig.install(context("71", {"web": HERE_AND_THERE}))
+        await rig.until("71", lambda s: s.resource("web", "p+cloud", "d+Deployment").status == "Applied")
+        await rig.contexts.set_stop_flag("71", True)
+        await rig.contexts.set_stop_flag("71", False)  # before anybody has looked
+        await rig.uninstall("71")
+        status = await rig.until_state("71", "Terminated")
+        assert [(e.event, e.status) for e in status.queue or ()] == [("Instantiate", "Error"), ("Terminate", "Done")]
+        edge.faults.end_outage()
+        assert rig.labelled("edge") == rig.labelled("cloud") == []
+
+
 async def test_an_operator_may_limit_the_attempts(tmp_path: Path, sim_cluster: SimCluster) -> None:
     sim_cluster.faults.begin_outage(Outage.REFUSE)
     async with running(tmp_path, [sim_cluster], max_retries=0) as rig:

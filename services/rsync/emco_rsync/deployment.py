@@ -77,12 +77,16 @@ class Deployment:
         """Is it on the cluster as it is wanted, as far as is recorded?"""
         kept = self.status.resource(cluster.app, cluster.cluster, item.resource)
         source = self.revisions.get(kept.reference or "")
-        if kept.status != ResourceState.APPLIED or source is None:
+        former = self._item(kept.reference, (cluster.app, cluster.cluster), item.resource)
+        if kept.status != ResourceState.APPLIED or source is None or former is None:
             return False
-        found = source.find(cluster.app, cluster.cluster)
-        former = found.named.get(item.resource) if found else None
+        claimed = {
+            name for piece in item.pieces for name in self._claims.get((cluster.cluster, address(piece.ref)), ())
+        }
+        if claimed - {(cluster.app, item.resource)}:
+            return False  # it has another owner at present, or had one that was not seen off
         alike = (source.namespace, source.status_context) == (self.plan.namespace, self.plan.status_context)
-        return alike and former is not None and former.text == item.text
+        return alike and former.text == item.text
 
     def leftovers(self) -> Leftovers:
         """What may be on the clusters and is not wanted there."""
@@ -92,16 +96,21 @@ class Deployment:
             if source not in self.revisions:
                 problems.append(f"{place[0]} on {place[1]}: {name}: context {source}, which knows it, does not exist")
                 continue
-            cluster = self.revisions[source].find(*place)
-            former = cluster.named.get(name) if cluster else None
+            former = self._item(source, place, name)
             if former is not None and former.kind != CRD_KIND:  # definitions stay (D6)
-                found.setdefault(place, {})[name] = (source, self._without_wanted(place[1], former))
+                others = found.setdefault(place, {})
+                others[name] = _joined(others.get(name), source, self._without_wanted(place[1], former))
         by_owner: dict[str, dict[Place, ClusterPlan]] = {}
         for place, items in found.items():
             owner, cluster_plan = self._leaving(place, items)
             by_owner.setdefault(owner, {})[place] = cluster_plan
         plans = tuple(_only(self.revisions[owner], clusters) for owner, clusters in sorted(by_owner.items()))
         return Leftovers(plans, tuple(problems), frozenset(self._doubtful(plans)))
+
+    def names(self, resource: tuple[str, str, str]) -> bool:
+        """Does the plan have a resource of this name (app, cluster, resource)?"""
+        wanted = self.plan.find(*resource[:2])
+        return wanted is not None and resource[2] in wanted.named
 
     def gone(self, place: Place) -> bool:
         """Is nothing of the app wanted on the cluster any more?"""
@@ -114,28 +123,39 @@ class Deployment:
 
     def _candidates(self) -> Iterator[tuple[str, Place, str]]:
         """Context, place and name of each resource that may be there under a name that the plan does not have, or at
-        an address that it does not have."""
+        an address that it does not have (the same name in another namespace)."""
         for (app, cluster, resource), kept in self.status.resources.items():
-            wanted = self.plan.find(app, cluster)
-            if may_be_there(kept) and (wanted is None or resource not in wanted.named):
+            if not may_be_there(kept):
+                continue
+            known = self._item(kept.reference, (app, cluster), resource)
+            if not self.names((app, cluster, resource)) or not self._has(cluster, known):
                 yield kept.reference or "", (app, cluster), resource
         for former in self.formers:
             plan = self.revisions.get(former)
             for one in plan.clusters if plan else ():
-                yield from ((former, (one.app, one.cluster), name) for name in self._dropped(one))
+                unwanted = (name for name in self._dropped(one) if not self._has(one.cluster, one.named[name]))
+                yield from ((former, (one.app, one.cluster), name) for name in unwanted)
 
     def _dropped(self, former: ClusterPlan) -> Iterator[str]:
-        """Resources of a replaced plan that have no record, as their cluster was being worked on when it was replaced,
-        and those that now stand for another object (the same name in another namespace)."""
-        if self.untouched((former.app, former.cluster)):
+        """Resources of a replaced plan that may have been sent and for which no record speaks, as their cluster was
+        being worked on when the plan was replaced."""
+        place = (former.app, former.cluster)
+        if self.untouched(place):
             return
-        wanted = self.plan.find(former.app, former.cluster)
         for item in former.named.values():
-            if wanted is not None and item.resource in wanted.named:
-                if not self._addresses(former.cluster).issuperset(addresses(item)):
-                    yield item.resource
-            elif self.status.resource(former.app, former.cluster, item.resource).status is None:
+            kept = self.status.resource(*place, item.resource)
+            known = self._item(kept.reference, place, item.resource) if kept.status is not None else None
+            if known is None or not known_as(known, item):
                 yield item.resource
+
+    def _item(self, context: str | None, place: Place, name: str) -> Item | None:
+        plan = self.revisions.get(context or "")
+        cluster = plan.find(*place) if plan else None
+        return cluster.named.get(name) if cluster else None
+
+    def _has(self, cluster: str, item: Item | None) -> bool:
+        """Does the plan have all objects of this resource, under whatever name? (Of one that is not known: yes.)"""
+        return item is None or self._addresses(cluster).issuperset(addresses(item))
 
     def _leaving(self, place: Place, items: Mapping[str, tuple[str, Item]]) -> tuple[str, ClusterPlan]:
         """Everything that leaves a place, in the waves it came in, and the context whose identity and hooks count."""
@@ -181,6 +201,22 @@ class Deployment:
         return {cluster: frozenset(found) for cluster, found in by_cluster.items()}
 
     @cached_property
+    def _claims(self) -> Mapping[tuple[str, Address], set[tuple[str, str]]]:
+        """By cluster and address, the names (app, resource) under which an object may have been sent."""
+        found: dict[tuple[str, Address], set[tuple[str, str]]] = {}
+        for (app, cluster, resource), kept in self.status.resources.items():
+            item = self._item(kept.reference, (app, cluster), resource) if may_be_there(kept) else None
+            for each in addresses(item) if item else ():
+                found.setdefault((cluster, each), set()).add((app, resource))
+        for former in self.formers:
+            plan = self.revisions.get(former)
+            for one in plan.clusters if plan else ():
+                for name in self._dropped(one):
+                    for each in addresses(one.named[name]):
+                        found.setdefault((one.cluster, each), set()).add((one.app, name))
+        return found
+
+    @cached_property
     def _recorded(self) -> frozenset[Place]:
         return frozenset(place[:2] for place, kept in self.status.resources.items() if kept.status is not None)
 
@@ -195,6 +231,18 @@ def referred(status: ContextStatus) -> set[str]:
     of_resources = {kept.reference for kept in there.values()}
     of_clusters = {status.cluster(app, cluster).reference for app, cluster, _ in there}
     return {context for context in of_resources | of_clusters if context}
+
+
+def known_as(known: Item, item: Item) -> bool:
+    """Does what is said of the one hold for all objects of the other?"""
+    return set(addresses(known)).issuperset(addresses(item))
+
+
+def _joined(former: tuple[str, Item] | None, source: str, item: Item) -> tuple[str, Item]:
+    """One name may have stood for several objects."""
+    if former is None:
+        return source, item
+    return former[0], replace(former[1], pieces=(*former[1].pieces, *item.pieces))
 
 
 def address(ref: Ref) -> Address:

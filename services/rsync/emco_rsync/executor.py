@@ -219,10 +219,9 @@ class Executor:
         return await self._alone(cluster, lambda one: self._unless_given_up(removal, plan, one, recorder, work))
 
     async def _prune(self, removal: Removal, source: Plan, cluster: ClusterPlan) -> list[str]:
-        recorder, gone = (
-            removal.recorder.leaving(source.context),
-            removal.deployment.gone((cluster.app, cluster.cluster)),
-        )
+        deployment = removal.deployment
+        recorder = removal.recorder.leaving(source.context, silent=deployment.names)
+        gone = deployment.gone((cluster.app, cluster.cluster))
 
         async def work(cluster: ClusterPlan) -> list[str]:
             async with self._links.use(_identity(source, cluster)) as link:

@@ -5,7 +5,7 @@ Status is collected in the status context; connectivity and states belong to the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import copy
 
 from emco_common.appcontext import keys, values
@@ -41,6 +41,7 @@ class Recorder:
         self._journal = journal
         self._context = context
         self._owner = ""
+        self._silent: Callable[[Place], bool] = lambda place: False
         self._status_context = status_context
         self._known = set(known)
         self._states = dict(states or {})
@@ -49,16 +50,19 @@ class Recorder:
         """Returns when the bus has all that was told."""
         await self._journal.flush()
 
-    def leaving(self, owner: str) -> Recorder:
+    def leaving(self, owner: str, *, silent: Callable[[Place], bool]) -> Recorder:
         """For what is taken away because this context does not have it. A record goes on referring to the context that
-        has the manifest; what has none yet (a hook of deletion) refers to ``owner``."""
+        has the manifest; what has none yet (a hook of deletion) refers to ``owner``. Names that stand for another
+        object now are ``silent``: their records speak of that."""
         other = copy(self)
-        other._owner = owner
+        other._owner, other._silent = owner, silent
         return other
 
     def resource(self, app: str, cluster: str, resource: str, state: ResourceState, *, reason: str = "") -> None:
         """The state a resource has come to, and why."""
         place = (app, cluster, resource)
+        if self._silent(place):
+            return
         self._ensure(app, cluster, keys.resource(self._status_context, *place))
         if state is not ResourceState.PENDING or self._states.get(place) not in (None, ResourceState.PENDING):
             new = self._states.get(place) is None
@@ -69,7 +73,9 @@ class Recorder:
 
     def reason(self, app: str, cluster: str, resource: str, reason: str) -> None:
         """Why a resource has failed or what it waits for; its state stays."""
-        if self._is_news(keys.resource_reason(self._status_context, app, cluster, resource), reason):
+        if not self._silent((app, cluster, resource)) and self._is_news(
+            keys.resource_reason(self._status_context, app, cluster, resource), reason
+        ):
             self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(reason=reason)))
 
     def touched(self, app: str, cluster: str) -> None:

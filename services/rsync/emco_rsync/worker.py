@@ -204,7 +204,8 @@ class Worker:
 
     async def _removal(self, desk: Desk, loaded: Loaded) -> Removal:
         deployment = await self._shop.surely(lambda: load_deployment(self._shop.bus, loaded, desk.replaced))
-        return Removal(deployment, loaded.recorder, self._given_up, deployment.leftovers())
+        leftovers = await asyncio.to_thread(deployment.leftovers)  # of a large deployment this takes a while
+        return Removal(deployment, loaded.recorder, self._given_up, leftovers)
 
     async def _load(self) -> Loaded:
         return await self._shop.surely(lambda: load(self._shop.bus, self._shop.journal, self.context))

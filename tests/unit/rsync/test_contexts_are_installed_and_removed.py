@@ -13,7 +13,7 @@ import pytest
 
 from emco_common.appcontext import keys, values
 from emco_common.appcontext.model import App, AppContext, Approval, Cluster, Dependency, Meta, Resource
-from emco_common.contextbus.api import Put
+from emco_common.contextbus.api import ContextBus, Put
 from emco_common.rpc import readynotify_pb2, readynotify_pb2_grpc
 from emco_simcluster import SimCluster
 from tests.support.simcluster import MakeSimCluster
@@ -286,6 +286,39 @@ async def test_who_asked_is_told_when_there_is_news(tmp_path: Path, sim_cluster:
         await stub.Unsubscribe(topic)
         while await asyncio.wait_for(call.read(), 10) is not grpc.aio.EOF:
             pass
+
+
+class Slow:
+    """A bus that takes its time to write."""
+
+    def __init__(self, bus: ContextBus) -> None:
+        self._bus = bus
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bus, name)
+
+    async def transact(self, *given: Any, **named: Any) -> int | None:
+        await asyncio.sleep(0.1)
+        return await self._bus.transact(*given, **named)
+
+
+async def test_who_is_told_that_there_is_news_finds_it(tmp_path: Path, sim_cluster: SimCluster) -> None:
+    approval = Approval("2026-01-01T00:00:00Z", "ok", "LogicalCloud", "Approved", "True")
+    resource = Resource("user+CertificateSigningRequest", signing_request("user"), approval)
+    apps = (App("logical-cloud", (Cluster("p+edge", resources=(resource,)),)),)
+    async with running(tmp_path, [sim_cluster], wrap_bus=Slow) as rig:
+        stub = readynotify_pb2_grpc.readyNotifyStub(await rig.deps.channels.ready("127.0.0.1", rig.service.grpc_port))
+        news = stub.Alert(readynotify_pb2.Topic(clientName="dcm", appContext="71"))
+        first = asyncio.ensure_future(news.read())
+        await asyncio.sleep(0.05)
+        await rig.install(AppContext("71", apps, Meta(namespace="default", level="0")))
+        async with asyncio.timeout(15):
+            await first
+            while 'certificate":"LS0t' not in (
+                (await rig.status("71")).cluster("logical-cloud", "p+edge").status or ""
+            ):
+                assert await news.read() is not grpc.aio.EOF
+        news.cancel()
 
 
 async def test_the_status_of_an_updated_context_goes_into_its_status_context(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from emco_common.appcontext import keys
 from emco_common.appcontext.model import App, AppContext, Cluster, Dependency, Meta
+from emco_common.contextbus.api import ContextBus, Delete, Put
 from emco_common.kube import KubeClient, parse_kubeconfig
 from emco_rsync.manifests import parse
 from emco_simcluster import Outage, Rule, SimCluster
@@ -295,6 +297,8 @@ async def test_the_same_name_in_another_namespace_is_another_object(tmp_path: Pa
         await rig.update("71", revision("72", {"a1": {"edge": [moved]}}))
         await settled(rig, "71", "72")
         assert [o["metadata"]["namespace"] for o in _ours(sim_cluster)] == ["kube-public"]
+        found = (await rig.status("71")).resource("a1", "p+edge", "r1+ConfigMap")
+        assert (found.status, found.reference) == ("Applied", "72")
 
 
 async def test_an_object_that_moves_to_another_app_stays(tmp_path: Path, sim_cluster: SimCluster) -> None:
@@ -337,6 +341,48 @@ async def test_the_watch_speaks_of_the_new_revision_and_goes_on(tmp_path: Path, 
         edge.faults.begin_outage(Outage.REFUSE)
         await rig.until("72", lambda s: s.cluster("a1", "p+edge").connectivity == "Retrying")
         edge.faults.end_outage()
+
+
+class Gated:
+    """A bus that takes a write about a cluster's phase only when the gate is open."""
+
+    def __init__(self, bus: ContextBus) -> None:
+        self._bus = bus
+        self.open, self.reached = asyncio.Event(), asyncio.Event()
+        self.open.set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bus, name)
+
+    async def transact(self, operations: Sequence[Put | Delete], **named: Any) -> int | None:
+        if any(operation.key.endswith(keys.PHASE) for operation in operations):
+            self.reached.set()
+            await self.open.wait()
+        return await self._bus.transact(operations, **named)
+
+
+async def test_nothing_is_sent_before_the_bus_knows_that_it_is_under_way(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    gates: list[Gated] = []
+
+    def wrap(bus: ContextBus) -> Gated:
+        gates.append(Gated(bus))
+        return gates[0]
+
+    async with running(tmp_path, [sim_cluster], wrap_bus=wrap) as rig:
+        await rig.install(context("71", {"a1": {"edge": [config_map("r1")]}}))
+        await rig.until_state("71", "Instantiated")
+        (gate,) = gates
+        gate.open.clear()
+        gate.reached.clear()
+        await rig.update("71", revision("72", {"a1": {"edge": [config_map("r1", x="2")]}}))
+        await asyncio.wait_for(gate.reached.wait(), 10)
+        await asyncio.sleep(0.1)
+        assert sim_cluster.counts["apply", "configmaps"] == 1
+        gate.open.set()
+        await settled(rig, "71", "72")
+        assert sim_cluster.counts["apply", "configmaps"] == 2
 
 
 @pytest.mark.parametrize("moment", [0.02, 0.05, 0.08, 0.12, 0.2])
