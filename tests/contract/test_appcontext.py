@@ -196,7 +196,6 @@ async def test_an_unknown_context_is_named_in_the_words_of_the_original(
         store.status_context_id(unknown),
         store.set_stop_flag(unknown, True),
         store.write_statuses(unknown, [ClusterUpdate("web", EDGE, ClusterStatus(ready=True))]),
-        store.update_app_order(unknown, lambda order: order),
     ):
         with pytest.raises(ContextNotFound) as caught:
             await reading
@@ -243,12 +242,12 @@ async def test_a_context_may_have_no_meta(store: AppContextStore, fresh: Callabl
 async def test_a_context_collects_its_own_status_until_told_otherwise(
     store: AppContextStore, fresh: Callable[[], str]
 ) -> None:
-    context = made(fresh())
-    await store.write_new(context)
-    assert await store.status_context_id(context.id) == context.id
-    await store.set_status_context_id(context.id, "7043")
-    assert await store.status_context_id(context.id) == "7043"
-    assert (await store.read(context.id)).status_context == "7043"
+    own, other = made(fresh()), replace(made(fresh()), status_context="7043")
+    await store.write_new(own)
+    await store.write_new(other)
+    assert await store.status_context_id(own.id) == own.id
+    assert await store.status_context_id(other.id) == "7043"
+    assert (await store.read(other.id)).status_context == "7043"
 
 
 async def test_the_public_status_is_none_until_it_is_written(
@@ -345,13 +344,6 @@ async def test_a_cluster_is_taken_from_an_app(store: AppContextStore, fresh: Cal
     assert [cluster.name for cluster in (await store.read(context.id)).apps[0].clusters] == ["a+c2"]
 
 
-async def test_an_app_is_taken_with_its_place_in_the_order(store: AppContextStore, fresh: Callable[[], str]) -> None:
-    context = made(fresh())
-    await store.write_new(context)
-    await store.delete_app(context.id, "web")
-    assert [app.name for app in (await store.read(context.id)).apps] == ["db"]
-
-
 async def test_controllers_that_add_resources_at_once_lose_nothing(
     store: AppContextStore, fresh: Callable[[], str]
 ) -> None:
@@ -398,16 +390,6 @@ async def test_a_resource_is_taken_with_all_below_it(
     names = [resource.name for resource in (await store.read(context.id)).apps[0].clusters[0].resources]
     assert names == ["r0001+ConfigMap"]
     assert (await bus.range(keys.resource(context.id, "web", EDGE, "r0000+ConfigMap"))).entries == ()
-
-
-async def test_the_orders_can_be_rewritten(store: AppContextStore, fresh: Callable[[], str]) -> None:
-    context = made(fresh())
-    await store.write_new(context)
-    assert await store.update_app_order(context.id, lambda order: order[::-1]) == ("db", "web")
-    await store.update_resource_order(context.id, "web", EDGE, lambda order: order[::-1])
-    now = await store.read(context.id)
-    assert [app.name for app in now.apps] == ["db", "web"]
-    assert now.apps[1].clusters[0].resources == resources(3)[::-1]
 
 
 async def test_new_ids_are_decimal_numbers_below_the_limit() -> None:

@@ -194,9 +194,6 @@ class AppContextStore:
             return context
         return values.decode_string(entry.key, entry.value)
 
-    async def set_status_context_id(self, context: str, status_context: str) -> None:
-        await self._put(context, keys.status_context(context), values.encode(status_context))
-
     async def has_cluster(self, context: str, cluster: str) -> bool:
         """Whether some app goes to the cluster (``<provider>+<cluster>``), by a few reads of single keys."""
         order = await self._bus.get(keys.app_order(context))
@@ -230,25 +227,6 @@ class AppContextStore:
     async def delete_cluster(self, context: str, app: str, cluster: str) -> bool:
         """Take a cluster from an app; false if it was not there."""
         return await self._bus.delete(keys.cluster(context, app, cluster), prefix=True) > 0
-
-    async def delete_app(self, context: str, app: str) -> None:
-        """Take an app from the order, then remove it."""
-        await self.update_app_order(context, lambda order: tuple(name for name in order if name != app))
-        await self._bus.delete(keys.app(context, app), prefix=True)
-
-    async def update_app_order(
-        self, context: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]
-    ) -> tuple[str, ...]:
-        """Rewrite the list of apps. Answers the new one."""
-        key = keys.app_order(context)
-        return await self._swap(context, key, decoding.decode_app_order, change, encoding.encode_app_order)
-
-    async def update_resource_order(
-        self, context: str, app: str, cluster: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]
-    ) -> tuple[str, ...]:
-        """Rewrite the order of the resources of a cluster. Answers the new one."""
-        key = keys.resource_order(context, app, cluster)
-        return await self._swap(context, key, decoding.decode_resource_order, change, encoding.encode_resource_order)
 
     async def put_resource(self, context: str, app: str, cluster: str, resource: Resource) -> None:
         """Add a resource at the end of the order, or replace one that is in it."""
