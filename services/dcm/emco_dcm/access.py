@@ -6,8 +6,8 @@ in the store and on the bus (defect 4), and doing it twice does no harm.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -21,7 +21,7 @@ from emco_common.store.api import Key
 from emco_dcm.clouds import Clouds, is_admin
 from emco_dcm.lifecycle import Verb
 from emco_dcm.members import Members
-from emco_dcm.privatekey import PrivateKeys
+from emco_dcm.privatekey import PrivateKeys, public_key
 from emco_dcm.views import Facts, View
 
 _log = structlog.get_logger()
@@ -49,8 +49,11 @@ class CloudAccess:
         self._keys = keys
         self._members = members
 
-    async def look(self, cloud: Subject) -> list[View]:
-        """Every cluster of the present context; none where the user is not to have access anywhere."""
+    async def look(self, cloud: Subject, *, anew: bool = True) -> list[View]:
+        """Every cluster of the present context; none where the user is not to have access anywhere.
+
+        Unless ``anew``, access that is there is taken to be as it should be.
+        """
         state = cloud.state
         if is_admin(cloud) or state.state not in _LIVING:
             return []
@@ -59,17 +62,19 @@ class CloudAccess:
             status = await self._contexts.read_status(state.status_context)
         except ContextNotFound:
             return []
-        clusters = context.apps[0].clusters
+        clusters, key, own = context.apps[0].clusters, self._keys.of(cloud), await self._own(cloud)
         facts = Facts(
             cloud,
-            self._keys.of(cloud) or b"",
+            key or b"",
+            public_key(key) if key else None,
             status,
             {reference.cluster_name: reference for reference in await self._clouds.references(cloud.key)},
-            await self._own(cloud),
-            await self._registered(cluster.name for cluster in clusters),
+            own,
+            await self._registered(cluster.name for cluster in clusters if anew or cluster.name not in own),
             self._clouds.subjects.clock(),
         )
-        return [facts.view(cluster) for cluster in clusters]
+        # A kubeconfig takes milliseconds to read and to write; others are served meanwhile.
+        return await asyncio.to_thread(lambda: [facts.view(cluster) for cluster in clusters])
 
     async def settle(self, key: Key) -> Settled:
         """Bring every cluster as far as it can be now, and drop what is not wanted any more (defects 8 and 12)."""
@@ -127,8 +132,12 @@ class CloudAccess:
         return {f"{one.provider}+{one.cluster}": one for one in records if dict(one.owner) == dict(cloud.key)}
 
     async def _registered(self, clusters: Iterable[str]) -> dict[str, Access]:
-        found = {}
-        for cluster in clusters:
-            with suppress(AccessMissing):
-                found[cluster] = await self._records.get(*keys.split_cluster_name(cluster))
-        return found
+        async def one(cluster: str) -> Access | None:
+            try:
+                return await self._records.get(*keys.split_cluster_name(cluster))
+            except AccessMissing:
+                return None
+
+        names = list(clusters)
+        found = await asyncio.gather(*map(one, names))
+        return {name: access for name, access in zip(names, found, strict=True) if access is not None}

@@ -12,7 +12,8 @@ from enum import StrEnum
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+
+from emco_dcm.privatekey import PublicKey
 
 RENEWED_IN_LAST = 3
 """The last third of its life, the way kubelets do it: months for a year, and time enough to notice that it fails."""
@@ -100,18 +101,18 @@ class Certificate:
         return self.until - self.since
 
 
-def read_certificate(pem: bytes, *, key: bytes) -> Certificate | None:
-    """``None`` unless it is a certificate and belongs to ``key`` (both PEM)."""
+def read_certificate(pem: bytes, *, key: PublicKey | None) -> Certificate | None:
+    """``None`` unless it is a certificate (PEM) and belongs to ``key``."""
     try:
         certificate = x509.load_pem_x509_certificates(pem)[0]
-        if certificate.public_key() != serialization.load_pem_private_key(key, password=None).public_key():
+        if certificate.public_key() != key:
             return None
     except ValueError:
         return None
     return Certificate(pem, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
-def best(candidates: Iterable[bytes], *, key: bytes, now: datetime) -> Certificate | None:
+def best(candidates: Iterable[bytes], *, key: PublicKey | None, now: datetime) -> Certificate | None:
     """Of those that can be used now, the one that lasts longest; on a tie the first."""
     read = (read_certificate(pem, key=key) for pem in candidates if pem)
     usable = [certificate for certificate in read if certificate is not None and certificate.until > now]

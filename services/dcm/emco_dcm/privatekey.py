@@ -47,13 +47,26 @@ def new_key(kind: KeyType) -> bytes:
     )
 
 
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+
+def public_key(key_pem: bytes) -> PublicKey:
+    return _load(key_pem).public_key()
+
+
 def signing_request(key_pem: bytes, *, user: str) -> bytes:
     """PKCS#10, PEM: the user's name and nothing else, so that the certificate is of no group (6.1)."""
-    key = serialization.load_pem_private_key(key_pem, password=None)
-    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    key = _load(key_pem)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user)])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.PEM)
+
+
+def _load(key_pem: bytes) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+    # The key was made here and sealed since; validating an RSA key takes as long as a hundred other steps.
+    key = serialization.load_pem_private_key(key_pem, password=None, unsafe_skip_rsa_key_validation=True)
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    return key
 
 
 class PrivateKeys:

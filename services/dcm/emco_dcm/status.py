@@ -24,7 +24,7 @@ def cloud_status(clouds: Clouds, contexts: AppContextStore, access: CloudAccess)
 
     async def judge(key: Key, query: StatusQuery) -> Verdicts:
         cloud = await clouds.read(key)
-        said = [verdict(view, detailed=query.output is Output.DETAIL) for view in await access.look(cloud)]
+        said = [verdict(view, detailed=query.output is Output.DETAIL) for view in await access.look(cloud, anew=False)]
         # A GitOps cluster has no signing request; there the namespace stands for the access.
         return {
             (

@@ -17,6 +17,7 @@ from emco_dcm.drafts import APP, object_name, request_of
 from emco_dcm.issued import Certificate, Observed, Stage, best, observed
 from emco_dcm.kubeconfig import Credentials, Json, certificate_in, dump, user_kubeconfig, way_of
 from emco_dcm.manifests import CSR_KIND
+from emco_dcm.privatekey import PublicKey
 
 LOST_AFTER = timedelta(hours=1)
 """Clusters tidy up answered requests after an hour; one that is missing since then will not be answered any more."""
@@ -58,10 +59,14 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a cloud. References and records (its own, and those of registration) are by cluster."""
+    """What is known of a cloud. References and records (its own, and those of registration) are by cluster.
+
+    ``registered`` may lack clusters that have a record: what they should have is then not worked out again.
+    """
 
     cloud: Subject
     key: bytes = field(repr=False)
+    public: PublicKey | None
     status: ContextStatus
     references: Mapping[str, ClusterReference]
     records: Mapping[str, Access]
@@ -72,20 +77,27 @@ class Facts:
         resource = request_of(cluster)
         view = View(cluster.name, reference=self.references.get(cluster.name), present=self.records.get(cluster.name))
         registered = self.registered.get(cluster.name)
-        if registered is None:
+        if registered is None and view.present is None:
             return replace(view, problem="the cluster is not registered any more")
         if resource is None:
-            return replace(view, wanted=self._record(cluster.name, gitops=registered.gitops))
+            wanted = self._record(cluster.name, gitops=registered.gitops) if registered else view.present
+            return replace(view, wanted=wanted)
         request = object_name(resource)
         seen = observed(self.status.cluster(APP, cluster.name).status, request)
         return self._direct(replace(view, request=request, seen=seen), registered)
 
-    def _direct(self, view: View, registered: Access) -> View:
+    def _direct(self, view: View, registered: Access | None) -> View:
         certificate, lost = self._certificate(view), self._is_lost(view)
         view = replace(view, pending=not lost and not self._is_answered(view))
         if certificate is None:
             return replace(view, problem=f"waiting for the certificate: {view.seen}", renew=lost)
-        view = replace(view, certificate=certificate)
+        problem, renew = self._renewal(view, certificate)
+        view = replace(view, certificate=certificate, problem=problem, renew=renew)
+        if registered is None:
+            return replace(view, wanted=view.present)
+        return self._assembled(view, certificate, registered)
+
+    def _assembled(self, view: View, certificate: Certificate, registered: Access) -> View:
         if view.reference is None:
             return replace(view, wanted=view.present, problem="the cluster has no Cluster Reference any more")
         user, namespace = self.cloud.spec["user"]["userName"], self.cloud.spec["namespace"]
@@ -95,18 +107,17 @@ class Facts:
         except BadKubeconfig as error:
             return replace(view, problem=f"the registered kubeconfig cannot be used: {error}")
         made = user_kubeconfig(way, credentials, reference=view.reference.name, namespace=namespace)
-        wanted = self._record(view.cluster, kubeconfig=dump(made))
-        problem, renew = self._renewal(view, certificate)
-        return replace(view, kubeconfig=made, wanted=wanted, problem=problem, renew=renew)
+        return replace(view, kubeconfig=made, wanted=self._record(view.cluster, kubeconfig=dump(made)))
 
     def _certificate(self, view: View) -> Certificate | None:
         """That of the present request if there is one, else the one from before."""
         candidates = [view.seen.certificate]
         if view.reference is not None:
             candidates.append(_decoded(view.reference.certificate))
-        if view.present is not None and view.present.kubeconfig:
-            candidates.append(certificate_in(view.present.kubeconfig))
-        return best(candidates, key=self.key, now=self.now)
+        found = best(candidates, key=self.public, now=self.now)
+        if found is None and view.present is not None and view.present.kubeconfig:
+            return best([certificate_in(view.present.kubeconfig)], key=self.public, now=self.now)
+        return found
 
     def _renewal(self, view: View, certificate: Certificate) -> tuple[str, bool]:
         if not certificate.is_due(self.now):
