@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emco_common.appcontext.model import App, AppContext, Cluster, Meta, Resource
@@ -129,6 +129,23 @@ def wanted(plan: Plan) -> dict[tuple[str, object], str]:
     }
 
 
+A, B, X = "a", "b", "p+x"
+MOVED_BETWEEN_NAMESPACES: list[Contents] = [
+    {(A, X, "r1"): ("", "1"), (A, X, "r3"): ("", "1"), (B, X, "r2"): ("own", "1")},
+    {},
+    {},
+    {(A, X, "r1"): ("", "2"), (B, X, "r2"): ("", "1")},
+]
+MOVED_BETWEEN_APPS: list[Contents] = [
+    {(A, X, "r1"): ("", "1"), (A, X, "r2"): ("", "1"), (A, X, "r3"): ("", "1")},
+    {},
+    {},
+    {(A, X, "r1"): ("", "2"), (B, X, "r2"): ("", "2")},
+]
+
+
+@example(MOVED_BETWEEN_NAMESPACES, [(3, None), (0, 2)], 1)
+@example(MOVED_BETWEEN_APPS, [(3, None), (0, 2)], 3)
 @settings(max_examples=100, deadline=None)
 @given(st.lists(contents, min_size=4, max_size=4), steps, st.integers(0, 3))
 def test_any_sequence_of_revisions_ends_in_the_last(
