@@ -11,6 +11,7 @@ from emco_common.appcontext.io import AppContextStore
 from emco_common.controllerclient import ControllerClient
 from emco_common.helm.api import Renderer
 from emco_common.helm.factory import make_renderer
+from emco_common.helm.pool import PooledRenderer
 from emco_common.operations import Subjects
 from emco_common.presence import Presence
 from emco_common.resources.router import build_router
@@ -41,7 +42,7 @@ NAME = "orchestrator"
 
 def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Renderer | None = None) -> Service:
     """The orchestrator over its dependencies; ``renderer`` replaces the one that the settings ask for."""
-    renderer = renderer or make_renderer(engine=settings.helm)
+    renderer = renderer or renderer_of(settings)
     metrics = CollectorRegistry()
     build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
     contexts = AppContextStore(deps.bus)
@@ -77,6 +78,11 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
         leaving=notifier.leave,
         closing=renderer.close,
     )
+
+
+def renderer_of(settings: OrchestratorSettings) -> PooledRenderer:
+    """The renderer that the settings ask for."""
+    return make_renderer(engine=settings.helm, kube_version=settings.kube_version)
 
 
 def make_tools(

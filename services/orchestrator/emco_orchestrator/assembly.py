@@ -8,7 +8,7 @@ from emco_common.appcontext.model import App, AppContext, Cluster, Dependency, M
 from emco_common.errors import Unprocessable
 from emco_common.helm.api import Manifest, RenderedApp
 from emco_orchestrator.dependencies import check_dependencies
-from emco_orchestrator.inputs import AppInput, Inputs
+from emco_orchestrator.inputs import Inputs
 from emco_orchestrator.placement import Group, place, survivors
 
 
@@ -47,7 +47,7 @@ def assemble(
         )
         for app, rendering in zip(inputs.apps, rendered, strict=True)
     )
-    _refuse_collisions(inputs.apps, apps, rendered)
+    _refuse_collisions(inputs, apps, rendered)
     return AppContext(id=instance, apps=apps, meta=_meta(inputs))
 
 
@@ -61,17 +61,20 @@ def _resources(manifests: Iterable[Manifest]) -> tuple[Resource, ...]:
     return tuple(Resource(manifest.name, manifest.text) for manifest in manifests)
 
 
-def _refuse_collisions(inputs: Sequence[AppInput], apps: Sequence[App], rendered: Sequence[RenderedApp]) -> None:
+def _refuse_collisions(inputs: Inputs, apps: Sequence[App], rendered: Sequence[RenderedApp]) -> None:
+    """Definitions are no collision: whoever comes first installs them, for all (rsync D13)."""
+    default = inputs.cloud.namespace or "default"
     owners: dict[tuple[str, str, str, str], str] = {}
-    for app, context, rendering in zip(inputs, apps, rendered, strict=True):
-        for cluster in context.clusters:
-            for manifest in rendering.regular:
-                place_of = (cluster.name, manifest.api_group, manifest.namespace, manifest.name)
-                other = owners.setdefault(place_of, app.name)
+    for app, rendering in zip(apps, rendered, strict=True):
+        hooks = (manifest for manifests in rendering.hooks.values() for manifest in manifests)
+        brought = {(m.api_group, m.namespace or default, m.name) for m in (*rendering.regular, *hooks)}
+        for cluster in app.clusters:
+            for group, namespace, name in sorted(brought):
+                other = owners.setdefault((cluster.name, group, namespace, name), app.name)
                 if other != app.name:
-                    name, _, kind = manifest.name.rpartition("+")
+                    plain, _, kind = name.rpartition("+")
                     raise Unprocessable(
-                        f"apps {other} and {app.name} both bring {kind} {name} to cluster {cluster.name}; "
+                        f"apps {other} and {app.name} both bring {kind} {plain} to cluster {cluster.name}; "
                         "rename one, for example by the release name in the chart"
                     )
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from emco_common.helm.factory import DEFAULT_KUBE_VERSION
 from emco_common.settings import Port, Settings
 
 
@@ -14,6 +15,11 @@ class OrchestratorSettings(Settings):
     grpc_port: Port = Field(9016, description="Status notification port, the published default.")
     helm: Literal["auto", "cli", "sdk"] = Field(
         "auto", description="Renderer: `helm` if it is on the PATH, else the SDK."
+    )
+    kube_version: str = Field(
+        DEFAULT_KUBE_VERSION,
+        pattern=r"^v?\d+\.\d+(\.\d+)?([-+][0-9A-Za-z.+-]+)?$",
+        description="Kubernetes version that charts see as `.Capabilities.KubeVersion`: that of your oldest clusters.",
     )
     revisions_kept: int = Field(
         10,

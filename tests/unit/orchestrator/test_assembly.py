@@ -57,3 +57,27 @@ def test_the_same_object_on_different_clusters_or_in_different_namespaces_is_no_
     assemble(
         "42", inputs("web", "shop"), {"web": at("acme+hq"), "shop": at("acme+hq")}, [rendered(WEB), rendered(elsewhere)]
     )
+
+
+def test_a_namespace_that_is_named_and_one_that_is_meant_are_the_same_place() -> None:
+    named = Manifest("web+Deployment", "kind: Deployment", api_group="apps", namespace="shop")
+    with pytest.raises(Unprocessable, match="both bring Deployment web"):
+        assemble(
+            "42", inputs("web", "shop"), {"web": at("acme+hq"), "shop": at("acme+hq")}, [rendered(WEB), rendered(named)]
+        )
+
+
+def test_a_hook_is_an_object_like_others_and_a_definition_may_come_with_several_apps() -> None:
+    job = Manifest("migrate+Job", "kind: Job", api_group="batch")
+    crd = Manifest("seats.shop.example+CustomResourceDefinition", "kind: CustomResourceDefinition")
+    hook = RenderedApp(regular=(), crds=(crd,), hooks={"pre-install": (job,), "pre-upgrade": (job,)})
+    everywhere = {"web": at("acme+hq"), "shop": at("acme+hq")}
+    context = assemble("42", inputs("web"), everywhere, [hook])
+    (cluster,) = context.apps[0].clusters
+    assert {event: [hook.name for hook in hooks] for event, hooks in cluster.hooks.items()} == {
+        "pre-install": ["migrate+Job"],
+        "pre-upgrade": ["migrate+Job"],
+    }
+    assemble("42", inputs("web", "shop"), everywhere, [RenderedApp((), (crd,), {}), RenderedApp((), (crd,), {})])
+    with pytest.raises(Unprocessable, match=r"apps web and shop both bring Job migrate to cluster acme\+hq"):
+        assemble("42", inputs("web", "shop"), everywhere, [hook, hook])
