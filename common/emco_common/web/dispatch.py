@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emco_common.errors import EmcoError
 from emco_common.web.answers import empty
@@ -115,15 +115,34 @@ class Dispatcher:
             allow = ", ".join(sorted(found.allowed))
             return await empty(405, headers={"Allow": allow})(scope, receive, send)
         if found is None or found.route is None or found.route.direct is None:
-            return await self._app(scope, receive, send)
+            return await self._by_framework(scope, receive, send)
         scope["route"] = found.route
         scope["path_params"] = found.names
         response = await _answer(found.route.direct, Request(scope, receive), found.names)
         return None if response is None else await response(scope, receive, send)
 
+    async def _by_framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
 
-async def _answer(handle: Handler, request: Request, names: Mapping[str, str]) -> Response | None:
-    """``None`` if nobody is there any more to be answered."""
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        async def answer(_request: Request, _names: Mapping[str, str]) -> None:
+            await self._app(scope, receive, noted)
+
+        instead = await _answer(answer, Request(scope, receive), {})
+        if instead is not None and not begun:
+            await instead(scope, receive, send)
+
+
+async def _answer(
+    handle: Callable[[Request, Mapping[str, str]], Awaitable[Response | None]],
+    request: Request,
+    names: Mapping[str, str],
+) -> Response | None:
+    """``None`` if nobody is there any more to be answered, or somebody has."""
     try:
         return await handle(request, names)
     except EmcoError as error:
