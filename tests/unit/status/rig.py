@@ -20,6 +20,7 @@ from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.status import DEPLOYMENT_INTENT_GROUP, Dialect, Standing, StatusReader
 from emco_common.status.notify import Bell, Notifier
 from emco_common.status.notify.watcher import Watcher
+from emco_common.status.reader import Judge
 from emco_common.store.api import Key
 from tests.unit.status.builders import HQ, applied, context, reported
 
@@ -36,6 +37,7 @@ class Rig:
     dialect: Dialect = DEPLOYMENT_INTENT_GROUP
     window: float = 0.0
     look_around: float = 30.0
+    judge: Judge | None = None
     base: int = 0
     looks: int = 0
     away: EmcoError | None = None
@@ -45,7 +47,7 @@ class Rig:
         self.contexts = AppContextStore(self.bus)
         self.metrics = CollectorRegistry()
         self.bell = Bell(self.bus, f"rig-{self.base}")
-        self.reader = StatusReader(self._look, self.contexts, self.dialect)
+        self.reader = StatusReader(self._look, self.contexts, self.dialect, judge=self.judge)
         self.notifier = Notifier(
             self.reader, self.bus, self.bell, window=self.window, look_around=self.look_around, metrics=self.metrics
         )

@@ -15,10 +15,14 @@ from emco_common.contextbus.embedded import EmbeddedBus
 from emco_common.errors import NotFound, Unavailable
 from emco_common.lifecycle import State
 from emco_common.rpc import statusnotify_pb2 as messages
-from emco_common.status import CLUSTER_NETWORKS, DEPLOYMENT_INTENT_GROUP, LOGICAL_CLOUD, Dialect
+from emco_common.status import CLUSTER_NETWORKS, DEPLOYMENT_INTENT_GROUP, LOGICAL_CLOUD, Dialect, StatusQuery
+from emco_common.status.notify import streams
 from emco_common.status.notify.notification import NotificationView
 from emco_common.status.notify.notifier import Seats, TooManyStreams
 from emco_common.status.notify.watcher import End, Ended, Message, Watcher
+from emco_common.status.reader import Verdicts
+from emco_common.status.readiness import Ready
+from emco_common.store.api import Key
 from tests.unit.status.builders import HQ, cluster, context, live
 from tests.unit.status.rig import DEADLINE, KEY, Rig, eventually, reading, running
 
@@ -122,6 +126,44 @@ async def test_a_deletion_ends_the_stream(rig: Rig) -> None:
             async with asyncio.timeout(DEADLINE):
                 await watcher.next()
     assert ended.value.end is End.DELETED
+
+
+async def test_what_the_service_knows_of_readiness_counts_and_is_told(memory: ContextBus) -> None:
+    """As of the access to the clusters of a logical cloud (dcm defects 7 and 29)."""
+    verdicts = {("web", HQ, "web+Service"): Ready(False, "the access is being prepared")}
+
+    async def judge(key: Key, query: StatusQuery) -> Verdicts:
+        return dict(verdicts)
+
+    async with running(Rig(memory, judge=judge)) as rig:
+        await rig.deployed(context(WEB))
+        await rig.report("7", *READY_REPORT)
+        async with (
+            rig.notifier.watching(KEY, READY) as ready,
+            rig.notifier.watching(KEY, DEPLOYED) as deployed,
+        ):
+            assert value((await ready.next()).body) == messages.NOT_READY
+            assert value((await deployed.next()).body) == messages.DEPLOYED
+            verdicts.clear()
+            await rig.bell.ring(KEY)
+            await eventually(reading(ready), is_(messages.READY))
+
+
+async def test_a_client_that_reads_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_SEND_DEADLINE", 0.05)
+    place, left = AsyncExitStack(), asyncio.Event()
+    place.callback(left.set)
+
+    async def silent(*_: Any) -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if message["type"] != "http.response.start":
+            await silent()
+
+    async with asyncio.timeout(DEADLINE):
+        await streams.EventStream(KEY, Watcher(DEPLOYED), place, heartbeat=15)({}, silent, send)
+    assert left.is_set()
 
 
 async def test_what_is_not_there_cannot_be_watched(rig: Rig) -> None:
