@@ -333,6 +333,18 @@ class TestRefusals:
             ("PUT", "/v2/notes/n", {"If-Match": '"1"'}, json.dumps(note("n")).encode(), 412),
             ("GET", "/v2/broken", {}, b"", 500),
         ],
+        ids=(
+            "path unknown",
+            "slash in a name",
+            "no body",
+            "blanks",
+            "no JSON",
+            "compressed",
+            "too large",
+            "no form",
+            "stale",
+            "our mistake",
+        ),
     )
     async def test_have_both_forms_wherever_they_come_from(
         self, client: httpx.AsyncClient, method: str, path: str, headers: dict[str, str], body: bytes, status: int
