@@ -10,6 +10,8 @@ CONTROLLER_GROUP = "ncm"
 PENDING = "pending"
 _PENDING = {PENDING: "`true` changes the intents of an applied cluster; the networks follow at the next `update`"}
 
+_TEXTS = Texts(unnamed="Missing name in PUT request")
+
 PROVIDER = Resource(path="cluster-providers", elements=("clusterProvider",), model=Named, title="Cluster provider")
 CLUSTER = Resource(path="clusters", elements=("cluster",), model=Named, title="Cluster", parent=PROVIDER)
 """Served by clm; here they are only what stands above the networks."""
@@ -26,6 +28,7 @@ NETWORK = Resource(
     requires=(CLUSTER,),
     put_replaced=201,
     write_queries=_PENDING,
+    texts=_TEXTS,
 )
 PROVIDER_NETWORK = Resource(
     path="provider-networks",
@@ -36,6 +39,7 @@ PROVIDER_NETWORK = Resource(
     requires=(CLUSTER,),
     put_replaced=201,
     write_queries=_PENDING,
+    texts=_TEXTS,
 )
 CONTROLLER = Resource(
     path="ncm-controllers",

@@ -97,6 +97,7 @@ async def networks(clm: Clm, state: State, *, status: str) -> None:
     await clm.deps.store.replace(replace(document, tags={STATE_TAG: info.as_json()}))
 
 
+@pytest.mark.conforms("clm 4.3: cluster DELETE while networks still terminate")
 async def test_networks_that_are_still_going_hold_it(registered: Clm) -> None:
     await networks(registered, State.TERMINATED, status="Terminating")
     answer = await delete(registered)

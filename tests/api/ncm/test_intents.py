@@ -42,6 +42,8 @@ async def test_a_put_of_another_name_is_refused(
     ncm: Ncm, path: str, body: dict[str, Any], title: str, what: str
 ) -> None:
     assert await ncm.put(f"{path}/other", body, expect=400) == "Mismatched name in PUT request"
+    nameless = {**body, "metadata": {"name": ""}}
+    assert await ncm.put(f"{path}/other", nameless, expect=400) == "Missing name in PUT request"
 
 
 @kinds
