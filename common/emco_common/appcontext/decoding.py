@@ -101,11 +101,16 @@ def _dependency(key: str, fields: Mapping[str, Any]) -> Dependency:
 
 
 class _Decoder:
-    """One pass over the stored keys finds which clusters each app has; all else is looked up."""
+    """One pass over the stored keys finds which clusters each app has; all else is looked up.
+
+    Clusters of an app have the same manifests in the same order: what was met before is not decoded again.
+    """
 
     def __init__(self, stored: Mapping[str, bytes]) -> None:
         self._stored = stored
         self._id = ""
+        self._manifests: dict[bytes, str] = {}
+        self._orders: dict[bytes, tuple[str, ...]] = {}
         self._clusters: dict[str, list[str]] = {}
         for key in stored:
             place = keys.parse(key)
@@ -142,7 +147,7 @@ class _Decoder:
     def _cluster(self, app: str, cluster: str) -> Cluster:
         place = (self._id, app, cluster)
         order, hooks = keys.resource_order(*place), keys.resource_dependency(*place)
-        ordered = decode_resource_order(order, self._stored[order]) if order in self._stored else ()
+        ordered = self._order(order, self._stored[order]) if order in self._stored else ()
         lists = decode_hooks(hooks, self._stored[hooks]) if hooks in self._stored else {}
         crds = lists.pop(CRD_INSTALL, ())
         return Cluster(
@@ -153,6 +158,18 @@ class _Decoder:
             hooks={event: self._resources(app, cluster, names) for event, names in lists.items()},
         )
 
+    def _order(self, key: str, value: bytes) -> tuple[str, ...]:
+        names = self._orders.get(value)
+        if names is None:
+            names = self._orders[value] = decode_resource_order(key, value)
+        return names
+
+    def _manifest(self, key: str, value: bytes) -> str:
+        text = self._manifests.get(value)
+        if text is None:
+            text = self._manifests[value] = values.decode_string(key, value)
+        return text
+
     def _resources(self, app: str, cluster: str, names: Iterable[str]) -> tuple[Resource, ...]:
         return tuple(self._resource(app, cluster, name) for name in names)
 
@@ -161,7 +178,7 @@ class _Decoder:
         approval = keys.approval(self._id, app, cluster, name)
         return Resource(
             name=name,
-            manifest=values.decode_string(key, self._required(key)),
+            manifest=self._manifest(key, self._required(key)),
             approval=decode_approval(approval, self._stored[approval]) if approval in self._stored else None,
         )
 

@@ -37,8 +37,9 @@ def encode_context(context: AppContext) -> list[Put]:
     if context.status_context:
         puts.append(Put(keys.status_context(context.id), encode(context.status_context)))
     puts.extend(_app_dependency(context))
+    encoded: dict[str, bytes] = {}
     for app in context.apps:
-        puts.extend(_app(context.id, app))
+        puts.extend(_app(context.id, app, encoded))
     puts.append(Put(keys.root(context.id), encode(context.id)))
     return puts
 
@@ -89,30 +90,37 @@ def encode_approval(approval: Approval) -> bytes:
     return encode_inner({name: text for name, text in optional.items() if text} | {"status": approval.status})
 
 
-def encode_resource(context: str, app: str, cluster: str, resource: Resource) -> list[Put]:
-    """The manifest and what hangs below it."""
+def encode_resource(
+    context: str, app: str, cluster: str, resource: Resource, *, manifest: bytes | None = None
+) -> list[Put]:
+    """The manifest, already encoded if ``manifest`` is given, and what hangs below it."""
     place = (context, app, cluster, resource.name)
-    puts = [Put(keys.resource(*place), encode(resource.manifest))]
+    puts = [Put(keys.resource(*place), encode(resource.manifest) if manifest is None else manifest)]
     if resource.approval is not None:
         puts.append(Put(keys.approval(*place), encode_approval(resource.approval)))
         puts.append(Put(keys.subresource_order(*place), encode_inner({"subresorder": ["approval"]})))
     return puts
 
 
-def encode_cluster(context: str, app: str, cluster: Cluster) -> list[Put]:
-    """Everything of one cluster of one app, its order instruction included."""
+def _cluster(context: str, app: str, cluster: Cluster, encoded: dict[str, bytes]) -> Iterator[Put]:
+    """Everything of one cluster of one app, its order instruction included.
+
+    ``encoded`` are the manifests met so far by their text, for clusters of an app have the same ones.
+    """
     place = (context, app, cluster.name)
-    puts = [Put(keys.cluster(*place), encode(cluster.name))]
+    yield Put(keys.cluster(*place), encode(cluster.name))
     if cluster.group:
-        puts.append(Put(keys.cluster_group(*place), encode(cluster.group)))
+        yield Put(keys.cluster_group(*place), encode(cluster.group))
     order = [resource.name for resource in cluster.resources]
-    puts.append(Put(keys.resource_order(*place), encode_resource_order(order)))
+    yield Put(keys.resource_order(*place), encode_resource_order(order))
     lists = _hook_lists(cluster)
     if lists:
-        puts.append(Put(keys.resource_dependency(*place), encode_inner({"resdependency": lists})))
+        yield Put(keys.resource_dependency(*place), encode_inner({"resdependency": lists}))
     for resource in {resource.name: resource for resource in cluster.all_resources()}.values():
-        puts.extend(encode_resource(*place, resource))
-    return puts
+        manifest = encoded.get(resource.manifest)
+        if manifest is None:
+            manifest = encoded[resource.manifest] = encode(resource.manifest)
+        yield from encode_resource(*place, resource, manifest=manifest)
 
 
 def _hook_lists(cluster: Cluster) -> dict[str, list[str]]:
@@ -122,12 +130,12 @@ def _hook_lists(cluster: Cluster) -> dict[str, list[str]]:
     return dict(sorted(lists.items()))
 
 
-def _app(context: str, app: App) -> Iterator[Put]:
+def _app(context: str, app: App, encoded: dict[str, bytes]) -> Iterator[Put]:
     yield Put(keys.app(context, app.name), encode(app.name))
     if app.dependencies:
         yield Put(keys.start_dependency(context, app.name), encode_dependencies(app.dependencies))
     for cluster in app.clusters:
-        yield from encode_cluster(context, app.name, cluster)
+        yield from _cluster(context, app.name, cluster, encoded)
 
 
 def _app_dependency(context: AppContext) -> Iterator[Put]:

@@ -93,7 +93,8 @@ class AppContextStore:
         Raises ``ContextExists`` (nothing was changed) and ``Unprocessable`` (nothing was written). After any other
         error the context is not visible; ``delete`` removes what was written of it.
         """
-        *puts, root = codec.encode(context)
+        # A context of a hundred clusters takes a while to encode; others are served meanwhile.
+        *puts, root = await asyncio.to_thread(codec.encode, context)
         if origin is not None:
             puts.append(Put(keys.origin(context.id), values.encode_inner(origin)))
         first, *others = batches(puts, weight=_BATCH_BYTES)

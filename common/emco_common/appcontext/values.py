@@ -9,7 +9,8 @@ from typing import Any
 
 from emco_common.errors import EmcoError, Unprocessable
 
-_GO_ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+_GO_ESCAPES = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"))
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -19,7 +20,10 @@ class MalformedContext(EmcoError):
 
 def to_json(value: object) -> str:
     """Compact JSON with the escapes of Go's encoder. Keys keep their order."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(_GO_ESCAPES)
+    text = _ENCODER.encode(value)
+    for character, escape in _GO_ESCAPES:  # several times quicker than str.translate, and this is most of an encoding
+        text = text.replace(character, escape)
+    return text
 
 
 def encode(value: object) -> bytes:
@@ -51,7 +55,7 @@ def decode_string(key: str, value: bytes) -> str:
     text = decode(key, value)
     if not isinstance(text, str):
         raise MalformedContext(f"the value of {key} is not a JSON string")
-    return _SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def decode_bool(key: str, value: bytes) -> bool:
