@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from emco_common.appcontext import AppContextStore
 from emco_simcluster import SimCluster
-from emco_simcluster.faults import Rule
+from emco_simcluster.faults import Outage, Rule
 from tests.support.charts import chart, profile
 from tests.support.shop import CONFIG, WEB, Shop, objects_of
 from tests.support.suite import RunningSuite, running_suite
@@ -84,11 +84,15 @@ async def sites(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sites
     async with (
         SimCluster("hq", ready_after=0.02) as hq,
         SimCluster("east", ready_after=0.02) as east,
+        SimCluster("lost", ready_after=0.02) as lost,
         running_suite(folder / "data") as suite,
     ):
         shop = Shop(suite.client, rsync_port=suite.suite.services["rsync"].grpc_port)
         await shop.onboard({"hq": hq.kubeconfig, "east": east.kubeconfig})
-        yield Sites(suite, shop, {"hq": hq, "east": east})
+        cluster = {"metadata": {"name": "lost"}}
+        await shop.upload("/v2/cluster-providers/acme/clusters", cluster, lost.kubeconfig.encode())
+        await shop.cloud("wide", ["hq", "lost"])
+        yield Sites(suite, shop, {"hq": hq, "east": east, "lost": lost})
 
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
@@ -199,6 +203,24 @@ async def test_what_a_stopped_termination_left_is_taken_over_by_the_next_instant
     extra = [("ConfigMap", "unended-extra"), ("Deployment", "unended-web"), ("Service", "unended-web")]
     assert sites.on("hq") == sites.on("east") == extra
     await sites.remove(g)
+
+
+async def test_a_group_on_a_cluster_that_is_lost_can_be_got_rid_of(sites: Sites) -> None:
+    shop, lost = sites.shop, sites.clusters["lost"]
+    everywhere = {"allOf": [{"clusterProvider": "acme", "cluster": name} for name in ("hq", "lost")]}
+    g = await shop.group("bereft", intent=everywhere, logicalCloud="wide")
+    await shop.post(f"{g}/instantiate", expect=202)
+    await shop.ready(g)
+    lost.faults.begin_outage(Outage.REFUSE)
+    await shop.post(f"{g}/terminate", expect=202)
+    await shop.until(f"{g}/status", lambda status: status.get("deployedStatus") == "Terminating")
+    assert (await shop.client.delete(g)).status_code == 409
+
+    await shop.post(f"{g}/terminate?giveUp=acme%2Blost", expect=202)
+    await shop.gone(g)
+    assert (sites.on("hq"), sites.on("lost")) == ([], whole("bereft"))
+    assert "given up" in (await shop.client.get(f"{g}/status", params={"status": "deployed"})).text
+    await sites.remove(g, terminate=False)
 
 
 async def test_a_deployment_that_migrates_is_changed_in_place_and_goes_on_when_its_source_is_deleted(

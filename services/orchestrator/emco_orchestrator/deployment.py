@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from emco_common.errors import NotFound
 from emco_common.lifecycle import Action
@@ -42,9 +42,12 @@ class Deployments:
         """Build the context of the group and hand it to rsync."""
         await self._run(key, Verb.INSTANTIATE)
 
-    async def terminate(self, key: Key) -> None:
-        """Tell the controllers, then have rsync remove what the deployment brought."""
-        await self._run(key, Verb.TERMINATE)
+    async def terminate(self, key: Key, *, give_up: Sequence[str] = ()) -> None:
+        """Tell the controllers, then have rsync remove what the deployment brought.
+
+        ``give_up`` are clusters (``<provider>+<cluster>``) that are not waited for. ``BadRequest`` for unknown ones.
+        """
+        await self._run(key, Verb.TERMINATE, {"giveUp": ",".join(give_up)} if give_up else None)
 
     async def stop(self, key: Key) -> None:
         """Have rsync leave what it is doing."""

@@ -13,7 +13,7 @@ from emco_orchestrator.resources import COMPOSITE_APP, GROUP
 
 
 class Verb(StrEnum):
-    """``RECEIVE`` is the part of a migration that its target takes."""
+    """``RECEIVE`` is the part of a migration that its target takes, ``GIVE_UP`` a terminate that waits for less."""
 
     APPROVE = "approve"
     INSTANTIATE = "instantiate"
@@ -23,6 +23,7 @@ class Verb(StrEnum):
     ROLLBACK = "rollback"
     MIGRATE = "migrate"
     RECEIVE = "receive"
+    GIVE_UP = "terminate with giveUp"
 
 
 _STATES = (
@@ -76,6 +77,8 @@ LIFECYCLE = Lifecycle(
             State.UPDATED: Refusal("DeploymentIntentGroup is in an invalid state: {name} {state}"),
         },
         Verb.TERMINATE: _while_running(State.TERMINATED),
+        Verb.GIVE_UP: _while_running(State.TERMINATED)
+        | dict.fromkeys((State.TERMINATED, State.TERMINATE_STOPPED), State.TERMINATED),
         Verb.UPDATE: _while_running(State.INSTANTIATED),
         Verb.ROLLBACK: _while_running(State.INSTANTIATED),
         Verb.MIGRATE: _while_running(State.UPDATED),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState
-from emco_common.errors import Conflict
+from emco_common.errors import BadRequest, Conflict
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject
 from emco_common.rpc import contextupdate_pb2
@@ -100,7 +100,11 @@ class Stop(Procedure):
 
 
 class Terminate(Procedure):
-    """Controllers are told first, and may object; then rsync removes what the deployment has brought (9.1)."""
+    """Controllers are told first, and may object; then rsync removes what the deployment has brought (9.1).
+
+    With clusters to give up (``asked["giveUp"]``, joined by commas) those are not waited for, and it is possible where
+    a termination is under way or was stopped as well: a cluster that is lost keeps nobody for ever (defect 33).
+    """
 
     verb = Verb.TERMINATE
 
@@ -108,25 +112,71 @@ class Terminate(Procedure):
         self._tools = tools
 
     async def begin(self, subject: Subject, asked: Mapping[str, str]) -> Begun:
-        return Begun(await self._tools.running(subject, self.verb))
+        given_up = _given_up(asked)
+        LIFECYCLE.next(Verb.GIVE_UP if given_up else self.verb, subject.state.state, name=subject.name)
+        instance = subject.state.instance
+        if not given_up:
+            await self._tools.status_of(instance)
+        elif await self._tools.contexts.exists(instance):
+            await self._check(subject, given_up)
+        return Begun(instance)
 
     async def build(self, subject: Subject, operation: Operation) -> None:
+        if subject.state.state in _LEAVING:
+            return  # controllers were told when it began to leave
         controllers = await self._tools.inputs.controllers(subject)
         await self._tools.controllers.terminate_context(controllers, operation.instance)
 
     async def hand_over(self, subject: Subject, operation: Operation) -> None:
+        contexts, instance = self._tools.contexts, operation.instance
+        given_up = _given_up(operation.asked)
+        if given_up and not await contexts.exists(instance):
+            return
+        if given_up:
+            await contexts.give_up(instance, given_up)
+        if subject.state.state in (State.INSTANTIATE_STOPPED, State.TERMINATE_STOPPED):
+            await contexts.set_stop_flag(instance, False)
+        if subject.state.state is not State.TERMINATED or await self._has_ended(instance):
+            await self._uninstall(instance)
+
+    def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
+        given_up = _given_up(operation.asked)
+        why = f"gave up {', '.join(given_up)}" if given_up else ""
+        return subject.state.then(Action(State.TERMINATED, operation.instance, now, reason=why))
+
+    async def ended(self, subject: Subject, operation: Operation) -> None:
+        await self._tools.tell(subject, operation.instance, contextupdate_pb2.TERMINATE)
+
+    async def _uninstall(self, instance: str) -> None:
         contexts, rsync = self._tools.contexts, self._tools.rsync
-        if subject.state.state is State.INSTANTIATE_STOPPED:
-            await contexts.set_stop_flag(operation.instance, False)
-        meta = await contexts.read_meta(operation.instance)
+        meta = await contexts.read_meta(instance)
         with self._tools.steps.timed("queue"):
             for child in meta.child_contexts if meta else ():
                 if await contexts.exists(child):
                     await rsync.uninstall(child)
-            await rsync.uninstall(operation.instance)
+            await rsync.uninstall(instance)
 
-    def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
-        return subject.state.then(Action(State.TERMINATED, operation.instance, now))
+    async def _has_ended(self, instance: str) -> bool:
+        """A removal that goes on hears by itself that a cluster was given up."""
+        return await self._tools.contexts.get_status(instance) == ContextState.TERMINATE_FAILED
 
-    async def ended(self, subject: Subject, operation: Operation) -> None:
-        await self._tools.tell(subject, operation.instance, contextupdate_pb2.TERMINATE)
+    async def _check(self, subject: Subject, given_up: Sequence[str]) -> None:
+        state = subject.state
+        if await self._tools.contexts.get_status(state.instance) == ContextState.TERMINATED:
+            raise Conflict(f"DeploymentIntentGroup {subject.name} is terminated already; nothing is waited for")
+        known = {
+            cluster.name for app in (await self._tools.contexts.read(state.instance)).apps for cluster in app.clusters
+        }
+        with suppress(ContextNotFound):
+            known |= {cluster for _, cluster in (await self._tools.contexts.read_status(state.status_context)).clusters}
+        unknown = sorted(set(given_up) - known)
+        if unknown:
+            there = ", ".join(sorted(known)) or "none"
+            raise BadRequest(f"giveUp {unknown[0]}: {subject.name} is not on this cluster; it is on {there}")
+
+
+_LEAVING = frozenset({State.TERMINATED, State.TERMINATE_STOPPED})
+
+
+def _given_up(asked: Mapping[str, str]) -> Sequence[str]:
+    return [name for name in asked.get("giveUp", "").split(",") if name]

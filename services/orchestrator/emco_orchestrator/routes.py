@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from emco_common.resources.model import Wire, decode
@@ -34,6 +35,13 @@ def _group_key(
 
 
 GroupKey = Annotated[Key, Depends(_group_key)]
+GiveUp = Annotated[
+    Sequence[str],
+    Query(
+        alias="giveUp",
+        description="Clusters (`<provider>%2B<cluster>`) that are lost: what is on them is left there, not waited for",
+    ),
+]
 
 
 def _body(model: type[Wire]) -> dict[str, Any]:
@@ -75,8 +83,8 @@ def lifecycle_router(
         return empty(202)
 
     @router.post("/terminate", status_code=202, responses=refused, summary="Remove from the clusters")
-    async def terminate(key: GroupKey) -> Response:
-        await deployments.terminate(key)
+    async def terminate(key: GroupKey, give_up: GiveUp = ()) -> Response:
+        await deployments.terminate(key, give_up=give_up)
         return empty(202)
 
     @router.post("/stop", status_code=202, responses=refused, summary="Leave an installation or a removal where it is")

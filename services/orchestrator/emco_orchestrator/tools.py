@@ -50,4 +50,7 @@ class Tools:
         try:
             return await self.contexts.get_status(instance)
         except ContextNotFound as error:
-            raise Conflict(f"Error getting AppContext with Id: {instance}: {error}") from error
+            detail = (
+                "Nothing else knows what it has brought; terminate with giveUp, naming any cluster, leaves that there"
+            )
+            raise Conflict(f"Error getting AppContext with Id: {instance}: {error}", detail=detail) from error

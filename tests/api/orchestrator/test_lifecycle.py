@@ -178,6 +178,55 @@ class TestStop:
         assert (await world.state_of(key_of(g)))["statusctxid"] == first
 
 
+class TestGivingUp:
+    """A cluster that is lost keeps nobody for ever (defect 33)."""
+
+    async def test_a_termination_that_is_under_way_waits_no_longer_for_it(self, world: Core) -> None:
+        g, instance = await self._leaving(world, "lost", ContextState.TERMINATING)
+        asked = len(world.rsync.calls)
+        await world.post(f"{g}/terminate?giveUp=acme%2Bhq", expect=202)
+        assert len(world.rsync.calls) == asked, "the removal hears of it by itself"
+        actions = (await world.state_of(key_of(g)))["actions"]
+        assert (actions[-1]["state"], actions[-1]["reason"]) == ("Terminated", "gave up acme+hq")
+        assert (await world.deps.bus.get(f"/context/{instance}/givenup/")).value == b'["acme+hq"]'
+
+    async def test_a_termination_that_was_stopped_is_begun_again(self, world: Core) -> None:
+        g, instance = await self._leaving(world, "lost-stopped", ContextState.TERMINATING)
+        await world.post(f"{g}/stop", expect=202)
+        await world.set_status(instance, ContextState.TERMINATE_FAILED)
+        refused = await world.post(f"{g}/terminate", expect=409)
+        assert refused.text == "DeploymentIntentGroup is not instantiated :lost-stopped\n"
+        await world.post(f"{g}/terminate", params={"giveUp": ["acme+hq"]}, expect=202)
+        assert world.rsync.calls[-1] == ("uninstall", instance)
+        assert (await world.contexts.read_status(instance)).stop is False
+        assert (await history(world, g))[-2:] == [("TerminateStopped", "A", 0), ("Terminated", "A", 0)]
+
+    async def test_only_what_the_group_is_on_can_be_given_up(self, world: Core) -> None:
+        g = await deployed(world, "named-wrongly")
+        answer = await world.post(f"{g}/terminate?giveUp=acme%2Bmoon", expect=400)
+        assert answer.text == "giveUp acme+moon: named-wrongly is not on this cluster; it is on acme+hq\n"
+        await world.post(f"{g}/terminate?giveUp=acme%2Bhq", expect=202)
+        over = await world.post(f"{g}/terminate?giveUp=acme%2Bhq", expect=409)
+        assert over.text.startswith("DeploymentIntentGroup named-wrongly is terminated already")
+
+    async def test_a_deployment_whose_context_is_lost_can_be_got_rid_of(self, world: Core) -> None:
+        g = await deployed(world, "lost-context")
+        (instance,) = await instances(world, g)
+        await world.contexts.delete(instance)
+        await world.post(f"{g}/terminate?giveUp=acme%2Bhq", expect=202)
+        await TestWhatIsKept._delete(world, g)
+
+    @staticmethod
+    async def _leaving(world: Core, name: str, status: str) -> tuple[str, str]:
+        g = await deployed(world, name)
+        del world.outcome["uninstall"]
+        await world.post(f"{g}/terminate", expect=202)
+        world.outcome["uninstall"] = ContextState.TERMINATED
+        (instance,) = await instances(world, g)
+        await world.set_status(instance, status)
+        return g, instance
+
+
 class TestWhatIsKept:
     async def test_nothing_is_left_on_the_bus_of_a_group_that_is_deleted(self, world: Core) -> None:
         before = await world.contexts.ids()
