@@ -139,10 +139,21 @@ async def event_named(events: AsyncIterator[Event], name: str) -> Event:
 # gRPC
 
 
+@pytest.mark.conforms(
+    "orchestrator-lifecycle 13: registration without a client id",
+    "orchestrator-lifecycle 13: registration with a key of another kind",
+    "orchestrator-lifecycle 13: registration for a group that is missing",
+    "ncm 8: registration without a client id",
+    "ncm 8: registration with a key of another kind",
+    "ncm 8: registration for a cluster that is missing",
+    "dcm 10: registration with a key of another kind",
+    "dcm 10: registration for a cloud that is missing",
+)
 @pytest.mark.parametrize(
     ("contract", "asked", "text"),
     [
         (ORCHESTRATOR, {"client": ""}, "Invalid client ID"),
+        (emco_ncm.grpc.CONTRACT, {"client": ""}, "Invalid client ID"),
         (
             ORCHESTRATOR,
             {"digKey": None, "lcKey": messages.LcKey(project="p")},
@@ -179,6 +190,9 @@ async def test_a_registration_that_cannot_be_is_refused_with_the_known_text(
         assert await ends_with(service.register(**asked)) == (grpc.StatusCode.UNKNOWN, text)
 
 
+@pytest.mark.conforms(
+    "orchestrator-lifecycle 13: registration of a client id in use", "ncm 8: registration of a client id in use"
+)
 async def test_a_client_is_served_once_at_a_time() -> None:
     async with served() as service:
         await service.rig.then(State.CREATED)

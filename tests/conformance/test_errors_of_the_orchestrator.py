@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from emco_common.store.api import Document
 from tests.conformance.cases import (
     DELETE_MISSING,
     HAS_CHILDREN,
@@ -18,7 +20,7 @@ from tests.conformance.cases import (
     world,
 )
 from tests.support.charts import archive, chart, link_archive, profile
-from tests.support.core import APPS, GROUPS, Core, form, named
+from tests.support.core import APPS, GROUP_KEY, GROUPS, Core, core, form, named
 
 __all__ = ["world"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -237,6 +239,17 @@ APP = [
         more=form(named("-"), chart()),
     ),
     Case(api("5.3: app without a file"), "POST", f"{APPS}/apps", 422, "Unable to process file", more=METADATA_ONLY),
+    Case(
+        api("5.3: app file larger than allowed"),
+        "POST",
+        f"{APPS}/apps",
+        413,
+        has="EMCO_MAX_UPLOAD",
+        more={
+            "content": b"x",
+            "headers": {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": str(2**40)},
+        },
+    ),
     Case(
         api("5.3: app file is no archive"),
         "POST",
@@ -695,3 +708,31 @@ CONTROLLER = [
 )
 async def test_a_mistake_is_answered_as_the_specification_says(world: Core, case: Case) -> None:
     await case.hold(world)
+
+
+@pytest.mark.conforms("orchestrator-api 2.1: X an unexpected error hides its text")
+async def test_an_unexpected_error_keeps_what_it_knows_to_itself(world: Core) -> None:
+    """A document that none of our processes wrote."""
+    key = {**GROUP_KEY, "deploymentIntentGroup": "odd"}
+    await world.deps.store.create(Document(key=key, body={}, tags={"stateInfo": "hush"}))
+
+    answer = await world.call("POST", f"{GROUPS}/odd/approve")
+
+    await world.deps.store.delete(key)
+    text = "The server encountered an internal error and was unable to complete your request."
+    assert (answer.status_code, answer.text) == (500, f"{text}\n")
+
+
+@pytest.mark.conforms("orchestrator-api 2.1: W3 R1 D4 the store is away, answered 503 with Retry-After")
+@pytest.mark.asyncio(loop_scope="function")
+async def test_while_the_store_is_away_everybody_is_told_to_come_back(tmp_path: Path) -> None:
+    async with core(tmp_path) as stranded:
+        await stranded.deps.store.close()
+        for method, path, body in (
+            ("POST", PROJECTS, named("q")),
+            ("PUT", f"{PROJECTS}/q", named("q")),
+            ("GET", PROJECTS, None),
+            ("DELETE", f"{PROJECTS}/q", None),
+        ):
+            answer = await stranded.call(method, path, body)
+            assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text

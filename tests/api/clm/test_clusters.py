@@ -195,6 +195,7 @@ class TestEvents:
                 assert (await clm.client.delete(f"{CLUSTERS}/c")).status_code == 204
         assert one.heard == two.heard == [("p", "c", "CLUSTER_CREATED"), ("p", "c", "CLUSTER_DELETED")]
 
+    @pytest.mark.conforms("clm 4.1: controller refuses the cluster", "clm 4.1: controller fails")
     @pytest.mark.parametrize("name", ["refuse", "boom"])
     async def test_a_refused_cluster_leaves_nothing_behind(self, clm: Clm, name: str) -> None:
         listener = Listener()

@@ -58,6 +58,10 @@ async def test_a_cloud_without_references_is_refused(dcm: Dcm) -> None:
     assert await dcm.refused(f"{LC}/instantiate", 400) == "No Cluster References associated"
 
 
+@pytest.mark.conforms(
+    "dcm 5.2: instantiate over a cluster that is not registered",
+    "dcm 5.2: instantiate over clusters of differing namespaces",
+)
 async def test_clusters_must_be_registered_and_share_a_namespace(dcm: Dcm) -> None:
     await dcm.cluster("odd", namespace="odd-ns")
     await dcm.cloud("hq", "odd")

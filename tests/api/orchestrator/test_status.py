@@ -59,6 +59,17 @@ async def test_before_the_first_instantiation_there_is_a_head_and_a_history(worl
     assert (await asked(world, path, "?resources"))["resourcesByApp"] == []
 
 
+@pytest.mark.conforms(
+    "orchestrator-lifecycle 12.1: empty instance",
+    "orchestrator-lifecycle 12.1: unknown instance",
+    "orchestrator-lifecycle 12.1: wrong status",
+    "orchestrator-lifecycle 12.1: wrong type",
+    "orchestrator-lifecycle 12.1: wrong output",
+    "orchestrator-lifecycle 12.1: wrong app",
+    "orchestrator-lifecycle 12.1: wrong cluster",
+    "orchestrator-lifecycle 12.1: wrong resource",
+    "orchestrator-lifecycle 12.1: app that is not in the application",
+)
 @pytest.mark.parametrize(
     ("query", "text"),
     [
@@ -89,12 +100,14 @@ async def test_what_cannot_be_asked_is_refused_in_the_known_words(world: Core, q
     assert await asked(world, path, f"?{query}", expect=400) == text
 
 
+@pytest.mark.conforms("orchestrator-lifecycle 12.1: group missing")
 async def test_a_group_that_is_not_there_is_not_found(world: Core) -> None:
     path = "/v2/projects/p/composite-apps/shop/v1/deployment-intent-groups/nobody"
 
     assert await asked(world, path, expect=404) == "DeploymentIntentGroup not found"
 
 
+@pytest.mark.conforms("orchestrator-lifecycle 12.1: context lost")
 @pytest.mark.parametrize(
     ("query", "text"),
     [
