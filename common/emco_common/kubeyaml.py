@@ -107,7 +107,7 @@ _Constructor.yaml_constructors = {
 }
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Quotes every text that some reader, of YAML 1.1 or Kubernetes', would take for something else."""
 
     def ignore_aliases(self, data: Any) -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
+from emco_common import kubeyaml
 from emco_common.kube.kubeconfig import Kubeconfig, Policy, parse_kubeconfig
 
 Json = dict[str, Any]
@@ -73,7 +72,7 @@ def merged(kubeconfigs: Sequence[Json]) -> Json:
 
 
 def dump(kubeconfig: Json) -> bytes:
-    return yaml.safe_dump(kubeconfig, sort_keys=False, width=4096).encode()
+    return kubeyaml.dump(kubeconfig).encode()
 
 
 def certificate_in(kubeconfig: bytes) -> bytes:

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
+from emco_common import kubeyaml
 from emco_common.appcontext import Approval, Resource
 
 Json = dict[str, Any]
@@ -154,4 +153,4 @@ def _without_empty(metadata: Json) -> Json:
 
 def _manifest(api_version: str, kind: str, metadata: Json, **rest: Any) -> str:
     document = {"apiVersion": api_version, "kind": kind, "metadata": metadata, **rest}
-    return yaml.safe_dump(document, sort_keys=False, width=4096)
+    return kubeyaml.dump(document)
