@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from emco_dcm.privatekey import PublicKey
 
@@ -107,7 +108,7 @@ def read_certificate(pem: bytes, *, key: PublicKey | None) -> Certificate | None
         certificate = x509.load_pem_x509_certificates(pem)[0]
         if certificate.public_key() != key:
             return None
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return None
     return Certificate(pem, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
