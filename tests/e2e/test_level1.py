@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from emco_common.cloudconfig import Access
 from emco_simcluster import SimCluster
+from tests.support.process import Command
 from tests.support.shop import Shop, objects_of
 from tests.support.suite import RunningSuite, suite
 
 __all__ = ["suite"]
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "logical-cloud"
 CLOUDS = "/v2/projects/p/logical-clouds"
 LC = f"{CLOUDS}/retail"
 USER = {"userName": "retail-op", "type": "certificate", "keyType": "ecdsa-p256"}
@@ -142,3 +145,37 @@ async def test_a_deployment_waits_until_the_user_has_access(suite: RunningSuite,
     await shop.ready(group)
     assert ("Deployment", "g-web") in objects_of(sim_cluster.objects(namespace="retail"))
     assert "Found at least one DIG" in (await shop.post(f"{LC}/terminate", expect=400)).text
+
+
+async def test_the_example_of_a_logical_cloud_works_as_it_stands(
+    suite: RunningSuite, sim_cluster: SimCluster, tmp_path: Path
+) -> None:
+    await suite.register_rsync()
+    shop = Shop(suite.client, rsync_port=0)
+    await shop.post("/v2/cluster-providers", {"metadata": {"name": "edge-emea"}})
+    for cluster in ("lisbon-1", "porto-1"):  # two names for one cluster, so that the second finds all there already
+        body = {"metadata": {"name": cluster}}
+        await shop.upload("/v2/cluster-providers/edge-emea/clusters", body, sim_cluster.kubeconfig.encode())
+    services = {"orchestrator": "orchestrator", "clm": "clm", "dcm": "dcm", "ncm": "ncm", "ovnaction": "ncm"}
+    config = {name: {"host": "127.0.0.1", "port": suite.port(service)} for name, service in services.items()}
+    (tmp_path / "emco-cfg.yaml").write_text(yaml.safe_dump(config))
+    arguments = (
+        "--config",
+        "emco-cfg.yaml",
+        "apply",
+        "-v",
+        str(EXAMPLE / "values.yaml"),
+        "-f",
+        str(EXAMPLE / "retail.yaml"),
+    )
+
+    code, output = await Command(*arguments, module="emco_emcoctl", folder=tmp_path, log=tmp_path / "log").run()
+
+    assert code == 0, output
+    assert "Response Code: 4" not in output
+    await shop.until("/v2/projects/shop/logical-clouds/retail-lc/status", is_ready)
+    answer = await suite.client.get("/v2/projects/shop/logical-clouds/retail-lc/kubeconfig")
+    assert [one["name"] for one in yaml.safe_load(answer.content)["contexts"]] == [
+        "retail-op@lisbon-1",
+        "retail-op@porto-1",
+    ]
