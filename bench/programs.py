@@ -40,7 +40,8 @@ async def emco(data: Path, environment: Mapping[str, str]) -> AsyncIterator[Emco
     )
     try:
         async with asyncio.timeout(START_SECONDS):
-            yield await _announced(process)
+            addresses = await _announced(process)
+        yield addresses
     finally:
         await _end(process)
 
