@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
+from prometheus_client import CollectorRegistry
 
 from emco_common.appcontext.io import AppContextStore
 from emco_common.appcontext.model import AppContext, Meta
@@ -16,7 +17,7 @@ from emco_common.contextbus.api import BusUnavailable
 from emco_common.contextbus.embedded import EmbeddedBus
 from emco_common.errors import Conflict
 from emco_common.lifecycle import STATE_TAG, Action, State, StateInfo
-from emco_common.operations import Begun, Phase, Subject, Subjects
+from emco_common.operations import Begun, Operations, Phase, Subject, Subjects
 from emco_common.presence import Presence
 from emco_common.rpc.channels import Channels
 from emco_common.rsyncclient import CONTROLLER_KEY
@@ -24,9 +25,12 @@ from emco_common.runtime import Deps, wall_clock
 from emco_common.secrets import Sealer
 from emco_common.store.api import Document, Key
 from emco_common.store.sqlite import SqliteStore
-from emco_orchestrator.app import create_service
+from emco_orchestrator.app import create_service, make_tools, renderer_of
 from emco_orchestrator.groups import Verb, groups_in
+from emco_orchestrator.metrics import Steps
+from emco_orchestrator.migration import Receive
 from emco_orchestrator.settings import OrchestratorSettings
+from emco_orchestrator.tools import Tools
 from tests.fakes.rsync import fake_rsync
 from tests.support.program import free_ports
 
@@ -139,6 +143,42 @@ async def test_a_process_that_ends_is_not_present_any_more(setting: Setting) -> 
     async with setting.process():
         assert len(await onlooker.others()) == 1
     assert await onlooker.others() == frozenset()
+
+
+async def test_a_target_that_nobody_migrates_to_is_set_free_and_one_that_somebody_does_is_left_alone(
+    setting: Setting,
+) -> None:
+    """A process that was paused records that it holds the target after its migration was taken back by another."""
+    source = {**KEY, "deploymentIntentGroup": "source"}
+    tags = {STATE_TAG: StateInfo("7", (Action(State.INSTANTIATED, "7", wall_clock(), 1),)).as_json()}
+    await setting.store.create(Document(key=source, body={"metadata": {"name": "source"}, "spec": {}}, tags=tags))
+    contexts = AppContextStore(setting.bus)
+    await contexts.write_new(AppContext("42", meta=Meta(project="p")))
+
+    async def choose(_group: Subject) -> Begun:
+        return Begun("42", "7")
+
+    async with setting.process() as paused:
+        await paused.begin(source, Verb.MIGRATE, choose, asked=KEY)
+        await paused.begin(KEY, Verb.RECEIVE, choose, asked=source)
+        (held,) = [group for group in await paused.left_behind() if group.key == KEY]
+        assert held.operation is not None
+        receive = Receive(_tools(setting, paused))
+        assert not await receive.is_left(held, held.operation)
+        await paused.finish(source, "42", None)
+        assert await receive.is_left(held, held.operation)
+        resuming = asyncio.create_task(Operations(paused, [receive]).resume())
+        async with asyncio.timeout(5):
+            while (await paused.read(KEY)).operation is not None:  # noqa: ASYNC110  # written by another task
+                await asyncio.sleep(0.01)
+        resuming.cancel()
+    assert not await contexts.exists("42")
+
+
+def _tools(setting: Setting, groups: Subjects) -> Tools:
+    deps = Deps(setting.store, setting.bus, Sealer("key"), Channels(connect_timeout=0.2))
+    steps = Steps(CollectorRegistry())
+    return make_tools(OrchestratorSettings(), deps, groups, renderer=renderer_of(OrchestratorSettings()), steps=steps)
 
 
 async def test_what_rsync_may_know_of_is_not_taken_back_while_it_is_away(setting: Setting) -> None:
