@@ -141,8 +141,8 @@ class Worker:
         again = desk.state is found.running
         if not again:
             await self._forget_hooks(element)
-        await self._shop.surely(lambda: self._shop.queue.begin(desk, running=found.running, desired=found.done))
         await self._mark_replaced(element, ContextState.UPDATING)
+        await self._shop.surely(lambda: self._shop.queue.begin(desk, running=found.running, desired=found.done))
         _log.info("event_started", context=self.context, queued=element.event)
         try:
             outcome = await self._until_cut_short(self._carry_out(desk, element, again=again), element)
@@ -157,6 +157,10 @@ class Worker:
         await self._conclude(element, found, outcome)
 
     async def _conclude(self, element: QueueElement, found: Transition, outcome: Outcome) -> None:
+        desk = await self._read()
+        if desk.next is None or desk.next[1] != element:
+            _log.info("event_superseded", context=self.context, queued=element.event)
+            return  # an update has taken its place, and said so of all contexts concerned
         if outcome.failure:
             why = f"the update to context {self.context} failed: {outcome.failure}"
             await self._mark_replaced(element, ContextState.UPDATE_FAILED, reason=why[:MAX_REASON])

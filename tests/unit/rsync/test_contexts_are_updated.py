@@ -13,7 +13,7 @@ import pytest
 from emco_common.appcontext import keys
 from emco_common.appcontext.model import App, AppContext, Cluster, Dependency, Meta
 from emco_common.contextbus.api import ContextBus, Delete, Put
-from emco_common.kube import KubeClient, parse_kubeconfig
+from emco_common.kube import Kind, KubeClient, Ref, parse_kubeconfig
 from emco_rsync.manifests import parse
 from emco_simcluster import Outage, Rule, SimCluster
 from tests.support.simcluster import MakeSimCluster
@@ -420,3 +420,59 @@ async def test_what_is_being_terminated_is_not_updated(tmp_path: Path, sim_clust
         await rig.until_state("71", "Terminated")
         with pytest.raises(grpc.RpcError, match="context 71 is Terminated"):
             await rig.roll_back("72", "71")
+
+
+async def test_a_further_update_takes_the_place_of_one_that_is_not_done(
+    tmp_path: Path, sim_clusters: list[SimCluster]
+) -> None:
+    edge, _ = sim_clusters
+    async with running(tmp_path, sim_clusters) as rig:
+        await rig.install(context("71", {"a1": {"edge": [config_map("r1")], "cloud": [config_map("r1")]}}))
+        await rig.until_state("71", "Instantiated")
+        edge.faults.begin_outage(Outage.REFUSE)
+        await rig.update("71", revision("72", {"a1": {"edge": [config_map("r2")], "cloud": [config_map("r2")]}}))
+        await rig.until("71", lambda s: s.resource("a1", "p+cloud", "r2+ConfigMap").status == "Applied")
+        await rig.update("72", revision("73", {"a1": {"edge": [config_map("r3")], "cloud": [config_map("r3")]}}))
+        await rig.until("71", lambda s: s.resource("a1", "p+cloud", "r3+ConfigMap").status == "Applied")
+        edge.faults.end_outage()
+        await settled(rig, "72", "73")
+        assert rig.labelled("edge") == rig.labelled("cloud") == ["ConfigMap/r3"]
+        assert (await rig.status("71")).status == "UpdatedFailed"
+        assert await rig.error("71") == "cut short by an update to context 73"
+        assert [e.status for e in (await rig.status("72")).queue or ()] == ["Skip"]
+
+
+async def test_an_update_is_taken_back_while_it_is_under_way(tmp_path: Path, sim_clusters: list[SimCluster]) -> None:
+    edge, _ = sim_clusters
+    async with running(tmp_path, sim_clusters) as rig:
+        await rig.install(context("71", {"a1": {"edge": [config_map("r1")], "cloud": [config_map("r1")]}}))
+        await rig.until_state("71", "Instantiated")
+        edge.faults.begin_outage(Outage.REFUSE)
+        changed = {"a1": {"edge": [config_map("r2")], "cloud": [config_map("r1", x="2"), config_map("r2")]}}
+        await rig.update("71", revision("72", changed))
+        await rig.until("71", lambda s: s.resource("a1", "p+cloud", "r2+ConfigMap").status == "Applied")
+        await rig.roll_back("72", "71")
+        await rig.until("71", lambda s: s.resource("a1", "p+cloud", "r2+ConfigMap").status == "Deleted")
+        edge.faults.end_outage()
+        await settled(rig, "72", "71")
+        assert rig.labelled("edge") == rig.labelled("cloud") == ["ConfigMap/r1"]
+        assert {o["data"]["a"] for cluster in sim_clusters for o in _ours(cluster)} == {"b"}
+
+
+async def test_after_a_restart_the_new_revision_is_watched_and_the_old_one_is_not(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"a1": {"edge": [deployment("d")]}}))
+        await rig.until_state("71", "Instantiated")
+        await rig.update("71", revision("72", {"a1": {"edge": [deployment("d"), deployment("e")]}}))
+        await settled(rig, "71", "72")
+        await rig.until("71", lambda s: s.cluster("a1", "p+edge").ready is True)
+    async with KubeClient(parse_kubeconfig(sim_cluster.kubeconfig)) as somebody:
+        await somebody.delete(Ref(Kind("apps/v1", "Deployment"), "e", "default"))
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.until("71", lambda s: s.resource("a1", "p+edge", "e+Deployment").ready is False)
+        sim_cluster.faults.begin_outage(Outage.REFUSE)
+        await rig.until("72", lambda s: s.cluster("a1", "p+edge").connectivity == "Retrying")
+        assert (await rig.status("71")).cluster("a1", "p+edge").connectivity == "Available"
+        sim_cluster.faults.end_outage()
