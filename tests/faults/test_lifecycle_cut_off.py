@@ -228,8 +228,12 @@ async def test_an_operation_is_done_wholly_or_not_at_all_wherever_its_process_di
             folder = _copy(world, tmp_path / str(steps))
             async with process(world, folder, Fuse(steps), rsync) as dying:
                 granted = await dying.ask(case)
+                target = await dying.deps.store.get(KEYS["to"])
+                arrived = target is not None and len(target.tags["stateInfo"]["actions"]) > len(before.states["to"])
+                asked = list(rsync.calls)
             async with process(world, folder, Fuse(), rsync) as heir:
                 left = await quiet(heir.deps)
+            assert not arrived or rsync.calls == asked, "what has arrived may have gone on since then"
             after = left.of(*case.groups)
             assert after in (before.of(*case.groups), wanted), (steps, after)
             assert (left.contexts, left.missing) == (before.contexts, before.missing), steps
