@@ -42,16 +42,27 @@ SPENT = Spent()
 
 
 class _Commands(monitoring.CommandListener):
-    """What the MongoDB driver waits for."""
+    """The time in which the MongoDB driver waits for one command or several."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+        self._since = 0.0
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
-        pass
+        if self._waiting == 0:
+            self._since = time.perf_counter()
+        self._waiting += 1
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        SPENT.database += event.duration_micros / 1e6
+        self._ended()
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        SPENT.database += event.duration_micros / 1e6
+        self._ended()
+
+    def _ended(self) -> None:
+        self._waiting -= 1
+        if self._waiting == 0:
+            SPENT.database += time.perf_counter() - self._since
 
 
 def _noting_sqlite() -> None:

@@ -27,7 +27,7 @@ from emco_common.errors import BadRequest, EmcoError, TooLarge
 from emco_common.store.api import BodyText, Document, Key, StoreUnavailable, kind_of
 from emco_common.store.encoding import path_of, tokens_of
 from emco_common.store.mongo_blobs import Blobs
-from emco_common.store.mongo_documents import BODY_ONLY, Stored, all_of, behind, decoded, in_order, is_shown, text_of
+from emco_common.store.mongo_documents import Stored, all_of, behind, decoded, in_order, is_shown, text_of
 from emco_common.store.mongo_marks import Patience, pending
 from emco_common.store.mongo_writes import Writes
 
@@ -118,33 +118,31 @@ class MongoStore:
 
     async def get_text(self, key: Key) -> BodyText | None:
         async with _explained():
-            found = await self._resources.find_one({"emco.path": path_of(key)}, BODY_ONLY)
+            found = await self._resources.find_one({"emco.path": path_of(key)})
             return None if found is None or pending(self._resources, found) is not None else text_of(found)
 
     async def list(
         self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
     ) -> Sequence[Document]:
-        return [decoded(stored) for stored in await self._found(names, within, limit, after, projection=None)]
+        return [decoded(stored) for stored in await self._found(names, within, limit, after)]
 
     async def list_texts(
         self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
     ) -> Sequence[BodyText]:
-        return [text_of(stored) for stored in await self._found(names, within, limit, after, projection=BODY_ONLY)]
+        return [text_of(stored) for stored in await self._found(names, within, limit, after)]
 
-    async def _found(
-        self, names: Iterable[str], within: Key, limit: int | None, after: str | None, *, projection: Any
-    ) -> Sequence[Stored]:
+    async def _found(self, names: Iterable[str], within: Key, limit: int | None, after: str | None) -> Sequence[Stored]:
         condition: dict[str, Any] = {"keyId": kind_of(names)}
         if within:
             condition["emco.tokens"] = all_of(tokens_of(within))
         async with _explained():
             if limit is None and after is None:
-                found = await self._resources.find(condition, projection, batch_size=BATCH).to_list()
+                found = await self._resources.find(condition, batch_size=BATCH).to_list()
                 return in_order(stored for stored in found if is_shown(stored))
             if limit == 0:  # means no limit to MongoDB
                 return []
             condition |= {"emco.pending": None, **({"emco.order": {"$gt": 0}} if after is None else behind(after))}
-            piece = self._resources.find(condition, projection, limit=limit or 0, batch_size=BATCH)
+            piece = self._resources.find(condition, limit=limit or 0, batch_size=BATCH)
             return await piece.sort([("emco.order", ASCENDING), ("_id", ASCENDING)]).to_list()
 
     async def replace(self, document: Document, *, expected: int | None = None) -> Document:

@@ -150,9 +150,9 @@ class Writes:
         path, patience = path_of(key), self.patience()
         while True:
             patience.check()
-            token = ObjectId()
-            present = await self._marked_existing(path, token, patience)
-            if present is None:
+            present = await self._existing(path)
+            token = await self._marked(self.resources, present, patience)
+            if token is None:
                 continue
             try:
                 busy = await self._in_the_way(key, path, own=present["_id"])
@@ -197,16 +197,6 @@ class Writes:
                 await patience.wait(busy)
                 _, busy = await self._referrer(target, own=None)
 
-    async def _marked_existing(self, path: str, token: ObjectId, patience: Patience) -> Stored | None:
-        """The document, marked as being deleted; None, after a pause, if another deletes it. ``DocumentMissing``."""
-        free = {"emco.path": path, "emco.pending": None, "emco.deleting": None}
-        mark = {"$set": {"emco.deleting": token}}
-        marked: Stored | None = await self.resources.find_one_and_update(free, mark, WHO)
-        if marked is None:
-            other = marks.deleting(self.resources, await self._existing(path))
-            await patience.wait([other] if other is not None else [])
-        return marked
-
     async def _marked(self, collection: Collection, present: Stored, patience: Patience) -> ObjectId | None:
         """Mark as being deleted; None, after a pause, if another deletes it."""
         other = marks.deleting(collection, present)
@@ -219,18 +209,21 @@ class Writes:
         return token if marked.matched_count == 1 else None
 
     async def _in_the_way(self, key: Key, path: str, *, own: Any) -> list[Mark]:
-        """Raises for a child or a referrer; answers the unfinished writes that might become one."""
-        (child, busy), (referrer, more), stranger = await together(
-            self._child(key, own=own), self._referrer(path, own=own), self._stranger(key, own=own)
+        """Raises for a child or a referrer; answers the unfinished writes that might become one.
+
+        Each look is one that an index answers; to ask for several things in one is slower, for they are asked at once.
+        """
+        named = {"keyid": kind_of(key), **{f"key.{name}": value for name, value in key.items()}}
+        (child, busy), (referrer, more), foreign_child, foreign_referrer = await together(
+            self._child(key, own=own),
+            self._referrer(path, own=own),
+            self._foreign(dict(key), own=own),
+            self._foreign({"references": {"$elemMatch": named}}, own=own),
         )
-        if stranger is not None and key.items() <= stranger.items():
-            child = child or stranger
-        else:
-            referrer = referrer or stranger
-        if child is not None:
-            raise api.HasChildren(child=key_of(child))
-        if referrer is not None and not busy:
-            raise api.IsReferenced(by=key_of(referrer))
+        if child is not None or foreign_child is not None:
+            raise api.HasChildren(child=key_of(child or foreign_child))
+        if (referrer is not None or foreign_referrer is not None) and not busy:
+            raise api.IsReferenced(by=key_of(referrer or foreign_referrer))
         return [*busy, *more]
 
     async def _child(self, key: Key, *, own: Any) -> tuple[Stored | None, list[Mark]]:
@@ -244,11 +237,9 @@ class Writes:
             busy.append(mark)
         return None, busy
 
-    async def _stranger(self, key: Key, *, own: Any) -> Stored | None:
-        """A document of another writer that is a child or a referrer."""
-        named = {"keyid": kind_of(key), **{f"key.{name}": value for name, value in key.items()}}
-        either = [dict(key), {"references": {"$elemMatch": named}}]
-        return await self.resources.find_one({"emco.tokens": None, "$or": either, "_id": {"$ne": own}}, {"data": 0})
+    async def _foreign(self, condition: Stored, *, own: Any) -> Stored | None:
+        """A document of another writer."""
+        return await self.resources.find_one({"emco.tokens": None, **condition, "_id": {"$ne": own}}, {"data": 0})
 
     async def _referrer(self, target: str, *, own: Any) -> tuple[Stored | None, list[Mark]]:
         # claims first: one that becomes a reference between the two looks is then seen by the second
