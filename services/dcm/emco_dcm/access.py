@@ -18,7 +18,7 @@ from emco_common.errors import NotFound
 from emco_common.lifecycle import State
 from emco_common.operations import Subject
 from emco_common.store.api import Key
-from emco_dcm.clouds import Clouds, is_admin
+from emco_dcm.clouds import Clouds, id_of, is_admin
 from emco_dcm.lifecycle import Verb
 from emco_dcm.members import Members
 from emco_dcm.privatekey import PrivateKeys, public_key
@@ -81,6 +81,7 @@ class CloudAccess:
         try:
             cloud = await self._clouds.read(key)
         except NotFound:
+            await self.drop_orphans()
             return Settled()
         if is_admin(cloud):
             return Settled()
@@ -103,13 +104,11 @@ class CloudAccess:
 
     async def drop_orphans(self) -> None:
         """Forget the records of clouds that are gone, or that have another namespace now."""
-        for record in await self._records.owned():
-            try:
-                cloud = await self._clouds.read(record.owner)
-            except NotFound:
-                await self._records.delete(record)
-                continue
-            if is_admin(cloud) or cloud.spec["namespace"] != record.namespace:
+        records = await self._records.owned()
+        clouds = {id_of(cloud.key): cloud for cloud in await self._clouds.all()} if records else {}
+        for record in records:
+            cloud = clouds.get(id_of(record.owner))
+            if cloud is None or is_admin(cloud) or cloud.spec["namespace"] != record.namespace:
                 await self._records.delete(record)
 
     async def _bring(self, cloud: Subject, view: View) -> None:
@@ -129,7 +128,7 @@ class CloudAccess:
 
     async def _own(self, cloud: Subject) -> dict[str, Access]:
         records = await self._records.of_clouds(cloud.spec["namespace"])
-        return {f"{one.provider}+{one.cluster}": one for one in records if dict(one.owner) == dict(cloud.key)}
+        return {f"{one.provider}+{one.cluster}": one for one in records if id_of(one.owner) == id_of(cloud.key)}
 
     async def _registered(self, clusters: Iterable[str]) -> dict[str, Access]:
         async def one(cluster: str) -> Access | None:

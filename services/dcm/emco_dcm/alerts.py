@@ -10,7 +10,8 @@ import structlog
 
 from emco_common.errors import EmcoError
 from emco_common.rsyncclient import RsyncClient
-from emco_common.store.api import Key, described
+from emco_common.store.api import Key
+from emco_dcm.clouds import Id, id_of
 
 _log = structlog.get_logger()
 FIRST_PAUSE = 0.5
@@ -25,11 +26,11 @@ class Alerts:
         self._rsync = rsync
         self._heard = heard
         self._client = client
-        self._followed: dict[str, asyncio.Task[None]] = {}
+        self._followed: dict[Id, asyncio.Task[None]] = {}
 
     def follow(self, key: Key, status_context: str) -> None:
         """Listen for this cloud from now on, or no more where ``status_context`` is empty."""
-        name, cloud = status_context, described(key)
+        name, cloud = status_context, id_of(key)
         present = self._followed.get(cloud)
         if present is not None and present.get_name() != name:
             present.cancel()

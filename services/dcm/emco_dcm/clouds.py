@@ -70,6 +70,14 @@ def is_on_clusters(cloud: Subject) -> bool:
     return cloud.state.state in _ON_CLUSTERS
 
 
+Id = frozenset[tuple[str, str]]
+
+
+def id_of(key: Key) -> Id:
+    """The same for keys that name the same in another order."""
+    return frozenset(key.items())
+
+
 class Clouds:
     """Reads clouds and what goes with them."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from emco_common.appcontext import AppContextStore
@@ -31,8 +31,10 @@ class LogicalCloudHooks(Hooks):
         contexts: AppContextStore,
         twins: Twins,
         keys: PrivateKeys,
+        changed: Callable[[Key], None],
         clock: Clock,
     ) -> None:
+        self._changed = changed
         self._store = store
         self._keys = keys
         self._clouds = clouds
@@ -60,6 +62,7 @@ class LogicalCloudHooks(Hooks):
     async def deleted(self, document: Document) -> None:
         for instance in Subject(document).state.instances:
             await self._contexts.delete(instance)
+        self._changed(document.key)
         await self._clouds.subjects.tell(document.key)
 
     async def _replaced(self, draft: Draft, present: Subject) -> Draft:

@@ -19,6 +19,7 @@ class Situation(StrEnum):
     INSTANTIATING = "instantiating"
     INSTANTIATED = "instantiated"
     INSTANTIATE_FAILED = "instantiate failed or stopped"
+    UPDATE_FAILED = "update failed"
     TERMINATING = "terminating"
     TERMINATE_STOPPED = "terminate stopped"
     TERMINATED = "terminated"
@@ -68,6 +69,8 @@ def situation_of(info: StateInfo, status: str | None, *, exists: bool = True, un
         return Situation.TERMINATED
     said = _TAKEN_UP.get(status, Situation.INSTANTIATING)
     match info.state:
+        case State.UPDATED if said is Situation.INSTANTIATE_FAILED:
+            return Situation.UPDATE_FAILED
         case State.TERMINATED:
             return said if said in _LEAVING else Situation.TERMINATING
         case State.INSTANTIATE_STOPPED if said is Situation.INSTANTIATING:
@@ -86,20 +89,23 @@ def check(verb: Verb, situation: Situation) -> None:
 
 _NOT_INSTANTIATED = "The Logical Cloud is not instantiated"
 _BEING_TERMINATED = "The Logical Cloud can't be re-instantiated yet, it is being terminated"
+_FAILED_INSTANTIATING = "The Logical Cloud has failed instantiating before, please terminate and try again"
+_TERMINATE_FOR_SAFETY = "The Logical Cloud has failed instantiating, for safety please terminate and try again"
 _FAILED_TERMINATING = "The Logical Cloud has failed terminating, please delete the Logical Cloud"
 _CANNOT_DELETE_YET = "The Logical Cloud can't be deleted yet, it is being terminated"
 
+_UPDATABLE = frozenset({Situation.INSTANTIATED, Situation.UPDATE_FAILED})
+"""Deployments may be on a cloud of which an update has failed, so what was wrong with it can be put right in place."""
 _NOT_RUNNING: Mapping[Situation, str] = {
-    situation: _NOT_INSTANTIATED for situation in Situation if situation is not Situation.INSTANTIATED
+    situation: _NOT_INSTANTIATED for situation in Situation if situation not in _UPDATABLE
 }
 
 _REFUSALS: Mapping[Verb, Mapping[Situation, str]] = {
     Verb.INSTANTIATE: {
         Situation.INSTANTIATING: "The Logical Cloud is already instantiating",
         Situation.INSTANTIATED: "The Logical Cloud is already instantiated",
-        Situation.INSTANTIATE_FAILED: (
-            "The Logical Cloud has failed instantiating before, please terminate and try again"
-        ),
+        Situation.INSTANTIATE_FAILED: _FAILED_INSTANTIATING,
+        Situation.UPDATE_FAILED: _FAILED_INSTANTIATING,
         Situation.TERMINATING: _BEING_TERMINATED,
         Situation.TERMINATE_STOPPED: _BEING_TERMINATED,
         Situation.TERMINATE_FAILED: _FAILED_TERMINATING,
@@ -116,9 +122,8 @@ _REFUSALS: Mapping[Verb, Mapping[Situation, str]] = {
     Verb.DELETE: {
         Situation.INSTANTIATING: "The Logical Cloud is instantiating, please wait and then terminate",
         Situation.INSTANTIATED: "The Logical Cloud is instantiated, please terminate first",
-        Situation.INSTANTIATE_FAILED: (
-            "The Logical Cloud has failed instantiating, for safety please terminate and try again"
-        ),
+        Situation.INSTANTIATE_FAILED: _TERMINATE_FOR_SAFETY,
+        Situation.UPDATE_FAILED: _TERMINATE_FOR_SAFETY,
         Situation.TERMINATING: _CANNOT_DELETE_YET,
         Situation.TERMINATE_STOPPED: _CANNOT_DELETE_YET,
     },
@@ -151,7 +156,7 @@ _UNSTOPPABLE: Mapping[State, tuple[type[EmcoError], str]] = {
 
 def check_reference_added(situation: Situation) -> None:
     """Spec dcm 4.1 rule 2."""
-    if situation not in (Situation.NEVER, Situation.INSTANTIATED, Situation.TERMINATED):
+    if situation not in (Situation.NEVER, Situation.TERMINATED, *_UPDATABLE):
         raise Conflict(
             "Cluster References cannot be added/removed unless the Logical Cloud is fully Instantiated or Terminated"
         )

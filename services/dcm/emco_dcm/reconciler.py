@@ -14,10 +14,10 @@ import structlog
 
 from emco_common.errors import EmcoError
 from emco_common.rsyncclient import RsyncClient
-from emco_common.store.api import Key, described
+from emco_common.store.api import Key
 from emco_dcm.access import CloudAccess, Settled
 from emco_dcm.alerts import Alerts
-from emco_dcm.clouds import Clouds, is_admin
+from emco_dcm.clouds import Clouds, Id, id_of, is_admin
 
 _log = structlog.get_logger()
 GATHER = 0.05
@@ -40,12 +40,12 @@ class Reconciler:
         self._access = access
         self._alerts = Alerts(rsync, self.changed, client=client)
         self._news = asyncio.Event()
-        self._changed: dict[str, Key] = {}
-        self._waiting: dict[str, Key] = {}
+        self._changed: dict[Id, Key] = {}
+        self._waiting: dict[Id, Key] = {}
 
     def changed(self, key: Key) -> None:
         """Look at this cloud soon."""
-        self._changed[described(key)] = key
+        self._changed[id_of(key)] = key
         self._news.set()
 
     async def run(self, renew: Renew) -> None:
@@ -80,7 +80,7 @@ class Reconciler:
             return
         for cloud in clouds:
             if not is_admin(cloud):
-                self._changed[described(cloud.key)] = cloud.key
+                self._changed[id_of(cloud.key)] = cloud.key
 
     async def _some(self, renew: Renew) -> None:
         self._news.clear()
@@ -107,11 +107,7 @@ class Reconciler:
             _log.exception("cloud_not_settled", logical_cloud=key["logicalCloud"])
             settled = Settled(waiting=True)
         if settled.waiting:
-            self._waiting[described(key)] = key
+            self._waiting[id_of(key)] = key
         else:
-            self._waiting.pop(described(key), None)
+            self._waiting.pop(id_of(key), None)
         self._alerts.follow(key, settled.status_context if settled.waiting else "")
-
-
-def _id(key: Key) -> str:
-    return repr(sorted(key.items()))

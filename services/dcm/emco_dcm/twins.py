@@ -8,7 +8,7 @@ from emco_common.cloudconfig import CloudConfigs
 from emco_common.errors import Conflict
 from emco_common.operations import Subject
 from emco_common.store.api import Key, described
-from emco_dcm.clouds import Clouds, is_admin, is_on_clusters
+from emco_dcm.clouds import Clouds, id_of, is_admin, is_on_clusters
 
 
 class Twins:
@@ -33,7 +33,7 @@ class Twins:
         owners = [
             ((record.provider, record.cluster), record.owner)
             for record in await self._records.owned()
-            if record.namespace == namespace and dict(record.owner) != dict(cloud.key)
+            if record.namespace == namespace and id_of(record.owner) != id_of(cloud.key)
         ]
         for other, wanted in await self._others(cloud.key, namespace):
             if is_on_clusters(other) or other.operation is not None:
@@ -46,7 +46,7 @@ class Twins:
         """Other clouds with this namespace, and their clusters."""
         found = []
         for other in await self._clouds.all():
-            if is_admin(other) or dict(other.key) == dict(key) or other.spec["namespace"] != namespace:
+            if is_admin(other) or id_of(other.key) == id_of(key) or other.spec["namespace"] != namespace:
                 continue
             references = await self._clouds.references(other.key)
             found.append((other, {(reference.provider, reference.cluster) for reference in references}))

@@ -14,7 +14,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from emco_common.appcontext import AppDependencyForm, Meta
+from emco_common.appcontext import AppDependencyForm, ContextState, Meta
 from emco_common.cloudconfig import Access, CloudConfigs
 from emco_common.lifecycle import State
 from emco_common.operations import Phase
@@ -412,6 +412,37 @@ async def test_access_of_a_cloud_that_is_gone_is_forgotten(dcm: Dcm) -> None:
 
     async def forgotten() -> bool:
         return await dcm.access("hq", "gone-ns") is None
+
+    await eventually(forgotten)
+
+
+async def test_an_update_that_failed_is_put_right_by_another(dcm: Dcm) -> None:
+    first = await instantiated(dcm, "hq")
+    await dcm.post(f"{LC}/user-permissions", permission("bad", "no-such-namespace"))
+    dcm.statuses["update"] = ContextState.INSTANTIATE_FAILED
+    await dcm.post(f"{LC}/update", expect=202)
+    failed = (await dcm.info()).instance
+    await dcm.delete(f"{LC}/user-permissions/bad")
+    dcm.statuses["update"] = ContextState.INSTANTIATED
+
+    await dcm.post(f"{LC}/update", expect=202)
+
+    last = (await dcm.info()).instance
+    assert dcm.rsync.calls[1:] == [("update", f"{first}>{failed}"), ("update", f"{failed}>{last}")]
+
+
+async def test_a_deleted_cloud_leaves_no_access_behind(dcm: Dcm) -> None:
+    instance = await instantiated(dcm, "hq")
+    await dcm.sign("acme+hq")
+    await dcm.granted("hq")
+    await dcm.contexts.delete(instance)  # which counts as terminated
+    for child in ("cluster-references/hq-ref", "user-permissions/main"):
+        await dcm.delete(f"{LC}/{child}")
+
+    await dcm.delete(LC)
+
+    async def forgotten() -> bool:
+        return await dcm.access("hq") is None
 
     await eventually(forgotten)
 
