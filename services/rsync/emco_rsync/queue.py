@@ -22,6 +22,8 @@ LIVE = "/livecontext/"
 
 SUPERSEDED = "cut short by an update to context "
 
+_PREFIXES = ("rsync/", "s")
+"""Below these lies what decides; stop flag, status and status context begin with the second, and nothing else does."""
 _SWAPS = 20
 _KEPT = 20
 """Finished elements that stay in the queue; older ones are dropped (D9)."""
@@ -74,16 +76,13 @@ class Queue:
         self._bus = bus
 
     async def read(self, context: str) -> Desk:
-        stored: dict[str, Entry] = {}
-        general = (keys.root, keys.stop_flag, keys.status, keys.status_context)
-        for key in (name(context) for name in general):
-            entry = await self._bus.get(key)
-            if entry is not None:
-                stored[key] = entry
-        if keys.root(context) not in stored or not context:
+        root = await self._bus.get(keys.root(context)) if context else None
+        if root is None:
             raise ContextNotFound(context)
-        own = await self._bus.range(keys.root(context) + "rsync/")
-        stored.update((entry.key, entry) for entry in own.entries)
+        stored = {root.key: root}
+        for prefix in _PREFIXES:
+            found = await self._bus.range(keys.root(context) + prefix)
+            stored.update((entry.key, entry) for entry in found.entries)
         queue = stored.get(keys.queue(context))
         return Desk(
             context=context,
