@@ -100,7 +100,7 @@ def lifecycle_router(
 
     @router.get("/kubeconfig", **kubeconfig, summary="The kubeconfig of the cloud's user, a context for each cluster")
     async def read_kubeconfig(key: CloudKey) -> Response:
-        return Response(await downloads.of_cloud(key), media_type=_YAML)
+        return _secret(await downloads.of_cloud(key))
 
     @router.get(
         "/cluster-references/{clusterReference}/kubeconfig",
@@ -108,9 +108,13 @@ def lifecycle_router(
         summary="The kubeconfig of the cloud's user on one cluster; empty for a GitOps cluster",
     )
     async def read_cluster_kubeconfig(key: CloudKey, clusterReference: Annotated[str, Path()]) -> Response:
-        return Response(await downloads.of_cluster(key, clusterReference), media_type=_YAML)
+        return _secret(await downloads.of_cluster(key, clusterReference))
 
     return router
+
+
+def _secret(kubeconfig: bytes) -> Response:
+    return Response(kubeconfig, media_type=_YAML, headers={"Cache-Control": "no-store"})
 
 
 def references_router(store: DocumentStore, clouds: Clouds, hooks: Hooks) -> APIRouter:

@@ -279,9 +279,14 @@ def clock() -> TravellingClock:
 
 
 @pytest.fixture
-async def dcm(tmp_path: Path, clock: TravellingClock) -> AsyncIterator[Dcm]:
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite://{tmp_path}/store.db"
+
+
+@pytest.fixture
+async def dcm(tmp_path: Path, clock: TravellingClock, database_url: str) -> AsyncIterator[Dcm]:
     settings = DcmSettings(
-        database_url=SecretStr(f"sqlite://{tmp_path}/store.db"),
+        database_url=SecretStr(database_url),
         bus_url=SecretStr(f"embedded://{tmp_path}/bus.db"),
         data_key=SecretStr("test key"),
         grpc_connect_timeout=2,
