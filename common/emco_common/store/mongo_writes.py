@@ -213,12 +213,8 @@ class Writes:
 
         Each look is one that an index answers; to ask for several things in one is slower, for they are asked at once.
         """
-        named = {"keyid": kind_of(key), **{f"key.{name}": value for name, value in key.items()}}
-        (child, busy), (referrer, more), foreign_child, foreign_referrer = await together(
-            self._child(key, own=own),
-            self._referrer(path, own=own),
-            self._foreign(dict(key), own=own),
-            self._foreign({"references": {"$elemMatch": named}}, own=own),
+        (child, busy), (referrer, more), (foreign_child, foreign_referrer) = await together(
+            self._child(key, own=own), self._referrer(path, own=own), self._foreign(key, own=own)
         )
         if child is not None or foreign_child is not None:
             raise api.HasChildren(child=key_of(child or foreign_child))
@@ -237,9 +233,16 @@ class Writes:
             busy.append(mark)
         return None, busy
 
-    async def _foreign(self, condition: Stored, *, own: Any) -> Stored | None:
-        """A document of another writer."""
-        return await self.resources.find_one({"emco.tokens": None, **condition, "_id": {"$ne": own}}, {"data": 0})
+    async def _foreign(self, key: Key, *, own: Any) -> tuple[Stored | None, Stored | None]:
+        """A child and a referrer that another writer made; mostly there is no other writer, which one look shows."""
+        if await self.resources.find_one({"emco.tokens": None}, {"_id": 1}) is None:
+            return None, None
+        named = {"keyid": kind_of(key), **{f"key.{name}": value for name, value in key.items()}}
+        foreign = {"emco.tokens": None, "_id": {"$ne": own}}
+        return (
+            await self.resources.find_one({**foreign, **key}, {"data": 0}),
+            await self.resources.find_one({**foreign, "references": {"$elemMatch": named}}, {"data": 0}),
+        )
 
     async def _referrer(self, target: str, *, own: Any) -> tuple[Stored | None, list[Mark]]:
         # claims first: one that becomes a reference between the two looks is then seen by the second
