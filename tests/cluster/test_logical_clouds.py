@@ -71,6 +71,19 @@ class Tenant:
         await shop.post(f"{group}/approve", expect=202)
         return group
 
+    async def grant(self, name: str, permission: Mapping[str, Any]) -> None:
+        body = {"metadata": {"name": name}, "spec": {"namespace": self.name, **permission}}
+        await self.shop.post(f"{self.path}/user-permissions", body)
+        await self._update()
+
+    async def withdraw(self, name: str) -> None:
+        assert (await self.client.delete(f"{self.path}/user-permissions/{name}")).status_code == 204
+        await self._update()
+
+    async def _update(self) -> None:
+        await self.shop.post(f"{self.path}/update", expect=202)
+        await self.shop.until(f"{self.path}/status", _ready)
+
     async def kubeconfig(self) -> str:
         answer = await self.client.get(f"{self.path}/cluster-references/hq-ref/kubeconfig")
         assert answer.status_code == 200, answer.text
@@ -116,6 +129,11 @@ async def test_a_user_may_do_what_the_permissions_say_and_nothing_else(tenant: T
     quota = await asyncio.to_thread(witness.core.read_namespaced_resource_quota, "small", tenant.name)
     assert namespace.metadata.labels["team"] == "retail"
     assert quota.spec.hard == {"configmaps": "20"}
+
+    await tenant.grant("secrets", _may(["secrets"], ["list"]))
+    assert await asyncio.to_thread(asked) == [200, 200, 403, 403]
+    await tenant.withdraw("secrets")
+    assert await asyncio.to_thread(asked) == [200, 403, 403, 403]
     user.close()
     await tenant.end(tenant.path)
     assert await asyncio.to_thread(eventually, lambda: _is_gone(witness, f"/api/v1/namespaces/{tenant.name}"))
