@@ -119,6 +119,34 @@ async def test_the_revisions_say_what_each_was_made_from(world: Core) -> None:
     await world.call("GET", f"{g}-none/revisions", expect=404)
 
 
+async def test_what_is_still_terminating_is_neither_instantiated_nor_deleted_even_if_it_was_approved_again(
+    world: Core,
+) -> None:
+    g = await deployed(world, "leaving")
+    (instance,) = await instances(world, g)
+    del world.outcome["uninstall"]
+    await world.post(f"{g}/terminate", expect=202)
+    world.outcome["uninstall"] = ContextState.TERMINATED
+    await world.set_status(instance, ContextState.TERMINATING)
+    for _ in range(2):
+        refused = await world.post(f"{g}/instantiate", expect=409)
+        assert refused.text.startswith("DeploymentIntentGroup leaving is still terminating; wait until")
+        await world.post(f"{g}/approve", expect=202)
+    await TestWhatIsKept.delete(world, g, expect=409)
+    await world.set_status(instance, ContextState.TERMINATED)
+    await world.call("DELETE", g, expect=204)
+
+
+async def test_of_several_at_once_each_makes_a_revision_of_its_own_or_none(world: Core) -> None:
+    g = await deployed(world, "crowded")
+    answers = await asyncio.gather(*(world.call("POST", f"{g}/update") for _ in range(6)))
+    made = sorted(answer.json() for answer in answers if answer.status_code == 202)
+    assert made == list(range(2, 2 + len(made)))
+    assert made
+    assert all("is busy" in a.text or "others" in a.text for a in answers if a.status_code != 202)
+    assert [revision for state, _, revision in await history(world, g) if state == "Instantiated"] == [1, *made]
+
+
 class TestStop:
     async def test_an_installation_that_is_under_way_is_left_where_it_is(self, world: Core) -> None:
         g = await deployed(world, "stopped")
@@ -214,7 +242,7 @@ class TestGivingUp:
         (instance,) = await instances(world, g)
         await world.contexts.delete(instance)
         await world.post(f"{g}/terminate?giveUp=acme%2Bhq", expect=202)
-        await TestWhatIsKept._delete(world, g)
+        await TestWhatIsKept.delete(world, g)
 
     @staticmethod
     async def _leaving(world: Core, name: str, status: str) -> tuple[str, str]:
@@ -236,7 +264,7 @@ class TestWhatIsKept:
         await world.post(f"{g}/terminate", expect=202)
         await world.post(f"{g}/instantiate", expect=202)
         await world.post(f"{g}/terminate", expect=202)
-        await self._delete(world, g)
+        await self.delete(world, g)
         assert await world.contexts.ids() == before
 
     async def test_contexts_that_no_rollback_reaches_are_removed(self, world: Core) -> None:
@@ -265,14 +293,14 @@ class TestWhatIsKept:
         await _until_gone(world, first)
 
     @staticmethod
-    async def _delete(world: Core, g: str) -> None:
+    async def delete(world: Core, g: str, *, expect: int = 204) -> None:
         for child in (
             "generic-placement-intents/place/app-intents/web",
             "generic-placement-intents/place",
             "intents/i",
         ):
             await world.call("DELETE", f"{g}/{child}", expect=204)
-        await world.call("DELETE", g, expect=204)
+        await world.call("DELETE", g, expect=expect)
 
 
 async def _until_gone(world: Core, instance: str) -> None:
