@@ -9,8 +9,8 @@ from emco_common.status.reader import Verdicts
 from emco_common.status.readiness import Ready
 from emco_common.store.api import Key
 from emco_dcm.access import CloudAccess
+from emco_dcm.blueprint import APP
 from emco_dcm.clouds import Clouds
-from emco_dcm.drafts import APP
 from emco_dcm.manifests import CSR_KIND
 from emco_dcm.views import View
 

@@ -12,8 +12,8 @@ from emco_common.appcontext import Cluster, ContextStatus, ResourceState, keys
 from emco_common.cloudconfig import CLOUD_LEVEL, Access
 from emco_common.kube.kubeconfig import BadKubeconfig
 from emco_common.operations import Subject
+from emco_dcm.blueprint import APP, object_name, request_of
 from emco_dcm.clouds import ClusterReference
-from emco_dcm.drafts import APP, object_name, request_of
 from emco_dcm.issued import Certificate, Observed, Stage, best, observed
 from emco_dcm.kubeconfig import Credentials, Json, certificate_in, dump, user_kubeconfig, way_of
 from emco_dcm.manifests import CSR_KIND

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from emco_common.appcontext import Approval
 from emco_common.store.api import Document
-from emco_dcm.drafts import numbered
+from emco_dcm.blueprint import numbered
 from emco_dcm.manifests import (
     CloudFacts,
     Permission,
