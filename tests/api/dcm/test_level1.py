@@ -217,18 +217,25 @@ async def test_news_is_found_without_alerts_too(dcm: Dcm) -> None:
 
 
 async def test_alerts_are_heard_of_as_long_as_something_is_waited_for(dcm: Dcm) -> None:
-    instance = await instantiated(dcm, "hq")
-
-    async def listening() -> bool:
-        return [context for _, context, _ in dcm.rsync.listeners] == [instance]
+    await instantiated(dcm, "hq")
 
     async def silent() -> bool:
         return not dcm.rsync.listeners
 
-    await eventually(listening)
+    await listened_to(dcm)
     await dcm.sign("acme+hq")
     await dcm.granted("hq")
     await eventually(silent)
+
+
+async def listened_to(dcm: Dcm) -> None:
+    """Returns when dcm waits for news of the cloud."""
+    status_context = (await dcm.info()).status_context
+
+    async def listening() -> bool:
+        return [context for _, context, _ in dcm.rsync.listeners] == [status_context]
+
+    await eventually(listening)
 
 
 async def test_a_request_of_another_name_or_key_is_none_of_ours(dcm: Dcm) -> None:
@@ -471,6 +478,7 @@ async def test_a_certificate_is_renewed_in_the_last_third_of_its_life(dcm: Dcm, 
     assert dcm.rsync.calls[-1] == ("update", f"{first}>{action.instance}")
     assert now["acme+hq"]["metadata"]["name"] == "lc-lc-ns-user-csr-2"
     assert now["acme+paris"] == before["acme+paris"]
+    await listened_to(dcm)
     assert base64.b64encode(old) in (await dcm.granted("hq")).kubeconfig  # good until the next one comes
     new = await dcm.sign("acme+hq", valid=timedelta(days=180))
 
@@ -564,6 +572,7 @@ async def test_certificates_are_renewed_when_asked_for(dcm: Dcm) -> None:
 
     assert (await dcm.requests())["acme+hq"]["metadata"]["name"] == "lc-lc-ns-user-csr-2"
     assert (await dcm.info()).actions[-1].reason == "new certificates for all clusters"
+    await listened_to(dcm)
     new = await dcm.sign("acme+hq", valid=timedelta(days=400))
 
     async def replaced() -> bool:
