@@ -26,7 +26,7 @@ testbed: $(VENV)/.tests ## builds a real Kubernetes control plane, KWOK and Helm
 
 conformance: $(VENV)/.tests ## docs/conformance.md anew: which test shows which operation, transition and error row
 	rm -rf .conformance
-	EMCO_CONFORMANCE=.conformance $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/api tests/conformance tests/unit tests/security --deselect tests/conformance/test_page.py
+	EMCO_CONFORMANCE=.conformance $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/api tests/conformance --deselect tests/conformance/test_page.py
 	$(BIN)/python -m tests.conformance .conformance
 
 bench: $(VENV)/.tests

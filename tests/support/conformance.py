@@ -79,7 +79,7 @@ class Evidence:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" or not report.passed:
             return
-        test = report.nodeid.partition("[")[0]
+        test = report.nodeid.partition("[")[0].partition("@")[0]  # xdist appends the group
         for found, shown in ((self._rows, self._marked), (self._operations, self._reached)):
             for one in shown:
                 found[one].add(test)

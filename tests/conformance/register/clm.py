@@ -32,7 +32,7 @@ ERRORS = """
 4.1: cluster under a missing provider
 4.1: controller refuses the cluster
 4.1: controller fails
-4.1: access record cannot be written left: shown at the store, which is the only one that could refuse
+4.1: access record cannot be written left: only a store that is away refuses it; see orchestrator-api 2.1 W3
 4.2: cluster GET of a missing one
 4.2: cluster GET with a malformed Accept
 4.2: cluster GET with another type
