@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = Path(os.environ.get("EMCO_SHARED") or ROOT.parent / "shared" / "emco") / "golden"
+GOLDEN = Path(os.environ.get("EMCO_SHARED") or ROOT.parent / "shared") / "emco" / "golden"
 REPLAY, CASES = GOLDEN / "replay_emcoctl.py", GOLDEN / "emcoctl.jsonl"
 COMMAND = [sys.executable, "-c", "from emco_emcoctl.main import cli; cli()"]
 PARTS = 4
@@ -31,7 +31,7 @@ def families() -> list[str]:
 
 @pytest.mark.skipif(
     not (REPLAY.exists() and CASES.exists()),
-    reason=f"{REPLAY.name} and its cases are not here; point EMCO_SHARED at the folder with golden/",
+    reason=f"{REPLAY.name} and its cases are not here; point EMCO_SHARED at the folder with emco/golden/",
 )
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_recorded_command_line_does_what_is_wanted(part: int) -> None:

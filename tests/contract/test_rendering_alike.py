@@ -20,7 +20,7 @@ from examples.smartcity.package import package
 from tests.contract.rendering import ENGINES, renderer_of
 from tests.unit.helm.builders import chart, config_map, profile, request
 
-SHARED = Path(os.environ.get("EMCO_SHARED", Path(__file__).parents[3] / "shared" / "emco"))
+SHARED = Path(os.environ.get("EMCO_SHARED") or Path(__file__).parents[3] / "shared") / "emco"
 GOLDEN = SHARED / "golden" / "appcontext-hooks.json"
 CLUSTER = "/context/<ac1>/app/{app}/cluster/larh+c1/resource/"
 

@@ -19,7 +19,7 @@ from tests.support.suite import RunningSuite, suite
 from tests.unit.emcoctl.test_examples import values_for
 
 __all__ = ["suite"]
-EXAMPLES = Path(os.environ.get("EMCO_SHARED") or Path(__file__).parents[3] / "shared" / "emco") / "examples"
+EXAMPLES = Path(os.environ.get("EMCO_SHARED") or Path(__file__).parents[3] / "shared") / "emco" / "examples"
 MULTI = ("multi-cluster/00-controllers.yaml", "multi-cluster/01-prerequisites.yaml")
 SETS = {
     "gac": tuple(

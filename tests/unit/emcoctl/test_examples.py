@@ -14,7 +14,7 @@ from emco_emcoctl.planning import Call, plan
 from emco_emcoctl.resources import Resource, resources, unknown_fields
 
 ROOT = Path(__file__).parents[3]
-EXAMPLES = Path(os.environ.get("EMCO_SHARED") or ROOT.parent / "shared" / "emco") / "examples"
+EXAMPLES = Path(os.environ.get("EMCO_SHARED") or ROOT.parent / "shared") / "emco" / "examples"
 FILES = sorted(path for path in EXAMPLES.rglob("*.yaml") if "resourceContext" in path.read_text(encoding="utf-8"))
 
 pytestmark = pytest.mark.skipif(
