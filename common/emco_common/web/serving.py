@@ -11,6 +11,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 
+KEEP_ALIVE = 75
+"""Seconds an idle connection is kept: longer than clients' pools do, so that no request meets a closing one."""
+
+
 class _Quiet(uvicorn.Server):
     """uvicorn without its own signal handlers: the process decides when all its servers stop."""
 
@@ -27,7 +31,13 @@ class HttpServer:
         self.port = port
         self._name = name
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=3, server_header=False
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=3,
+            timeout_keep_alive=KEEP_ALIVE,
+            server_header=False,
         )
         self._server = _Quiet(config)
         self._task: asyncio.Task[None] | None = None

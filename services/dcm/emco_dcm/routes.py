@@ -123,6 +123,6 @@ def references_router(store: DocumentStore, clouds: Clouds, hooks: Hooks) -> API
     async def of_a_known_cloud(key: CloudKey) -> None:
         await clouds.read(key)
 
-    router = APIRouter(dependencies=[Depends(of_a_known_cloud)])
-    router.include_router(build_router(CLUSTER_REFERENCE, store, hooks))
+    router = APIRouter()
+    router.include_router(build_router(CLUSTER_REFERENCE, store, hooks), dependencies=[Depends(of_a_known_cloud)])
     return router
