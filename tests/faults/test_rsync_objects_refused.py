@@ -146,3 +146,112 @@ async def test_a_delete_that_is_refused_is_a_failure(tmp_path: Path, sim_cluster
         assert status.resource(*PLACE, "a+ConfigMap").status == "Deleted"
         assert status.resource(*PLACE, "b+ConfigMap").status == "Failed"
         assert "not yours" in await rig.error("71", *PLACE, "b+ConfigMap")
+
+
+NOTHING_THERE = "nothing of this deployment is on the cluster under this name"
+
+
+def refused(cluster: SimCluster, name: str) -> None:
+    """The user may neither bring the object nor take it away."""
+    for verb in ("apply", "delete"):
+        cluster.faults.add(Rule(verb=verb, name=name, status=403, message=f"may not {verb} {name}"))
+
+
+async def test_what_was_refused_and_never_came_keeps_nobody_from_leaving(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    refused(sim_cluster, "bad")
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("a"), config_map("bad")]}}))
+        await rig.until_state("71", "InstantiateFailed")
+        await rig.uninstall("71")
+        status = await rig.until_state("71", "Terminated")
+        assert status.resource(*PLACE, "a+ConfigMap").status == "Deleted"
+        assert status.resource(*PLACE, "bad+ConfigMap").status == "Failed"
+        reason = await rig.error("71", *PLACE, "bad+ConfigMap")
+        assert reason.startswith(NOTHING_THERE)
+        assert "may not delete bad" in reason
+
+
+async def test_a_stranger_of_the_same_name_is_left_alone_and_not_told_of(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bad"}, "data": {"a": "theirs"}}
+    async with KubeClient(parse_kubeconfig(sim_cluster.kubeconfig)) as somebody:
+        await somebody.apply(other, manager="somebody", namespace="default")
+    refused(sim_cluster, "bad")
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("bad")]}}))
+        await rig.until_state("71", "InstantiateFailed")
+        await rig.uninstall("71")
+        await rig.until_state("71", "Terminated")
+        assert (await rig.error("71", *PLACE, "bad+ConfigMap")).startswith(NOTHING_THERE)
+    assert "bad" in [obj["metadata"]["name"] for obj in sim_cluster.objects("ConfigMap")]
+
+
+async def test_what_was_refused_after_it_had_come_unheard_is_not_taken_for_absent(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    sim_cluster.faults.add(Rule(verb="apply", name="b", status=429, retry_after=1, times=1, after_write=True))
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("b")]}}))
+        await rig.until("71", lambda _: bool(rig.labelled("edge")))
+        refused(sim_cluster, "b")
+        await rig.until_state("71", "InstantiateFailed")
+        await rig.uninstall("71")
+        await rig.until_state("71", "TerminateFailed")
+        assert "may not delete b" in await rig.error("71", *PLACE, "b+ConfigMap")
+
+
+@pytest.mark.parametrize(
+    "labels", [{"emco/deployment-id": None}, {"emco/deployment-id": "71-other"}], ids=["none", "of another app"]
+)
+async def test_an_object_that_we_brought_stays_ours_whatever_its_label(
+    tmp_path: Path, sim_cluster: SimCluster, labels: dict[str, str | None]
+) -> None:
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("b")]}}))
+        await rig.until_state("71", "Instantiated")
+        async with KubeClient(parse_kubeconfig(sim_cluster.kubeconfig)) as somebody:
+            ref = Ref(Kind("v1", "ConfigMap"), "b", "default")
+            await somebody.patch(ref, {"metadata": {"labels": labels}})
+        refused(sim_cluster, "b")
+        await rig.uninstall("71")
+        await rig.until_state("71", "TerminateFailed")
+
+
+async def test_where_nobody_may_look_nothing_is_taken_for_absent(tmp_path: Path, sim_cluster: SimCluster) -> None:
+    refused(sim_cluster, "bad")
+    sim_cluster.faults.add(Rule(verb="get", name="bad", status=403, message="may not look"))
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("bad")]}}))
+        await rig.until_state("71", "InstantiateFailed")
+        await rig.uninstall("71")
+        await rig.until_state("71", "TerminateFailed")
+        assert "may not delete bad" in await rig.error("71", *PLACE, "bad+ConfigMap")
+
+
+async def test_an_update_that_drops_what_was_refused_comes_to_its_end(tmp_path: Path, sim_cluster: SimCluster) -> None:
+    refused(sim_cluster, "bad")
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("a"), config_map("bad")]}}))
+        await rig.until_state("71", "InstantiateFailed")
+        await rig.update("71", context("72", {"web": {"edge": [config_map("a")]}}, status_context="71"))
+        status = await rig.until_state("72", "Instantiated")
+        assert (status.reason or "", (await rig.status("71")).status) == ("", "Updated")
+        assert (await rig.error("71", *PLACE, "bad+ConfigMap")).startswith(NOTHING_THERE)
+        await rig.uninstall("72")
+        await rig.until_state("72", "Terminated")
+
+
+async def test_a_removal_that_failed_is_done_once_it_is_allowed(tmp_path: Path, sim_cluster: SimCluster) -> None:
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("b")]}}))
+        await rig.until_state("71", "Instantiated")
+        refused(sim_cluster, "b")
+        await rig.uninstall("71")
+        await rig.until_state("71", "TerminateFailed")
+        sim_cluster.faults.clear()
+        await rig.uninstall("71")
+        status = await rig.until_state("71", "Terminated")
+        assert status.resource(*PLACE, "b+ConfigMap").status == "Deleted"

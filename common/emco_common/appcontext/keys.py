@@ -235,3 +235,8 @@ def deployment_label(status_context: str, app_name: str) -> str:
     if len(plain) <= _LABEL_LENGTH and _LABEL.fullmatch(plain):
         return plain
     return f"{status_context}-{hashlib.sha256(app_name.encode()).hexdigest()[:24]}"
+
+
+def is_label_of(label: str, status_context: str) -> bool:
+    """Is it the label of one of the deployment's apps, whichever?"""
+    return label.startswith(f"{status_context}-")

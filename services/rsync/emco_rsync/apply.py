@@ -11,7 +11,7 @@ from emco_common.kube.csr import CSR, approve
 from emco_rsync.classify import classify, classify_removal, describe
 from emco_rsync.concurrent import concurrently
 from emco_rsync.health import counts, established
-from emco_rsync.manifests import DEPLOYMENT_LABEL, Json
+from emco_rsync.manifests import DEPLOYMENT_LABEL, Json, deployment_of
 from emco_rsync.plan import CRD_KIND, NAMESPACE_KIND, Item, Piece, Wave
 from emco_rsync.site import LOOK_AGAIN, MANAGER, Site
 
@@ -111,7 +111,7 @@ async def _is_foreign(client: KubeClient, ref: Ref, label: str) -> bool:
 
 def carries(obj: Json, label: str) -> bool:
     """Does the live object belong to this deployment?"""
-    return ((obj.get("metadata") or {}).get("labels") or {}).get(DEPLOYMENT_LABEL) == label
+    return deployment_of(obj) == label
 
 
 def _without_label(obj: Json) -> Json:

@@ -21,7 +21,7 @@ from emco_common.errors import EmcoError
 from emco_rsync.concurrent import concurrently
 from emco_rsync.deployment import Deployment, Leftovers
 from emco_rsync.givenup import GRACE_SECONDS, UNKNOWN, GivenUp
-from emco_rsync.links import Identity, Link, Links
+from emco_rsync.links import Identity, Link, Links, admin_of
 from emco_rsync.observe import expected_of
 from emco_rsync.plan import AppPlan, ClusterPlan, Plan
 from emco_rsync.reading import read_item
@@ -145,7 +145,15 @@ class Executor:
         await concurrently(self._tracker.unfollow(*place) for place in places)
 
     def _site(self, link: Link, cluster: ClusterPlan, recorder: Recorder) -> Site:
-        return Site(link, cluster, recorder, settings=self._settings, pace=self._pace, saw=self._tracker.saw)
+        return Site(
+            link,
+            cluster,
+            recorder,
+            settings=self._settings,
+            pace=self._pace,
+            saw=self._tracker.saw,
+            admin=lambda: self._links.use(admin_of(cluster.cluster)),
+        )
 
     async def _everywhere(self, clusters: Iterable[ClusterPlan], work: Work) -> list[str]:
         return _flat(await concurrently(self._alone(cluster, work) for cluster in clusters))

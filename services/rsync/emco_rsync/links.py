@@ -21,6 +21,7 @@ from emco_common.kube import KubeClient, KubeError, Policy, parse_kubeconfig
 from emco_common.kube.errors import Unauthorized
 from emco_rsync.backoff import Backoff
 from emco_rsync.classify import Verdict, classify
+from emco_rsync.plan import ADMIN_LEVEL, DEFAULT_NAMESPACE
 
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -39,6 +40,11 @@ class Identity:
     cluster: str
     level: str
     namespace: str
+
+
+def admin_of(cluster: str) -> Identity:
+    """Who onboarded the cluster."""
+    return Identity(cluster, ADMIN_LEVEL, DEFAULT_NAMESPACE)
 
 
 Access = Callable[[Identity], Awaitable[bytes]]

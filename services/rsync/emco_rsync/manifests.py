@@ -30,6 +30,11 @@ _POD_TEMPLATES: Mapping[tuple[str, str], tuple[str, ...]] = {
 _SERVER_FIELDS = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
 
 
+def deployment_of(obj: Json) -> str:
+    """The label of a live object; ``""`` for one that was brought by others."""
+    return str(((obj.get("metadata") or {}).get("labels") or {}).get(DEPLOYMENT_LABEL) or "")
+
+
 class BadManifest(ValueError):
     """The stored text is no Kubernetes object; the message says what is wrong with it, without quoting it."""
 

@@ -118,6 +118,10 @@ class Recorder:
     def belongs_to(self, context: str) -> bool:
         return context in (self._context, self._status_context)
 
+    def is_own(self, label: str) -> bool:
+        """Is it the label of an app of this deployment, in whatever revision?"""
+        return keys.is_label_of(label, self._status_context)
+
     def _has(self, update: ResourceUpdate) -> bool:
         return keys.resource(self._status_context, update.app, update.cluster, update.resource) in self._known
 

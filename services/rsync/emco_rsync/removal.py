@@ -8,12 +8,15 @@ from functools import partial
 
 from emco_common.kube import Kind, KubeClient, KubeError, Ref, errors
 from emco_rsync.apply import carries
-from emco_rsync.classify import classify_removal, describe
+from emco_rsync.classify import Verdict, classify_removal, describe
 from emco_rsync.concurrent import concurrently
+from emco_rsync.manifests import Json, deployment_of
 from emco_rsync.plan import NAMESPACE_KIND, ClusterPlan, Item, Piece, Wave
-from emco_rsync.site import LOOK_AGAIN, Site
+from emco_rsync.site import LOOK_AGAIN, MANAGER, Site
 
 NAMESPACE = Kind("v1", NAMESPACE_KIND)
+
+NOTHING_THERE = "nothing of this deployment is on the cluster under this name"
 
 
 class StillThere(KubeError):
@@ -29,15 +32,24 @@ async def remove_waves(site: Site, waves: Iterable[Wave]) -> None:
 
 
 async def remove_item(site: Site, item: Item) -> None:
-    """A resource that never was an object was never there."""
-    kept = ""
+    """A resource that never was an object was never there. What the user may not remove is a failure, unless nothing of
+    the deployment is there: then it was refused from the first, and keeps nobody from leaving."""
+    kept = refused = ""
     try:
         for piece in reversed(item.pieces):
-            kept = await _remove(site, item, piece) or kept
+            try:
+                kept = await _remove(site, item, piece) or kept
+            except KubeError as error:
+                if not _is_refusal(error) or await _may_be_there(site, item, piece):
+                    raise
+                refused = describe(error, kind=item.kind)
     except KubeError as error:
         site.failed(item, describe(error, kind=item.kind))
     else:
-        site.removed(item, remark=kept)
+        if refused:
+            site.spared(item, f"{NOTHING_THERE}; to remove it was refused as well: {refused}")
+        else:
+            site.removed(item, remark=kept)
 
 
 async def cluster_scoped(site: Site, refs: Iterable[Ref]) -> frozenset[Ref]:
@@ -93,6 +105,33 @@ async def _remove(site: Site, item: Item, piece: Piece) -> str:
 def _says_gone(answer: dict[str, object]) -> bool:
     """The server answers a ``Status`` when the object was removed at once, else the object on its way out."""
     return answer.get("kind") == "Status" and answer.get("status") == "Success"
+
+
+def _is_refusal(error: KubeError) -> bool:
+    """Did the server itself say no?"""
+    return error.http_status != 0 and classify_removal(error) is Verdict.REFUSED
+
+
+async def _may_be_there(site: Site, item: Item, piece: Piece) -> bool:
+    """Is an object of this deployment there, or can nobody tell? Seen with the eyes of the administrator.
+
+    Whether there is an object of somebody else is not told: it may be one that the user must not know of.
+    """
+    async with site.as_admin() as admin:
+        try:
+            present = await admin.persist(item, lambda client: client.get(piece.ref), verdict=classify_removal)
+        except (errors.NotFound, errors.UnknownKind):
+            return False
+        except KubeError:
+            return True
+    label = deployment_of(present)
+    return site.recorder.is_own(label) if label else _was_brought_by_us(present)
+
+
+def _was_brought_by_us(obj: Json) -> bool:
+    """Somebody may have taken the label off."""
+    managers = (obj.get("metadata") or {}).get("managedFields") or []
+    return any(isinstance(entry, dict) and entry.get("manager") == MANAGER for entry in managers)
 
 
 async def _until_gone(site: Site, item: Item, piece: Piece, *, uid: str) -> None:

@@ -6,7 +6,9 @@ Applied means that the cluster acknowledged it; gone means that the cluster said
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -54,7 +56,10 @@ class Pace:
 
 
 class Site:
-    """``problems`` are the reasons of what has failed for good; ``saw`` is told what the cluster answers to applies."""
+    """``problems`` are the reasons of what has failed for good; ``saw`` is told what the cluster answers to applies.
+
+    ``admin`` is the way to the cluster of who onboarded it.
+    """
 
     def __init__(
         self,
@@ -65,6 +70,7 @@ class Site:
         settings: ApplySettings,
         pace: Pace,
         saw: Callable[[str, str, Json], None],
+        admin: Callable[[], AbstractAsyncContextManager[Link]],
     ) -> None:
         self.link = link
         self.plan = plan
@@ -72,7 +78,16 @@ class Site:
         self.settings = settings
         self.pace = pace
         self._saw = saw
+        self._admin = admin
         self.problems: list[str] = []
+
+    @asynccontextmanager
+    async def as_admin(self) -> AsyncIterator[Site]:
+        """The same, but for the identity: for looking at what the user may not look at."""
+        async with self._admin() as link:
+            other = copy(self)
+            other.link = link
+            yield other
 
     async def persist(
         self,
@@ -125,6 +140,11 @@ class Site:
 
     def removed(self, item: Item, *, remark: str = "") -> None:
         self._tell(item, ResourceState.DELETED, remark)
+
+    def spared(self, item: Item, reason: str) -> None:
+        """It could not be removed, and need not be."""
+        _log.info("resource_spared", app=self.plan.app, cluster=self.plan.cluster, resource=item.resource, why=reason)
+        self._tell(item, ResourceState.FAILED, reason)
 
     def failed(self, item: Item, reason: str) -> None:
         place = f"{self.plan.app} on {self.plan.cluster}"

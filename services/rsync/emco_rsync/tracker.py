@@ -14,10 +14,9 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from emco_common.appcontext.states import Connectivity
-from emco_rsync.links import Identity, Link, Links
+from emco_rsync.links import Identity, Link, Links, admin_of
 from emco_rsync.manifests import Json
 from emco_rsync.observe import Expected, observe
-from emco_rsync.plan import ADMIN_LEVEL, DEFAULT_NAMESPACE
 from emco_rsync.recorder import Recorder
 from emco_rsync.site import Pace
 from emco_rsync.watch import EVERYBODY, ClusterWatch, StreamBudget
@@ -84,9 +83,7 @@ class Tracker:
         if former is not None:
             await self._drop(place)
         stack = AsyncExitStack()
-        admin = await stack.enter_async_context(
-            self._links.use(Identity(expected.cluster, ADMIN_LEVEL, DEFAULT_NAMESPACE))
-        )
+        admin = await stack.enter_async_context(self._links.use(admin_of(expected.cluster)))
         own = await stack.enter_async_context(self._links.use(identity))
         watch = self._watch_of(admin, place)
         self._followed[place] = _Followed(status_context, expected, recorder, watch, own, stack)

@@ -15,7 +15,7 @@ import structlog
 from emco_common.errors import EmcoError
 from emco_common.kube import Kind, KubeClient, KubeError, errors
 from emco_rsync.links import Link
-from emco_rsync.manifests import DEPLOYMENT_LABEL, Json
+from emco_rsync.manifests import DEPLOYMENT_LABEL, Json, deployment_of
 from emco_rsync.site import Pace
 from emco_rsync.statusdata import trim
 
@@ -139,7 +139,7 @@ class ClusterWatch:
             self._changed([EVERYBODY])
 
     def _keep(self, key: ObjectKey, obj: Json) -> None:
-        label = str(((obj.get("metadata") or {}).get("labels") or {}).get(DEPLOYMENT_LABEL) or "")
+        label = deployment_of(obj)
         former = self._labels.get(key)
         if former is not None and former != label:
             self._drop(key)
