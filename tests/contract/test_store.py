@@ -223,7 +223,10 @@ class TestPieces:
     async def piece(self, store: DocumentStore, after: str | None, within: Key = PROVIDER) -> tuple[list[str], str]:
         documents = await store.list(self.KIND, within, limit=2, after=after)
         texts = await store.list_texts(self.KIND, within, limit=2, after=after)
-        assert [document.place for document in documents] == [text.place for text in texts]
+        named = [document.body for document in documents]
+        assert (json.loads(texts.text), texts.count) == (named, len(named))
+        last = documents[-1].place if documents else None
+        assert texts.next == (last if last and await store.list(self.KIND, within, after=last) else None)
         return [document.key["cluster"] for document in documents], documents[-1].place if documents else ""
 
     @pytest.mark.parametrize("within", [{}, PROVIDER], ids=["of a kind", "of a parent"])
@@ -287,8 +290,11 @@ class TestTexts:
         assert text is not None
         assert (json.loads(text.text), text.revision) == (body, 1)
         await store.replace(Document(PROVIDER, {"then": body}))
-        (listed,) = await store.list_texts(("clusterProvider",), {})
-        assert (json.loads(listed.text), listed.revision, listed.place) == ({"then": body}, 2, created.place)
+        listed = await store.list_texts(("clusterProvider",), {})
+        assert (json.loads(listed.text), listed.count, listed.next) == ([{"then": body}], 1, None)
+        read = await store.get_text(PROVIDER)
+        assert read is not None
+        assert (read.revision, read.place) == (2, created.place)
 
     async def test_what_is_not_there_has_none(self, store: DocumentStore) -> None:
         assert await store.get_text(PROVIDER) is None

@@ -16,8 +16,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from emco_common.errors import BadRequest, TooLarge
 from emco_common.store import api
 from emco_common.store.api import Document
-from emco_common.store.mongo import MongoStore, NewerDatabase
+from emco_common.store.encoding import path_of
+from emco_common.store.mongo import MongoStore
 from emco_common.store.mongo_documents import escaped, unescaped
+from emco_common.store.mongo_foreign import EVERY, Foreign
+from emco_common.store.mongo_layout import NewerDatabase
 from tests.contract.test_store_races import outcomes
 from tests.support.stores import ONE_SERVER
 
@@ -77,7 +80,8 @@ class TestDeadOwners:
         await store.create(Document(PARENT, {}))
         for hindered in (lambda: store.delete(PARENT), lambda: store.create(Document(CHILD, {"new": True}))):
             await store.create(Document(CHILD, {}))
-            await raw.resources.update_one(CHILD, {"$set": {"emco.pending": ObjectId()}})
+            mark = {"$set": {"emco.pending": ObjectId()}, "$unset": {"emco.kind": ""}}
+            await raw.resources.update_one(CHILD, mark)
             assert await store.get(CHILD) is None
             assert await store.list(("a", "b"), {}) == []
             with pytest.raises(api.DocumentMissing):
@@ -106,7 +110,8 @@ class TestDeadOwners:
         await store.create(Document(PARENT, {}))
         await store.create(Document({"r": "1"}, {}))
         claim = {"token": ObjectId(), "targets": ['[["a","1"]]']}
-        await raw.resources.update_one({"r": "1"}, {"$push": {"emco.claims": claim}})
+        held = {"emco.holds": '["a","1"]'}
+        await raw.resources.update_one({"r": "1"}, {"$push": {"emco.claims": claim}, "$addToSet": held})
         await store.delete(PARENT)
         read = await store.get({"r": "1"})
         assert read is not None
@@ -138,6 +143,41 @@ class TestDeadOwners:
         await asyncio.gather(one.close(), two.close())
 
 
+class TestWhatIsHeld:
+    """A look for what is in the way finds more than is; what does not refer hinders nobody."""
+
+    async def test_a_reference_to_something_of_a_like_name_hinders_nothing(self, store: MongoStore) -> None:
+        """Its tokens are those of the other's key, spread over two references."""
+        mine, others = {"a": "1", "b": "2"}, ({"a": "1", "b": "1"}, {"a": "2", "b": "2"})
+        for key in (mine, *others):
+            await store.create(Document(key, {}))
+        await store.create(Document({"r": "1"}, {}, references=others))
+        await store.delete(mine)
+
+    async def test_a_claim_that_was_taken_back_hinders_nothing_and_is_forgotten_with_the_next_write(
+        self, store: MongoStore, raw: AsyncDatabase[dict[str, Any]]
+    ) -> None:
+        await store.create(Document(PARENT, {}))
+        await store.create(Document({"r": "1"}, {}))
+        wrong = Document({"r": "1"}, {}, references=(PARENT, {"absent": "1"}))
+        with pytest.raises(api.ReferenceMissing):
+            await store.replace(wrong)
+        await store.delete(PARENT)
+        await store.replace(Document({"r": "1"}, {"n": 1}))
+        found = await raw.resources.find_one({"r": "1"})
+        assert found is not None
+        assert found["emco"]["holds"] == ['["r","1"]']
+
+    async def test_of_a_child_and_a_referrer_the_child_is_told(self, store: MongoStore) -> None:
+        await store.create(Document(PARENT, {}))
+        await store.create(Document({"r": "1"}, {}, references=(PARENT,)))
+        with pytest.raises(api.IsReferenced):
+            await store.delete(PARENT)
+        await store.create(Document(CHILD, {}))
+        with pytest.raises(api.HasChildren):
+            await store.delete(PARENT)
+
+
 class TestOtherWriters:
     """orchestrator-api 8.4, note 2: documents of programs that know nothing of our fields count as well."""
 
@@ -152,6 +192,21 @@ class TestOtherWriters:
         assert await store.list(("a", "external"), {}) == []
         await raw.resources.delete_many({"external": {"$in": ["x", "y"]}})
         await store.delete(PARENT)
+
+    async def test_as_long_as_there_are_none_they_are_looked_for_now_and_then(
+        self, store: MongoStore, raw: AsyncDatabase[dict[str, Any]]
+    ) -> None:
+        now = 0.0
+        foreign = Foreign(raw.resources, clock=lambda: now)
+        await store.create(Document(PARENT, {}))
+        assert await foreign.hindering(PARENT) == (None, None)
+        await raw.resources.insert_one({**PARENT, "external": "x", "keyId": "{a,external}", "data": {}})
+        assert await foreign.hindering(PARENT) == (None, None)
+        now = EVERY
+        for _ in range(2):
+            child, referrer = await foreign.hindering(PARENT)
+            assert child is not None
+            assert (child["external"], referrer) == ("x", None)
 
     async def test_their_reference_holds_its_target(
         self, store: MongoStore, raw: AsyncDatabase[dict[str, Any]]
@@ -214,6 +269,51 @@ def names_in(value: Any) -> list[str]:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     own = list(value) if isinstance(value, dict) else []
     return own + [name for part in inner for name in names_in(part)]
+
+
+def as_version_1(stored: dict[str, Any], order: int) -> dict[str, Any]:
+    """A document of ours as the first version of the layout had it."""
+    own = {name: value for name, value in stored["emco"].items() if name not in ("kind", "holds")}
+    targets = [path_of(reference["key"]) for reference in stored["references"]]
+    return {**stored, "emco": {**own, "targets": targets, "order": order, "claims": []}}
+
+
+async def test_a_database_of_version_1_is_brought_up_to_date(
+    mongodb_url: str, raw: AsyncDatabase[dict[str, Any]]
+) -> None:
+    first = await opened(mongodb_url)
+    digest = await first.put_blob(b"chart")
+    documents = [
+        Document(PARENT, {"n": 1}),
+        Document(CHILD, {"n": 2}),
+        Document({"r": "1"}, {"n": 3}, tags={"content": {"digest": digest}}, references=(CHILD,)),
+        Document({"r": "2"}, {"n": 4}),
+    ]
+    for document in documents:
+        await first.create(document)
+    await first.close()
+    for order, stored in enumerate(await raw.resources.find().to_list()):
+        await raw.resources.replace_one({"_id": stored["_id"]}, as_version_1(stored, order))
+    await raw.resources.update_one({"r": "2"}, {"$set": {"emco.pending": ObjectId()}})
+    await raw.resources.insert_one({"external": "x", "keyId": "{external}", "data": {}, "references": []})
+    await raw.resources.create_index([("emco.targets", 1)])
+    await raw.meta.update_one({"_id": "store"}, {"$set": {"version": 1}})
+
+    one, two = await asyncio.gather(opened(mongodb_url), opened(mongodb_url))
+    assert [found.body["n"] for found in await one.list(("r",), {})] == [3]
+    with pytest.raises(api.HasChildren):
+        await one.delete(PARENT)
+    with pytest.raises(api.IsReferenced):
+        await two.delete(CHILD)
+    await one.delete_blob(digest)
+    assert await one.get_blob(digest) == b"chart"
+    await one.create(Document({"r": "2"}, {"n": 5}))
+    assert [found.body["n"] for found in await two.list(("r",), {})] == [3, 5]
+    for key in ({"r": "1"}, CHILD, PARENT):
+        await two.delete(key)
+    assert "emco.targets_1" not in await raw.resources.index_information()
+    assert await raw.meta.find_one({"_id": "store"}) == {"_id": "store", "version": 2}
+    await asyncio.gather(one.close(), two.close())
 
 
 async def test_several_processes_may_make_the_same_new_database_at_once(mongodb_url: str) -> None:

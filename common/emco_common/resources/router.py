@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from inspect import Signature
 from typing import Any
 
@@ -16,7 +16,7 @@ from emco_common.resources import described, paging
 from emco_common.resources.declaration import Resource
 from emco_common.resources.forms import is_form, read_form
 from emco_common.resources.negotiation import Form, accepted, choices, multipart
-from emco_common.resources.paging import Page, Piece
+from emco_common.resources.paging import Page
 from emco_common.resources.service import Hooks, ResourceService, tag_of
 from emco_common.store.api import BadPlace, BodyText, Document, DocumentStore
 from emco_common.web.answers import as_it_lies, empty, encoded
@@ -99,15 +99,15 @@ class _Routes:
         page = self._page(query)
         try:
             if self._service.list_is_stored:
-                texts = await self._service.list_texts(path, page)
-                return as_it_lies(_array(texts.items), headers=_links(request, page, texts))
+                listed = await self._service.list_texts(path, page)
+                return as_it_lies(listed.text, headers=_links(request, page, listed.next))
             piece = await self._service.list(path, query, page)
         except BadPlace as error:
             raise paging.bad_token(query[paging.CONTINUE]) from error
         (answer,) = piece.items
         if isinstance(answer, Document):
             return await self._item(request, answer, {})
-        return encoded(answer, headers=_links(request, page, piece))
+        return encoded(answer, headers=_links(request, page, piece.next))
 
     async def _put(self, request: Request, path: Mapping[str, str]) -> Response:
         if self._resource.upload is not None and self._resource.upload.put_form_only and not is_form(request):
@@ -177,10 +177,6 @@ def _query(request: Request) -> Mapping[str, str]:
     return dict(reversed(request.query_params.multi_items())) if request.scope["query_string"] else {}
 
 
-def _array(texts: Iterable[BodyText]) -> bytes:
-    return b"[" + b",".join([text.text for text in texts]) + b"]"
-
-
 def _shown(document: Document, status: int) -> Response:
     return as_it_lies(jsontext.shown(document.body), status, headers=_etag(document))
 
@@ -201,5 +197,5 @@ def _conditions(request: Request) -> Conditions:
     return Conditions(parse_tags(match, name="If-Match"), parse_tags(none_match, name="If-None-Match"))
 
 
-def _links(request: Request, page: Page, piece: Piece[Any]) -> Mapping[str, str]:
-    return paging.links(raw_path(request.scope).decode("latin-1"), page, piece.next)
+def _links(request: Request, page: Page, place: str | None) -> Mapping[str, str]:
+    return paging.links(raw_path(request.scope).decode("latin-1"), page, place)

@@ -32,6 +32,7 @@ from emco_common.store.api import (
     DocumentMissing,
     DocumentStore,
     Key,
+    ListText,
     ParentMissing,
     StaleRevision,
 )
@@ -225,24 +226,25 @@ class ResourceService:
     async def list(self, path: Mapping[str, str], query: Mapping[str, str], page: Page = WHOLE) -> Piece[Any]:
         """The one item of the piece is the answer of the collection: JSON, or a document."""
         within = self.resource.within(path)
-        found = await self._found(self._store.list, path, page)
+        limit = None if page.limit is None else page.limit + 1  # one more shows whether there is more
+        found = await self._store.list(self.resource.key_names, within, limit=limit, after=page.after)
+        if not found:
+            await self._above_nothing(path)
         piece = cut(found, page, lambda document: document.place)
         documents = [self._hooks.shown(document) for document in piece.items]
         return Piece([await self._hooks.listing(documents, within, query)], piece.next)
 
-    async def list_texts(self, path: Mapping[str, str], page: Page = WHOLE) -> Piece[BodyText]:
+    async def list_texts(self, path: Mapping[str, str], page: Page = WHOLE) -> ListText:
         """The bodies as they lie; for resources of which ``list_is_stored``."""
-        return cut(await self._found(self._store.list_texts, path, page), page, lambda text: text.place)
-
-    async def _found(
-        self, read: Callable[..., Awaitable[Sequence[T]]], path: Mapping[str, str], page: Page
-    ) -> Sequence[T]:
-        """What stands below a document shows that it is there, so ancestors are looked for only above nothing."""
-        limit = None if page.limit is None else page.limit + 1
-        found = await read(self.resource.key_names, self.resource.within(path), limit=limit, after=page.after)
-        if not found:
-            await self._ancestors(path, (*self.resource.requires, *self.resource.list_requires))
+        names, within = self.resource.key_names, self.resource.within(path)
+        found = await self._store.list_texts(names, within, limit=page.limit, after=page.after)
+        if not found.count:
+            await self._above_nothing(path)
         return found
+
+    async def _above_nothing(self, path: Mapping[str, str]) -> None:
+        """What stands below a document shows that it is there, so ancestors are looked for only above nothing."""
+        await self._ancestors(path, (*self.resource.requires, *self.resource.list_requires))
 
     async def delete(
         self,

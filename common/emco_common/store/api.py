@@ -51,6 +51,15 @@ class BodyText:
     place: str
 
 
+@dataclass(frozen=True, slots=True)
+class ListText:
+    """The bodies of a list as they lie, as one JSON array. ``next`` is the place behind which there is more, if any."""
+
+    text: bytes
+    count: int
+    next: str | None = None
+
+
 class AlreadyExists(Conflict):
     """A document of this key is already there."""
 
@@ -157,8 +166,8 @@ class DocumentStore(Protocol):
 
     async def list_texts(
         self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
-    ) -> Sequence[BodyText]:
-        """The same, bodies alone."""
+    ) -> ListText:
+        """The same, bodies alone: the quickest way to an answer."""
         ...
 
     async def replace(self, document: Document, *, expected: int | None = None) -> Document:

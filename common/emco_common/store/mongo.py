@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,31 +17,28 @@ from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.errors import (
     ConfigurationError,
     DocumentTooLarge,
-    DuplicateKeyError,
-    OperationFailure,
     PyMongoError,
     WriteError,
 )
 
-from emco_common.errors import BadRequest, EmcoError, TooLarge
-from emco_common.store.api import BodyText, Document, Key, StoreUnavailable, kind_of
+from emco_common.errors import BadRequest, TooLarge
+from emco_common.store.api import BodyText, Document, Key, ListText, StoreUnavailable, kind_of
 from emco_common.store.encoding import path_of, tokens_of
 from emco_common.store.mongo_blobs import Blobs
-from emco_common.store.mongo_documents import Stored, all_of, behind, decoded, in_order, is_shown, text_of
+from emco_common.store.mongo_documents import Stored, all_of, behind, decoded, in_order, place_of, text_of, written
+from emco_common.store.mongo_foreign import Foreign
+from emco_common.store.mongo_layout import prepare
+from emco_common.store.mongo_looks import Looks
 from emco_common.store.mongo_marks import Patience, pending
 from emco_common.store.mongo_writes import Writes
 
-VERSION = 1
 TIMEOUT = 10.0  # seconds for one operation with its retries; a reachable server takes milliseconds
 PING_TIMEOUT = 2.0
 LEASE = 3.0  # seconds after which an unchanged mark of another is taken for a dead one's; needs two round trips
 PATIENCE = 20.0  # seconds an operation waits for others' marks: longer than it takes to bury one dead owner or two
 OBJECT_TOO_LARGE = 10334
+BODY = {"data": 1}  # with the identity, by which it is put in order
 BATCH = 100_000  # documents to a reply; the 16 MB of a message end one before
-
-
-class NewerDatabase(EmcoError):
-    """The database was written by a newer EMCO."""
 
 
 class MongoStore:
@@ -64,7 +61,8 @@ class MongoStore:
         def patience() -> Patience:
             return Patience(lease=lease, timeout=PATIENCE)
 
-        self._writes = Writes(self._resources, self._database.blobs, patience, self._next_order)
+        looks = Looks(self._resources, Foreign(self._resources))
+        self._writes = Writes(self._resources, self._database.blobs, looks, patience, self._next_order)
         self._blobs = Blobs(self._database, self._writes, patience, clock)
 
     @classmethod
@@ -79,33 +77,12 @@ class MongoStore:
             client = _client(uri)
             try:
                 store = cls(client, database=database, lease=lease, clock=clock)
-                await store._prepare()
+                await prepare(store._database)
+                await store._blobs.prepare()
             except BaseException:
                 await client.close()
                 raise
         return store
-
-    async def _prepare(self) -> None:
-        meta = await self._database.meta.find_one({"_id": "store"})
-        if meta is None:
-            with suppress(DuplicateKeyError):  # another process starts at the same moment
-                await self._database.meta.insert_one({"_id": "store", "version": VERSION})
-        elif meta["version"] > VERSION:
-            raise NewerDatabase(
-                f"The database {self._database.name} was written by a newer EMCO (store version {meta['version']}, "
-                f"this one knows {VERSION}): start the newer EMCO or choose another database"
-            )
-        # sparse, not partial: documents of other writers have no path, and not every server uses a partial index
-        await self._resources.create_index([("emco.path", ASCENDING)], unique=True, sparse=True)
-        in_order = [("keyId", ASCENDING), ("emco.order", ASCENDING), ("_id", ASCENDING)]
-        await self._resources.create_index([("emco.tokens", ASCENDING), *in_order])
-        await self._resources.create_index(in_order)
-        for former in ("emco.tokens_1_keyId_1_emco.order_1", "keyId_1_emco.order_1"):
-            with suppress(OperationFailure):  # is not there
-                await self._resources.drop_index(former)
-        await self._resources.create_index([("emco.targets", ASCENDING)])
-        await self._resources.create_index([("emco.claims.targets", ASCENDING)], sparse=True)
-        await self._blobs.prepare()
 
     async def create(self, document: Document, *, parent: Key | None = None) -> Document:
         async with _explained():
@@ -128,22 +105,32 @@ class MongoStore:
 
     async def list_texts(
         self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
-    ) -> Sequence[BodyText]:
-        return [text_of(stored) for stored in await self._found(names, within, limit, after)]
+    ) -> ListText:
+        more = None if limit is None else limit + 1  # one more shows whether there is more
+        found = await self._found(names, within, more, after, BODY)
+        shown = found[:limit]
+        last = place_of(shown[-1]) if shown and len(shown) < len(found) else None
+        return ListText(written([stored["data"] for stored in shown]), len(shown), last)
 
-    async def _found(self, names: Iterable[str], within: Key, limit: int | None, after: str | None) -> Sequence[Stored]:
-        condition: dict[str, Any] = {"keyId": kind_of(names)}
+    async def _found(
+        self,
+        names: Iterable[str],
+        within: Key,
+        limit: int | None,
+        after: str | None,
+        projection: Mapping[str, int] | None = None,
+    ) -> Sequence[Stored]:
+        condition: dict[str, Any] = {"emco.kind": kind_of(names)}
         if within:
             condition["emco.tokens"] = all_of(tokens_of(within))
         async with _explained():
             if limit is None and after is None:
-                found = await self._resources.find(condition, batch_size=BATCH).to_list()
-                return in_order(stored for stored in found if is_shown(stored))
+                return in_order(await self._resources.find(condition, projection, batch_size=BATCH).to_list())
             if limit == 0:  # means no limit to MongoDB
                 return []
-            condition |= {"emco.pending": None, **({"emco.order": {"$gt": 0}} if after is None else behind(after))}
-            piece = self._resources.find(condition, limit=limit or 0, batch_size=BATCH)
-            return await piece.sort([("emco.order", ASCENDING), ("_id", ASCENDING)]).to_list()
+            condition |= {} if after is None else behind(after)
+            piece = self._resources.find(condition, projection, limit=limit or 0, batch_size=BATCH)
+            return await piece.sort("_id", ASCENDING).to_list()
 
     async def replace(self, document: Document, *, expected: int | None = None) -> Document:
         async with _explained():

@@ -1,15 +1,17 @@
 """How a document looks in MongoDB (spec orchestrator-api 7.1), both ways. Pure.
 
-Top level: key fields, ``keyId``, ``data`` (the body), ``references``, one field per tag, one per alias name. All that
-is ours alone is in one sub-document ``emco``: ``path`` (identity, uniquely indexed), ``tokens`` and ``targets`` (what
-it answers to and what it needs, indexed), ``alias`` (which of the fields are alias), ``order`` (of creation),
-``revision``, and the marks of ``mongo_marks``. Documents of other writers have no ``emco``; they are children and
-referrers like any other, but are not read.
+Top level: key fields, ``keyId``, ``data`` (the body), ``references``, one field per tag, one per alias name. ``_id`` is
+an ObjectId that tells the order of creation. All that is ours alone is in one sub-document ``emco``: ``path``
+(identity, uniquely indexed), ``kind`` (the ``keyId`` again, once the creation is confirmed: what lists go by),
+``tokens`` (what it answers to, indexed), ``holds`` (those and the tokens of all that it refers to or might: where a
+deletion looks, indexed), ``alias`` (which of the fields are alias), ``revision``, and the marks of ``mongo_marks``.
+Documents of other writers have no ``emco``; they are children and referrers like any other, but are not read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bson import Int64, ObjectId
@@ -17,7 +19,7 @@ from bson import Int64, ObjectId
 from emco_common import jsontext
 from emco_common.store import api
 from emco_common.store.api import BodyText, Document, Json, Key, kind_of
-from emco_common.store.encoding import path_of, targets_of, tokens_of
+from emco_common.store.encoding import blob_target, named_digest, path_of, targets_of, tokens_of
 
 Stored = Mapping[str, Any]
 OWN = "emco"
@@ -46,10 +48,30 @@ def own_fields_of(document: Document) -> Json:
     """The parts of ``emco`` that follow from the document alone."""
     return {
         "path": path_of(document.key),
+        "kind": kind_of(document.key),
         "tokens": tokens_of(document.key, alias=document.alias),
-        "targets": list(targets_of(document)),
+        "holds": holds_of(tokens_of(document.key, alias=document.alias), targets_of(document)),
         "alias": sorted(document.alias),
     }
+
+
+def holds_of(tokens: Iterable[str], targets: Mapping[str, Key | None]) -> list[str]:
+    """Where the deletion of an ancestor or of a target finds a document: for both in one look at one field.
+
+    Of a reference all tokens, as of a descendant. So what only refers to a descendant is found too, and told apart by
+    the reader; but then the descendant, too, is in the way.
+    """
+    held = set(tokens)
+    for target, reference in targets.items():
+        held.update([target] if reference is None else tokens_of(reference))
+    return sorted(held)
+
+
+def targets_in(stored: Stored) -> dict[str, Key | None]:
+    """``targets_of`` a document of ours that need not be read whole."""
+    targets: dict[str, Key | None] = {path_of(reference["key"]): reference["key"] for reference in stored["references"]}
+    digest = named_digest({"content": stored.get("content")})
+    return targets if digest is None else {**targets, blob_target(digest): None}
 
 
 def decoded(stored: Stored) -> Document:
@@ -69,37 +91,43 @@ def decoded(stored: Stored) -> Document:
 
 def text_of(stored: Stored) -> BodyText:
     """The body alone. The document was read whole: leaving parts out costs a server more than they weigh."""
-    text = jsontext.written(stored["data"])
+    return BodyText(written(stored["data"]), int(stored[OWN]["revision"]), place_of(stored))
+
+
+def written(data: Any) -> bytes:
+    """The text of one body or of a list of them, as they are stored."""
+    text = jsontext.written(data)
     if b'"\\\\' in text:  # perhaps a name that MongoDB cannot keep
-        text = jsontext.written(unescaped(stored["data"]))
-    return BodyText(text, int(stored[OWN]["revision"]), place_of(stored))
+        return jsontext.written(unescaped(data))
+    return text
+
+
+def numbered(microseconds: int) -> ObjectId:
+    """An identity by which documents sort in order of creation: seconds since 1970 as in any other, then the rest.
+
+    Two processes may create in the same microsecond; chance then decides which is first.
+    """
+    seconds, rest = divmod(microseconds, 1_000_000)
+    return ObjectId(seconds.to_bytes(4, "big") + rest.to_bytes(3, "big") + secrets.token_bytes(5))
 
 
 def place_of(stored: Stored) -> str:
-    """Two processes may number two documents alike; then their identity decides."""
-    return f"{stored[OWN]['order']}.{stored['_id']}"
-
-
-def is_shown(stored: Stored) -> bool:
-    """Whether readers see it: it is ours, and its creation is confirmed."""
-    return OWN in stored and "pending" not in stored[OWN]
+    return str(stored["_id"])
 
 
 def in_order(found: Iterable[Stored]) -> list[Stored]:
     """In order of creation. What is read whole is sorted here: a server sorts whole documents, for much more."""
-    return sorted(found, key=lambda stored: (stored[OWN]["order"], stored["_id"]))
+    return sorted(found, key=lambda stored: stored["_id"].binary)
 
 
 def behind(place: str) -> Json:
     """The condition that a document comes after ``place``. ``BadPlace``."""
-    order, _, number = place.partition(".")
-    if not (order.isascii() and order.isdigit() and len(order) < 19 and ObjectId.is_valid(number)):
+    if not ObjectId.is_valid(place):
         raise api.BadPlace
-    tied = {"emco.order": int(order), "_id": {"$gt": ObjectId(number)}}
-    return {"emco.order": {"$gte": int(order)}, "$or": [{"emco.order": {"$gt": int(order)}}, tied]}
+    return {"_id": {"$gt": ObjectId(place)}}
 
 
-def all_of(tokens: list[str]) -> Any:
+def all_of(tokens: Sequence[str]) -> Any:
     """The condition that a document has all ``tokens``; of one a plain equality, which every server's planner uses."""
     return tokens[0] if len(tokens) == 1 else {"$all": tokens}
 

@@ -6,6 +6,12 @@ Each side of a conflict first writes a mark where the other side looks, then loo
   targets, and confirms it. Who adds targets to an existing document puts a *claim* on it first, likewise;
 * who deletes marks the document *deleting*, then looks for children and referrers, pending and claims included.
 
+Children, referrers and claims are all found by one field, ``holds``, with one look, and what a document holds stays
+while its creation or claim is confirmed. So no reference slips through between two looks, or within one, by becoming
+certain meanwhile. A claim that is taken back leaves what it held, which the next write of the document forgets: another
+claim may hold the same, and deletions go by what refers, not by what is held. A write that takes away what the claim of
+another holds also makes that other's write fail, by the revision.
+
 Both write before they read, so at least one sees the other. The deleter gives way: finding something pending it takes
 its mark back and waits; the creator who finds a mark waits until it is gone, or the document with it. So exactly one of
 the two succeeds. Every last step is conditional on its own mark, so the marks of a process that died (or sleeps) may be
@@ -22,9 +28,9 @@ from typing import Any
 from bson import ObjectId
 from pymongo.asynchronous.collection import AsyncCollection
 
-from emco_common.store.api import StoreUnavailable
+from emco_common.store.api import Key, StoreUnavailable
+from emco_common.store.mongo_documents import Stored, holds_of
 
-Stored = Mapping[str, Any]
 Collection = AsyncCollection[dict[str, Any]]
 
 FIRST_PAUSE = 0.005  # seconds between looks at another's mark; a healthy owner needs two round trips
@@ -96,9 +102,10 @@ async def unmark(collection: Collection, number: Any, *, token: ObjectId) -> Non
     await collection.update_one({"_id": number, "emco.deleting": token}, {"$unset": {"emco.deleting": ""}})
 
 
-async def claim(collection: Collection, number: Any, *, token: ObjectId, targets: Sequence[str]) -> None:
+async def claim(collection: Collection, number: Any, *, token: ObjectId, targets: Mapping[str, Key | None]) -> None:
     claim = {"token": token, "targets": list(targets)}
-    await collection.update_one({"_id": number}, {"$push": {"emco.claims": claim}})
+    held = {"$each": holds_of((), targets)}
+    await collection.update_one({"_id": number}, {"$push": {"emco.claims": claim}, "$addToSet": {"emco.holds": held}})
 
 
 async def unclaim(collection: Collection, number: Any, *, token: ObjectId) -> None:

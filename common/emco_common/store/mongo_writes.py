@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Any
@@ -14,9 +13,10 @@ from pymongo.errors import DuplicateKeyError
 from emco_common.errors import EmcoError
 from emco_common.store import api
 from emco_common.store import mongo_marks as marks
-from emco_common.store.api import Document, Key, kind_of
-from emco_common.store.encoding import path_of, targets_of, tokens_of
-from emco_common.store.mongo_documents import OWN, Stored, all_of, fields_of, key_of, own_fields_of, place_of
+from emco_common.store.api import Document, Key
+from emco_common.store.encoding import path_of, targets_of
+from emco_common.store.mongo_documents import OWN, Stored, fields_of, numbered, own_fields_of, place_of, targets_in
+from emco_common.store.mongo_looks import Looks
 from emco_common.store.mongo_marks import Collection, Mark, Patience
 
 WHO = {"keyId": 1, OWN: 1}  # enough to tell what a document is and which marks are on it
@@ -28,23 +28,25 @@ class Writes:
 
     resources: Collection
     blobs: Collection
+    looks: Looks
     patience: Callable[[], Patience]
     order: Callable[[], int]
 
     async def create(self, document: Document, *, parent: str | None) -> Document:
         fields, own, targets = fields_of(document), own_fields_of(document), targets_of(document)
-        own |= {"order": self.order(), "revision": 1}
+        own["revision"] = 1
+        unconfirmed = {name: value for name, value in own.items() if name != "kind"}
         patience = self.patience()
         alone = parent is None and not targets
         while True:
-            token = ObjectId()
-            new = {"_id": token, **fields, OWN: own if alone else {**own, "pending": token}}
+            token = numbered(self.order())
+            new = {"_id": token, **fields, OWN: own if alone else {**unconfirmed, "pending": token}}
             try:
                 await self.resources.insert_one(new)
             except DuplicateKeyError:
                 await self._wait_for_namesake(own["path"], patience)
                 continue
-            if alone or await self._confirmed(token, parent, targets, patience):
+            if alone or await self._confirmed(token, own["kind"], parent, targets, patience):
                 return changed(document, revision=1, place=place_of(new))
             patience.check()
 
@@ -58,7 +60,7 @@ class Writes:
         await patience.wait([mark])
 
     async def _confirmed(
-        self, token: ObjectId, parent: str | None, targets: dict[str, Key | None], patience: Patience
+        self, token: ObjectId, kind: str, parent: str | None, targets: dict[str, Key | None], patience: Patience
     ) -> bool:
         own = {"_id": token, "emco.pending": token}
         try:
@@ -66,7 +68,7 @@ class Writes:
         except EmcoError:
             await self.resources.delete_one(own)
             raise
-        confirmed = await self.resources.update_one(own, {"$unset": {"emco.pending": ""}})
+        confirmed = await self.resources.update_one(own, {"$set": {"emco.kind": kind}, "$unset": {"emco.pending": ""}})
         return confirmed.matched_count == 1
 
     async def _require(self, parent: str | None, targets: dict[str, Key | None], patience: Patience) -> None:
@@ -107,10 +109,10 @@ class Writes:
         while True:
             patience.check()
             present = await self._existing(own["path"], projection=None)
-            added = {target: key for target, key in targets.items() if target not in present[OWN]["targets"]}
+            added = {target: targets[target] for target in targets.keys() - targets_in(present).keys()}
             token = ObjectId()
             if added:
-                await marks.claim(self.resources, present["_id"], token=token, targets=list(added))
+                await marks.claim(self.resources, present["_id"], token=token, targets=added)
             try:
                 if added:
                     await self._require(None, added, patience)
@@ -150,29 +152,36 @@ class Writes:
         path, patience = path_of(key), self.patience()
         while True:
             patience.check()
-            present = await self._existing(path)
-            token = await self._marked(self.resources, present, patience)
-            if token is None:
+            token = ObjectId()
+            present = await self.resources.find_one_and_update(
+                {"emco.path": path, "emco.pending": None, "emco.deleting": None},
+                {"$set": {"emco.deleting": token}},
+                {"emco.revision": 1},
+            )
+            if present is None:
+                other = marks.deleting(self.resources, await self._existing(path))
+                await patience.wait([other] if other is not None else [])
                 continue
+            number = present["_id"]
             try:
-                busy = await self._in_the_way(key, path, own=present["_id"])
+                busy = await self.looks.at_document(key, own=number)
                 if not busy:
                     _require_revision(present, expected)
             except EmcoError:
-                await marks.unmark(self.resources, present["_id"], token=token)
+                await marks.unmark(self.resources, number, token=token)
                 raise
             if busy:
-                await marks.unmark(self.resources, present["_id"], token=token)
+                await marks.unmark(self.resources, number, token=token)
                 while busy:  # looking without a mark lets the others finish
                     await patience.wait(busy)
-                    busy = await self._in_the_way(key, path, own=present["_id"])
+                    busy = await self.looks.at_document(key, own=number)
                 continue
-            condition = {"_id": present["_id"], "emco.deleting": token}
+            condition = {"_id": number, "emco.deleting": token}
             if expected is not None:
                 condition["emco.revision"] = expected
             if (await self.resources.delete_one(condition)).deleted_count == 1:
                 return
-            await marks.unmark(self.resources, present["_id"], token=token)
+            await marks.unmark(self.resources, number, token=token)
 
     async def delete_blob(self, digest: str, *, before: Callable[[Stored], Any]) -> Stored | None:
         """Remove the blob's header unless a document names it; answers the header, after ``before`` was awaited."""
@@ -185,17 +194,17 @@ class Writes:
             token = await self._marked(self.blobs, present, patience)
             if token is None:
                 continue
-            referrer, busy = await self._referrer(target, own=None)
-            if referrer is None and not busy:
+            found = await self.looks.at_blob(target)
+            if found.referrer is None and not found.busy:
                 await before(present)
                 if (await self.blobs.delete_one({"_id": digest, "emco.deleting": token})).deleted_count == 1:
                     return present
             await marks.unmark(self.blobs, digest, token=token)
-            if referrer is not None:
+            if found.referrer is not None:
                 return None
-            while busy:
-                await patience.wait(busy)
-                _, busy = await self._referrer(target, own=None)
+            while found.busy:
+                await patience.wait(found.busy)
+                found = await self.looks.at_blob(target)
 
     async def _marked(self, collection: Collection, present: Stored, patience: Patience) -> ObjectId | None:
         """Mark as being deleted; None, after a pause, if another deletes it."""
@@ -207,71 +216,6 @@ class Writes:
         condition = {"_id": present["_id"], "emco.deleting": None}
         marked = await collection.update_one(condition, {"$set": {"emco.deleting": token}})
         return token if marked.matched_count == 1 else None
-
-    async def _in_the_way(self, key: Key, path: str, *, own: Any) -> list[Mark]:
-        """Raises for a child or a referrer; answers the unfinished writes that might become one.
-
-        Each look is one that an index answers; to ask for several things in one is slower, for they are asked at once.
-        """
-        (child, busy), (referrer, more), (foreign_child, foreign_referrer) = await together(
-            self._child(key, own=own), self._referrer(path, own=own), self._foreign(key, own=own)
-        )
-        if child is not None or foreign_child is not None:
-            raise api.HasChildren(child=key_of(child or foreign_child))
-        if (referrer is not None or foreign_referrer is not None) and not busy:
-            raise api.IsReferenced(by=key_of(referrer or foreign_referrer))
-        return [*busy, *more]
-
-    async def _child(self, key: Key, *, own: Any) -> tuple[Stored | None, list[Mark]]:
-        busy: list[Mark] = []
-        async for found in self.resources.find(
-            {"emco.tokens": all_of(tokens_of(key)), "_id": {"$ne": own}}, {"data": 0}
-        ):
-            mark = marks.pending(self.resources, found)
-            if mark is None:
-                return found, busy
-            busy.append(mark)
-        return None, busy
-
-    async def _foreign(self, key: Key, *, own: Any) -> tuple[Stored | None, Stored | None]:
-        """A child and a referrer that another writer made; mostly there is no other writer, which one look shows."""
-        if await self.resources.find_one({"emco.tokens": None}, {"_id": 1}) is None:
-            return None, None
-        named = {"keyid": kind_of(key), **{f"key.{name}": value for name, value in key.items()}}
-        foreign = {"emco.tokens": None, "_id": {"$ne": own}}
-        return (
-            await self.resources.find_one({**foreign, **key}, {"data": 0}),
-            await self.resources.find_one({**foreign, "references": {"$elemMatch": named}}, {"data": 0}),
-        )
-
-    async def _referrer(self, target: str, *, own: Any) -> tuple[Stored | None, list[Mark]]:
-        # claims first: one that becomes a reference between the two looks is then seen by the second
-        busy: list[Mark] = []
-        for member in ("emco.claims.targets", "emco.targets"):
-            async for found in self.resources.find({member: target, "_id": {"$ne": own}}, {"data": 0}):
-                unfinished = self._unfinished(found, target)
-                if not unfinished:
-                    return found, busy
-                busy += unfinished
-        return None, busy
-
-    def _unfinished(self, found: Stored, target: str) -> list[Mark]:
-        """The marks by which ``found`` refers to ``target`` only perhaps; none if it surely does."""
-        pending = marks.pending(self.resources, found)
-        if pending is not None:
-            return [pending]
-        if target in found[OWN]["targets"]:
-            return []
-        return marks.claims(self.resources, found, target=target)
-
-
-async def together(*looks: Awaitable[Any]) -> list[Any]:
-    """The answers of all, asked at once; what one raises is raised when all are done."""
-    answers = await asyncio.gather(*looks, return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-    return answers
 
 
 def _require_revision(present: Stored, expected: int | None) -> None:

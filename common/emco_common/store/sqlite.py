@@ -22,7 +22,7 @@ from typing import TypeVar
 from emco_common.errors import TooLarge
 from emco_common.store import sqlite_blobs as blobs
 from emco_common.store import sqlite_rows as rows
-from emco_common.store.api import BodyText, Document, Key, StoreUnavailable, kind_of
+from emco_common.store.api import BodyText, Document, Key, ListText, StoreUnavailable, kind_of
 from emco_common.store.encoding import path_of
 from emco_common.store.groupcommit import GroupCommitWriter
 from emco_common.store.sqlite_schema import connect, prepare
@@ -80,7 +80,7 @@ class SqliteStore:
 
     async def list_texts(
         self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
-    ) -> Sequence[BodyText]:
+    ) -> ListText:
         wanted = _wanted(names, within, limit, after)
         return await self._read(lambda c: rows.select_texts(c, wanted))
 

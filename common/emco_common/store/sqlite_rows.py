@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import replace as changed
-from typing import Any, TypeVar
+from typing import Any
 
 from emco_common import jsontext
 from emco_common.errors import BadRequest
 from emco_common.store import api
-from emco_common.store.api import BodyText, Document, Key
+from emco_common.store.api import BodyText, Document, Key, ListText
 from emco_common.store.encoding import path_of, targets_of, tokens_of
 
-T = TypeVar("T")
 WHOLE = "d.id, d.revision, d.body, d.content"
 
 FIRST_PROBE = 64
@@ -63,10 +62,6 @@ def decoded(number: int, revision: int, body: bytes, content: str) -> Document:
     return Document(
         parts["key"], jsontext.read(body), parts["tags"], references, parts["alias"], revision, place_of(number)
     )
-
-
-def texts(number: int, revision: int, body: bytes, _content: None = None) -> BodyText:
-    return BodyText(body, revision, place_of(number))
 
 
 def place_of(number: int) -> str:
@@ -133,7 +128,7 @@ def read(connection: sqlite3.Connection, path: str) -> Document | None:
 
 def read_text(connection: sqlite3.Connection, path: str) -> BodyText | None:
     row = connection.execute("SELECT id, revision, body FROM documents WHERE path = ?", (path,)).fetchone()
-    return None if row is None else texts(*row)
+    return None if row is None else BodyText(row[2], row[1], place_of(row[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,29 +142,31 @@ class Wanted:
 
 
 def select(connection: sqlite3.Connection, wanted: Wanted) -> list[Document]:
-    return _select(connection, wanted, WHOLE, decoded)
+    return [decoded(*row) for row in _select(connection, wanted, WHOLE)]
 
 
-def select_texts(connection: sqlite3.Connection, wanted: Wanted) -> list[BodyText]:
-    return _select(connection, wanted, "d.id, d.revision, d.body", texts)
+def select_texts(connection: sqlite3.Connection, wanted: Wanted) -> ListText:
+    more = None if wanted.limit is None else wanted.limit + 1  # one more shows whether there is more
+    rows = _select(connection, changed(wanted, limit=more), "d.id, d.body").fetchall()
+    shown = rows[: wanted.limit]
+    last = place_of(shown[-1][0]) if shown and len(shown) < len(rows) else None
+    return ListText(b"[" + b",".join([body for _, body in shown]) + b"]", len(shown), last)
 
 
-def _select(connection: sqlite3.Connection, wanted: Wanted, columns: str, made: Callable[..., T]) -> list[T]:
+def _select(connection: sqlite3.Connection, wanted: Wanted, columns: str) -> sqlite3.Cursor:
     limit = -1 if wanted.limit is None else wanted.limit
     if wanted.within:
         tokens = _rarest_first(connection, tokens_of(wanted.within), kind=wanted.kind)
         condition = " AND ".join(["e.token = ?", "e.kind = ?", *[ALSO_HAS] * (len(tokens) - 1)])
-        rows = connection.execute(
+        return connection.execute(
             f"SELECT {columns} FROM elements e CROSS JOIN documents d ON d.id = e.document_id "
             f"WHERE {condition} AND e.document_id > ? ORDER BY e.document_id LIMIT ?",
             (tokens[0], wanted.kind, *tokens[1:], wanted.after, limit),
         )
-    else:
-        rows = connection.execute(
-            f"SELECT {columns} FROM documents d WHERE kind = ? AND id > ? ORDER BY id LIMIT ?",
-            (wanted.kind, wanted.after, limit),
-        )
-    return [made(*row) for row in rows]
+    return connection.execute(
+        f"SELECT {columns} FROM documents d WHERE kind = ? AND id > ? ORDER BY id LIMIT ?",
+        (wanted.kind, wanted.after, limit),
+    )
 
 
 def id_of(connection: sqlite3.Connection, path: str) -> int | None:
