@@ -31,6 +31,7 @@ conformance: $(VENV)/.tests ## docs/conformance.md anew: which test shows which 
 
 bench: $(VENV)/.tests
 	$(BIN)/python -m bench.demo_timeline
+	$(BIN)/python -m bench.rest
 
 proto: $(VENV)/.tests ## stubs of the gRPC contracts and messages of etcd
 	cd common && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. emco_common/rpc/*.proto

@@ -1,8 +1,9 @@
 """What the REST API costs: ``python -m bench.rest [--store sqlite|secantusdb|quickmongo …] [--seconds S]``.
 
 Requests per second and the 99th percentile of their latency for create, get, delete and list of projects, with 500 in
-the store, at 1 and 16 in flight; beside each the same from bare FastAPI routes over the same driver, in turn within the
-same run, since other load falls on both alike. Client, service and database share the machine.
+the store (a hundred more at most: they are created and deleted in turn), at 1 and 16 in flight; beside each the same
+from bare FastAPI routes over the same driver, in turn within the same run, since other load falls on both alike.
+Client, service and database share the machine.
 
 Of the time of a request at 1 in flight it says which share is the database's (as its driver waits for it, or SQLite at
 work), the driver's (our adapter and threads included), and the rest: HTTP, rules and the client itself.
@@ -32,6 +33,7 @@ from tests.support.program import free_ports
 from tests.testbed import build, quickmongo
 
 SEEDS = 500
+FEW = 100  # created and deleted in turn: the store has hardly more than the seeds
 LONG = 1000
 KINDS = ("bare", "ours")
 START = 60.0  # seconds a server may take to start
@@ -74,16 +76,23 @@ class Bench:
     async def measure(self, in_flight: int) -> dict[str, dict[str, Figures]]:
         found: dict[str, dict[str, Figures]] = {}
         for turn in range(2):
-            names = [f"{uuid.uuid4().hex[:8]}-{in_flight}-{turn}-{n}" for n in range(4000)]
-            made = {kind: await self._one(found, "create", kind, in_flight, creating(names), 201) for kind in KINDS}
-            for operation, method, expect in (("get", "GET", 200), ("delete", "DELETE", 204)):
-                for kind in KINDS:
-                    there = names[: len(made[kind].latencies)]
-                    wanted = [(method, f"{PATH}/{name}", b"") for name in there]
-                    limit = 600.0 if method == "DELETE" else self.seconds  # none stays
-                    await self._one(found, operation, kind, in_flight, wanted, expect, at_most=limit)
+            await self.comings_and_goings(found, in_flight, until=(turn + 1) * self.seconds)
+            for kind in KINDS:
+                wanted = [("GET", f"{PATH}/seed-{n % SEEDS}", b"") for n in range(10_000)]
+                await self._one(found, "get", kind, in_flight, wanted, 200)
             await self.lists(found, f"list {SEEDS}", in_flight)
         return found
+
+    async def comings_and_goings(self, found: dict[str, dict[str, Figures]], in_flight: int, *, until: float) -> None:
+        """Create a few and delete them again, so that the store stays as full as it is said to be."""
+        spent = 0.0
+        while spent < until:
+            names = [f"{uuid.uuid4().hex[:12]}-{n}" for n in range(FEW)]
+            going: list[Wanted] = [("DELETE", f"{PATH}/{name}", b"") for name in names]
+            for operation, wanted, expect in (("create", creating(names), 201), ("delete", going, 204)):
+                for kind in KINDS:  # all of them, whatever it takes: none stays
+                    await self._one(found, operation, kind, in_flight, wanted, expect, at_most=600.0)
+            spent = sum(found[operation]["ours"].measured.seconds for operation in ("create", "delete")) / 2
 
     async def lists(self, found: dict[str, dict[str, Figures]], name: str, in_flight: int) -> None:
         for kind in KINDS:
