@@ -32,7 +32,8 @@ class Rule:
 
     ``latency`` and ``jitter`` in seconds; ``status`` answers an error instead (with ``reason``, ``message`` and
     ``retry_after`` seconds); ``cut`` breaks the connection in the middle of the answer; ``hang`` never answers;
-    ``bytes_per_second`` sends the body slowly. ``share`` of the matching requests are hit, at most ``times`` of them.
+    ``bytes_per_second`` sends the body slowly; ``mute`` sends a watch its bookmarks only, and loses its events.
+    ``share`` of the matching requests are hit, at most ``times`` of them.
     """
 
     verb: str = ""
@@ -51,6 +52,7 @@ class Rule:
     cut: bool = False
     hang: bool = False
     bytes_per_second: int = 0
+    mute: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:

@@ -174,6 +174,7 @@ class Watch:
             if self.bookmarks and now >= bookmark_at:
                 bookmark_at = now + bookmark_every
                 yield self._bookmark(store)
+                continue  # while it was sent something may have happened
             await log.news(min(end, bookmark_at if self.bookmarks else end) - now)
 
     def _initial(self, store: Store) -> list[bytes]:
@@ -211,6 +212,10 @@ class Watch:
 
     def _expired(self, log: Log) -> Json:
         return errors.expired(f"too old resource version: {self.revision} ({log.forgotten})").body()
+
+
+def is_bookmark(frame: bytes) -> bool:
+    return frame.startswith(b'{"type":"BOOKMARK"')
 
 
 def _frame(type_: str, body: bytes) -> bytes:

@@ -17,7 +17,7 @@ from emco_simcluster.errors import ApiError
 from emco_simcluster.faults import Faults, Outage, Rule
 from emco_simcluster.incoming import APPLY_PATCH
 from emco_simcluster.kinds import KindTable
-from emco_simcluster.reads import Watch
+from emco_simcluster.reads import Watch, is_bookmark
 from emco_simcluster.routes import Target, find, parts_of, verb_of
 from emco_simcluster.storage import Store, encode
 from emco_simcluster.tls import User, user_of
@@ -155,8 +155,10 @@ class ApiServer:
         )
         response.enable_chunked_encoding()
         await response.prepare(request)
-        cut = any(rule.cut for rule in rules)
+        cut, mute = any(rule.cut for rule in rules), any(rule.mute for rule in rules)
         async for frame in watch.frames(self.store, bookmark_every=self.bookmark_every):
+            if mute and not is_bookmark(frame):
+                continue
             if cut:
                 await response.write(frame[: len(frame) // 2])
                 _abort(request)

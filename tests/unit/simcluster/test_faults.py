@@ -135,8 +135,9 @@ async def test_a_cutting_outage_breaks_every_answer(sim_cluster: SimCluster, con
     assert (await client.send("GET", MAPS))[0] == 200
 
 
-async def watched(client: Client, revision: str) -> aiohttp.ClientResponse:
-    return await client.session.get(f"{client.url}{MAPS}", params={"watch": "true", "resourceVersion": revision})
+async def watched(client: Client, revision: str, **options: str) -> aiohttp.ClientResponse:
+    params = {"watch": "true", "resourceVersion": revision, **options}
+    return await client.session.get(f"{client.url}{MAPS}", params=params)
 
 
 async def listed(client: Client) -> str:
@@ -230,6 +231,18 @@ async def test_a_watch_is_cut_in_the_middle_of_an_event(sim_cluster: SimCluster,
     watch = await watched(client, revision)
     with pytest.raises(aiohttp.ClientError):
         await watch.content.readline()
+
+
+async def test_a_mute_watch_sends_bookmarks_and_loses_events(
+    make_sim_cluster: MakeSimCluster, connect: MakeClient
+) -> None:
+    cluster = await make_sim_cluster("edge", bookmark_every=0.1)
+    client = connect(cluster)
+    revision = await listed(client)
+    cluster.faults.add(Rule(verb="watch", mute=True))
+    watch = await watched(client, revision, allowWatchBookmarks="true")
+    await client.send("POST", MAPS, BODY)
+    assert json.loads(await watch.content.readline())["type"] == "BOOKMARK"
 
 
 async def test_revoked_credentials_are_a_401(sim_cluster: SimCluster, connect: MakeClient) -> None:

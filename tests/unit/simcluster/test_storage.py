@@ -94,6 +94,18 @@ async def test_a_waiting_watch_is_woken_by_a_change() -> None:
     await frames.aclose()
 
 
+async def test_a_change_that_comes_while_a_bookmark_is_sent_is_not_slept_over() -> None:
+    store = Store(history=5)
+    watch = Watch.read(store, MAPS, None, {"resourceVersion": str(put(store)), "allowWatchBookmarks": "true"})
+    times = iter([0.0, 0.0, 61.0, 61.0])
+    frames = watch.frames(store, bookmark_every=60.0, clock=lambda: next(times))
+    assert json.loads(await anext(frames))["type"] == "BOOKMARK"
+    put(store, name="b")
+    frame = await asyncio.wait_for(anext(frames), 5)
+    assert json.loads(frame)["object"]["metadata"]["name"] == "b"
+    await frames.aclose()
+
+
 async def test_watchers_share_the_bytes_of_an_event() -> None:
     store = Store(history=5)
     start = put(store)
