@@ -61,14 +61,21 @@ class Journal:
             await self._progress.wait_for(lambda: self._written >= wanted)
 
     async def run(self) -> None:
-        """Write until cancelled."""
+        """Write until cancelled. Who runs it again, after whatever ended it, loses nothing."""
         while True:
             await self._work.wait()
             self._work.clear()
             accepted = self._accepted
             pending, self._pending = self._pending, {}
-            for context, puts in pending.items():
-                await self._write(context, list(puts.values()))
+            try:
+                for context in list(pending):
+                    await self._write(context, list(pending[context].values()))
+                    del pending[context]
+            except BaseException:
+                for context, puts in pending.items():
+                    self._pending[context] = puts | self._pending.get(context, {})
+                self._work.set()
+                raise
             async with self._progress:
                 self._written = accepted
                 self._progress.notify_all()

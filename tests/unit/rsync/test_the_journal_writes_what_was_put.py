@@ -114,3 +114,24 @@ async def test_flush_returns_when_there_is_nothing_to_wait_for(bus: ContextBus, 
         journal.put("7", [entry(1)] * puts)
         await journal.flush()
         await journal.flush()
+
+
+async def test_what_was_being_written_when_it_broke_off_is_written_when_it_runs_again(bus: ContextBus) -> None:
+    class BreaksOnce(Counted):
+        async def transact(self, operations: Sequence[Put | Delete], *, when: Sequence[Compare] = ()) -> int | None:
+            if self.failures:
+                self.failures = 0
+                journal.put("7", [entry(1, "newer")])
+                raise RuntimeError("a defect")
+            return await super().transact(operations, when=when)
+
+    breaks: Any = BreaksOnce(bus, failures=1)
+    journal = Journal(breaks, backoff=QUICK)
+    journal.put("7", [entry(1, "older"), entry(2)])
+    with pytest.raises(RuntimeError):
+        await journal.run()
+    run = asyncio.create_task(journal.run())
+    await asyncio.wait_for(journal.flush(), 5)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+    assert [put.value for put in (await bus.range(keys.root("7") + "k")).entries] == [b'"newer"', b'"x"']
