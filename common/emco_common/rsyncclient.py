@@ -6,6 +6,7 @@ listens is what its controller record says.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
@@ -25,6 +26,8 @@ from emco_common.rpc.channels import Channels, PeerUnreachable, cause_of
 from emco_common.store.api import DocumentStore, Key
 
 CONTROLLER_KEY: Key = {"controller": "rsync", "controllerGroup": "orchestrator"}
+CONFIRMED_WITHIN = 2.0
+"""Seconds within which a subscription is confirmed by a resource synchronizer that confirms it."""
 
 
 class RsyncNotRegistered(Conflict):
@@ -76,14 +79,20 @@ class RsyncClient:
         answer = await self._call(stub.UpdateApp, request)
         _accepted("UpdateApp", answer.app_context_updated, answer.app_context_update_message)
 
-    async def alerts(self, status_context: str, *, client: str) -> AsyncGenerator[None, None]:
+    async def alerts(
+        self, status_context: str, *, client: str, patience: float = CONFIRMED_WITHIN
+    ) -> AsyncGenerator[None, None]:
         """One item when subscribed, then one for each change of what clusters report, until rsync ends the stream.
 
-        A second subscription under the same ``client`` ends the first. Raises as the other calls do.
+        Our rsync says when the subscription stands; others say nothing before the first news, and count as subscribed
+        after ``patience`` seconds. A second subscription under the same ``client`` ends the first. Raises as the other
+        calls do.
         """
         stub = readynotify_pb2_grpc.readyNotifyStub(await self._channel("Alert"))
         stream = stub.Alert(readynotify_pb2.Topic(clientName=client, appContext=status_context))
+        confirmed = asyncio.ensure_future(stream.initial_metadata())
         try:
+            await asyncio.wait({confirmed}, timeout=patience)  # to cancel it would be to cancel the call
             yield None
             async for _ in stream:
                 yield None
@@ -91,6 +100,7 @@ class RsyncClient:
             raise RsyncSilent(cause_of(error)) from error
         finally:
             stream.cancel()
+            await asyncio.gather(confirmed, return_exceptions=True)
 
     async def rollback(self, old: str, new: str) -> None:
         """The same, back to a context that was there before: hooks of a rollback run instead of those of an update.

@@ -40,6 +40,9 @@ class FakeRsync:
     message: str = ""
     aborts: grpc.StatusCode | None = None
     rolls_back: bool = True
+    confirms: bool = True
+    """Does it say that a subscription stands? The original does not."""
+    refuses_listeners: bool = False
     listeners: list[tuple[str, str, asyncio.Queue[None]]] = field(default_factory=list)
     """Client, status context, and what it is still to be told."""
     then: Callable[[str, str], Awaitable[None]] = _nothing
@@ -76,9 +79,13 @@ class FakeRsync:
         )
 
     async def Alert(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        if self.refuses_listeners:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
         news: asyncio.Queue[None] = asyncio.Queue()
         self.listeners.append((request.clientName, request.appContext, news))
         try:
+            if self.confirms:
+                await context.send_initial_metadata(())
             while True:
                 await news.get()
                 yield readynotify_pb2.Notification(appContext=request.appContext)

@@ -51,8 +51,8 @@ class Alerts:
         while True:
             try:
                 async with aclosing(self._rsync.alerts(status_context, client=self._client)) as alerts:
-                    await anext(alerts)
-                    self._heard(key)  # what happened before the subscription
+                    await anext(alerts)  # it stands: what happens from now on is heard of
+                    self._heard(key)
                     async for _ in alerts:
                         pause = FIRST_PAUSE
                         self._heard(key)

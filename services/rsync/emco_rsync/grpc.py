@@ -68,14 +68,19 @@ class UpdateApp(updateapp_pb2_grpc.updateappServicer):
 
 
 class ReadyNotify(readynotify_pb2_grpc.readyNotifyServicer):
-    """One message per change; the stream ends when the client goes or unsubscribes."""
+    """One message per change; the stream ends when the client goes or unsubscribes.
+
+    The initial metadata is sent as soon as the subscription stands: whoever looks after that misses nothing.
+    """
 
     def __init__(self, subscriptions: Subscriptions) -> None:
         self._subscriptions = subscriptions
 
     async def Alert(self, request: Any, context: Any) -> AsyncIterator[readynotify_pb2.Notification]:
-        async for news in self._subscriptions.news(request.appContext, request.clientName):
-            yield readynotify_pb2.Notification(appContext=news.context, app=news.app, cluster=news.cluster)
+        with self._subscriptions.of(request.appContext, request.clientName) as news:
+            await context.send_initial_metadata(())
+            async for one in news:
+                yield readynotify_pb2.Notification(appContext=one.context, app=one.app, cluster=one.cluster)
 
     async def Unsubscribe(self, request: Any, context: Any) -> readynotify_pb2.UnsubscribeResponse:
         self._subscriptions.unsubscribe(request.appContext, request.clientName)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 MAX_WAITING = 1_000
@@ -32,14 +33,14 @@ class Subscriptions:
                     queue.get_nowait()
                 queue.put_nowait(News(context, app, cluster))
 
-    async def news(self, context: str, client: str) -> AsyncIterator[News]:
-        """Until unsubscribed, or until the same client subscribes again."""
+    @contextmanager
+    def of(self, context: str, client: str) -> Iterator[AsyncIterator[News]]:
+        """The news from now on, until unsubscribed, or until the same client subscribes again."""
         self.unsubscribe(context, client)
         queue: asyncio.Queue[News | None] = asyncio.Queue(MAX_WAITING)
         self._queues[(context, client)] = queue
         try:
-            while (item := await queue.get()) is not None:
-                yield item
+            yield _until_none(queue)
         finally:
             if self._queues.get((context, client)) is queue:
                 del self._queues[(context, client)]
@@ -51,3 +52,8 @@ class Subscriptions:
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(None)
+
+
+async def _until_none(queue: asyncio.Queue[News | None]) -> AsyncIterator[News]:
+    while (item := await queue.get()) is not None:
+        yield item

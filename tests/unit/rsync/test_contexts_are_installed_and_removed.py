@@ -277,10 +277,9 @@ async def test_who_asked_is_told_when_there_is_news(tmp_path: Path, sim_cluster:
         stub = readynotify_pb2_grpc.readyNotifyStub(channel)
         topic = readynotify_pb2.Topic(clientName="dcm", appContext="71")
         call = stub.Alert(topic)
-        first = asyncio.ensure_future(call.read())
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(call.initial_metadata(), 10)  # from now on it hears everything
         await rig.install(context("71", {"web": {"edge": [deployment("d")]}}))
-        notification = await asyncio.wait_for(first, 10)
+        notification = await asyncio.wait_for(call.read(), 10)
         assert (notification.appContext, notification.app, notification.cluster) == ("71", "web", "p+edge")
         await stub.Unsubscribe(topic)
         await stub.Unsubscribe(topic)
@@ -309,11 +308,10 @@ async def test_who_is_told_that_there_is_news_finds_it(tmp_path: Path, sim_clust
     async with running(tmp_path, [sim_cluster], wrap_bus=Slow) as rig:
         stub = readynotify_pb2_grpc.readyNotifyStub(await rig.deps.channels.ready("127.0.0.1", rig.service.grpc_port))
         news = stub.Alert(readynotify_pb2.Topic(clientName="dcm", appContext="71"))
-        first = asyncio.ensure_future(news.read())
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(news.initial_metadata(), 10)
         await rig.install(AppContext("71", apps, Meta(namespace="default", level="0")))
         async with asyncio.timeout(15):
-            await first
+            assert await news.read() is not grpc.aio.EOF
             while 'certificate":"LS0t' not in (
                 (await rig.status("71")).cluster("logical-cloud", "p+edge").status or ""
             ):
