@@ -130,7 +130,7 @@ async def test_the_release_is_what_the_group_says(renderer: PooledRenderer) -> N
 
 
 async def test_the_folder_of_the_chart_need_not_bear_the_apps_name(renderer: PooledRenderer) -> None:
-    app = await renderer.render(request(chart({"a.yaml": config_map("a")}), app="another"))
+    app = await renderer.render(request(chart({"a.yaml": config_map("a")}), folder="another"))
     assert app.regular[0].text.startswith("# Source: web/templates/a.yaml\n")
 
 
@@ -139,8 +139,8 @@ async def test_of_several_folders_the_one_named_like_the_app_is_rendered(rendere
     for name in ("web", "shop"):
         files[f"{name}/Chart.yaml"] = f"apiVersion: v2\nname: chart-of-{name}\nversion: 1.0.0\n"
         files[f"{name}/templates/a.yaml"] = config_map(name)
-    assert names(await renderer.render(request(tarball(files), app="shop"))) == ["shop+ConfigMap"]
-    assert "none is named 'bar'" in await failure(renderer, tarball(files), app="bar")
+    assert names(await renderer.render(request(tarball(files), folder="shop"))) == ["shop+ConfigMap"]
+    assert "none is named 'bar'" in await failure(renderer, tarball(files), folder="bar")
 
 
 async def test_objects_definitions_and_hooks_come_apart_and_in_order(renderer: PooledRenderer) -> None:

@@ -100,7 +100,7 @@ async def _serve(name: str, config: Path) -> None:
 
     entry = next((entry for entry in CATALOGUE if entry.name == name), None)
     if entry is None:
-        raise BadSettings(f"there is no service {name!r}; choose one of {', '.join(e.name for e in CATALOGUE)}")
+        raise BadSettings(f"there is no service {name!r}; choose one of {', '.join(sorted(e.name for e in CATALOGUE))}")
     settings = entry.settings.load(name, os.environ, config=config)
     configure_logging(settings.log_level)
     async with open_deps(settings) as deps:
