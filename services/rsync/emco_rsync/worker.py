@@ -20,9 +20,10 @@ from emco_common.appcontext.status import QueueElement
 from emco_common.contextbus.api import ContextBus
 from emco_common.errors import EmcoError
 from emco_rsync.concurrent import Turns
-from emco_rsync.executor import Executor, Removal
+from emco_rsync.executor import Executor
 from emco_rsync.givenup import GivenUp
 from emco_rsync.journal import Journal
+from emco_rsync.leaving import Removal
 from emco_rsync.loading import Loaded, load, load_deployment
 from emco_rsync.plan import Plan
 from emco_rsync.queue import Desk, Queue
@@ -187,7 +188,7 @@ class Worker:
                 problems = await executor.install(loaded.plan, loaded.recorder, loaded.status, again=again)
             case QueueEvent.TERMINATE:
                 removal = await self._removal(desk, loaded)
-                problems = await executor.remove(removal)
+                problems = await removal.remove()
                 return Outcome("; ".join(problems), remark="; ".join(removal.remarks))
             case QueueEvent.UPDATE | QueueEvent.ROLLBACK:
                 return await self._update(desk, element, loaded, again=again)
@@ -202,14 +203,14 @@ class Worker:
         failures = await executor.update(removal.deployment, loaded.recorder, rollback=rollback, again=again)
         if failures:
             return Outcome("; ".join(failures))
-        left = await executor.prune(removal)
+        left = await removal.prune()
         self._shop.left(removal.left)
         return Outcome(left="; ".join(left), remark="; ".join(removal.remarks))
 
     async def _removal(self, desk: Desk, loaded: Loaded) -> Removal:
         deployment = await self._shop.surely(lambda: load_deployment(self._shop.bus, loaded, desk.replaced))
         leftovers = await asyncio.to_thread(deployment.leftovers)  # of a large deployment this takes a while
-        return Removal(deployment, loaded.recorder, self._given_up, leftovers)
+        return self._shop.executor.removal(deployment, loaded.recorder, given_up=self._given_up, leftovers=leftovers)
 
     async def _load(self) -> Loaded:
         return await self._shop.surely(lambda: load(self._shop.bus, self._shop.journal, self.context))

@@ -1,0 +1,82 @@
+"""What work on any cluster stands on: the way to it, somebody who watches over it, and that trouble stays there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import structlog
+
+from emco_common.errors import EmcoError
+from emco_rsync.links import Identity, Link, Links, admin_of
+from emco_rsync.observe import expected_of
+from emco_rsync.plan import ClusterPlan, Plan
+from emco_rsync.recorder import Recorder
+from emco_rsync.site import ApplySettings, Pace, Site
+from emco_rsync.tracker import Tracker
+
+_log = structlog.get_logger()
+
+Work = Callable[[ClusterPlan], Coroutine[Any, Any, list[str]]]
+"""On one cluster; answers the reasons of what has failed for good."""
+
+
+class Ground:
+    """One per process."""
+
+    def __init__(self, links: Links, tracker: Tracker, *, settings: ApplySettings, pace: Pace) -> None:
+        self._links = links
+        self._tracker = tracker
+        self._settings = settings
+        self._pace = pace
+
+    def link(self, plan: Plan, cluster: ClusterPlan) -> AbstractAsyncContextManager[Link]:
+        """The way to the cluster as the user of the plan."""
+        return self._links.use(_identity(plan, cluster))
+
+    @asynccontextmanager
+    async def site(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> AsyncIterator[Site]:
+        async with self.link(plan, cluster) as link:
+            yield Site(
+                link,
+                cluster,
+                recorder,
+                settings=self._settings,
+                pace=self._pace,
+                saw=self._tracker.saw,
+                admin=lambda: self._links.use(admin_of(cluster.cluster)),
+            )
+
+    async def follow(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> None:
+        """From now on it is told whether the cluster is there."""
+        await self._tracker.follow(
+            expected_of(cluster),
+            status_context=plan.status_context,
+            identity=_identity(plan, cluster),
+            recorder=recorder,
+        )
+
+    def watch(self, cluster: ClusterPlan) -> None:
+        """From now on it is told what is on the cluster."""
+        self._tracker.watch(cluster.label, cluster.cluster)
+
+    async def alone(self, cluster: ClusterPlan, work: Work) -> list[str]:
+        """What happens here is no affair of other clusters."""
+        if cluster.empty:
+            return []
+        try:
+            return await work(cluster)
+        except EmcoError as error:
+            return [f"{cluster.app} on {cluster.cluster}: {error}"]
+        except Exception:
+            _log.exception("cluster_work_failed", app=cluster.app, cluster=cluster.cluster)
+            return [f"{cluster.app} on {cluster.cluster}: internal error; the log of rsync tells more"]
+
+
+def flat(lists: list[list[str]]) -> list[str]:
+    return [entry for entries in lists for entry in entries]
+
+
+def _identity(plan: Plan, cluster: ClusterPlan) -> Identity:
+    return Identity(cluster.cluster, plan.level, plan.namespace)

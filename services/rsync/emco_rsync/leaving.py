@@ -1,0 +1,118 @@
+"""What leaves the clusters at the end of an event: what a deployment lacks now, or all of it (rsync 8.2, 10)."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from emco_common.appcontext.states import Connectivity
+from emco_rsync.concurrent import concurrently
+from emco_rsync.deployment import Deployment, Leftovers
+from emco_rsync.givenup import GRACE_SECONDS, UNKNOWN, GivenUp
+from emco_rsync.ground import Ground, Work, flat
+from emco_rsync.plan import ClusterPlan, Plan
+from emco_rsync.recorder import Recorder
+from emco_rsync.removal import cluster_scoped, without
+from emco_rsync.steps import take_away
+
+
+class Removal:
+    """Of one event. ``remarks`` are filled with what is not known to be gone, ``left`` with the places (deployment
+    label, cluster) where nothing of an app is wanted any more."""
+
+    def __init__(
+        self, ground: Ground, deployment: Deployment, recorder: Recorder, *, given_up: GivenUp, leftovers: Leftovers
+    ) -> None:
+        self.deployment = deployment
+        self.remarks: list[str] = []
+        self.left: list[tuple[str, str]] = []
+        self._ground = ground
+        self._recorder = recorder
+        self._given_up = given_up
+        self._leftovers = leftovers
+
+    async def prune(self) -> list[str]:
+        """Remove what the plan lacks: hooks of deletion where nothing of an app stays, then waves backwards."""
+        runs = (self._prune(source, one) for source in self._leftovers.plans for one in source.clusters)
+        return [*self._leftovers.problems, *flat(await concurrently(runs))]
+
+    async def remove(self) -> list[str]:
+        """On each cluster what other revisions have left, then what the plan brought (lifecycle defect 29)."""
+        left: dict[str, list[tuple[Plan, ClusterPlan]]] = {}
+        for source in self._leftovers.plans:
+            for one in source.clusters:
+                left.setdefault(one.cluster, []).append((source, one))
+        own: dict[str, list[ClusterPlan]] = {}
+        for one in self.deployment.plan.clusters:
+            own.setdefault(one.cluster, []).append(one)
+
+        async def on(cluster: str) -> list[str]:
+            problems = await concurrently(self._prune(*one) for one in left.get(cluster, ()))
+            problems += await concurrently(self._remove(one) for one in own.get(cluster, ()))
+            return flat(problems)
+
+        found = await concurrently(on(cluster) for cluster in sorted({*left, *own}))
+        return [*self._leftovers.problems, *flat(found)]
+
+    async def _remove(self, cluster: ClusterPlan) -> list[str]:
+        plan, recorder = self.deployment.plan, self._recorder
+        if self.deployment.untouched((cluster.app, cluster.cluster)):
+            return []
+
+        async def work(cluster: ClusterPlan) -> list[str]:
+            await self._ground.follow(plan, cluster, recorder)
+            self._ground.watch(cluster)
+            recorder.touched(cluster.app, cluster.cluster)
+            return await self._take_away(plan, cluster, recorder)
+
+        return await self._ground.alone(cluster, lambda one: self._unless_given_up(plan, one, recorder, work))
+
+    async def _prune(self, source: Plan, cluster: ClusterPlan) -> list[str]:
+        recorder = self._recorder.leaving(source.context, silent=self.deployment.names)
+        gone = self.deployment.gone((cluster.app, cluster.cluster))
+
+        async def work(cluster: ClusterPlan) -> list[str]:
+            async with self._ground.site(source, cluster, recorder) as site:
+                doubtful = await cluster_scoped(site, self._leftovers.doubtful)
+            return await self._take_away(source, without(cluster, doubtful), recorder, gone=gone)
+
+        problems = await self._ground.alone(cluster, lambda one: self._unless_given_up(source, one, recorder, work))
+        if gone:
+            self.left.append((cluster.label, cluster.cluster))
+        return problems
+
+    async def _take_away(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, *, gone: bool = True) -> list[str]:
+        async with self._ground.site(plan, cluster, recorder) as site:
+            await take_away(site)
+            if gone and not site.problems:
+                recorder.installed(cluster.app, cluster.cluster, context="")
+            return site.problems
+
+    async def _unless_given_up(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, work: Work) -> list[str]:
+        """The problems of the work. A cluster that was given up gets no more time once it is known to be away, and
+        little otherwise; what is then not known to be gone is said to be so."""
+        away = asyncio.Event()
+
+        async def lost() -> None:
+            await self._given_up.named(cluster.cluster)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GRACE_SECONDS):
+                    await away.wait()
+
+        async with self._ground.link(plan, cluster) as link:
+            unheard = link.listen(lambda state, _: (away.set if state is Connectivity.RETRYING else away.clear)())
+            run, waiting = asyncio.create_task(work(cluster)), asyncio.create_task(lost())
+            try:
+                await asyncio.wait({run, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                if run.done():
+                    return run.result()
+            finally:
+                unheard()
+                for task in (run, waiting):
+                    task.cancel()
+                await asyncio.gather(run, waiting, return_exceptions=True)
+        for item in cluster.named.values():
+            if recorder.may_be_there(cluster.app, cluster.cluster, item.resource):
+                recorder.reason(cluster.app, cluster.cluster, item.resource, UNKNOWN)
+        self.remarks.append(f"{cluster.app} on {cluster.cluster}: {UNKNOWN}")
+        return []
