@@ -103,7 +103,12 @@ class Service:
         http = HttpServer(self.app, self.host, self.http_port, name=self.name)
         if self.grpc is not None:
             await self.grpc.start()
-        await http.start()
+        try:
+            await http.start()
+        except BaseException:
+            if self.grpc is not None:
+                await self.grpc.stop()
+            raise
         self._http, self.http_port = http, http.port
         self._tasks = [
             asyncio.create_task(self._supervise(work), name=f"{self.name} background") for work in self.background
