@@ -5,9 +5,7 @@ One look finds them all, by what documents hold (``mongo_documents``); why one i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from emco_common.store import api
 from emco_common.store import mongo_marks as marks
@@ -32,14 +30,16 @@ class Looks:
     resources: Collection
     foreign: Foreign
 
-    async def at_document(self, key: Key, *, own: Any) -> list[Mark]:
+    async def at_document(self, key: Key) -> list[Mark]:
         """Raises for a child or a referrer; answers the unfinished writes that might become one."""
-        tokens = tokens_of(key)
-        found = await self._look("emco.holds", tokens, target=path_of(key), own=own)
+        path = path_of(key)
+        others = {"emco.path": {"$ne": path}}
+        holding = {"emco.holds": all_of(tokens_of(key)), **others}
+        found = await self._look(holding, key, target=path)
         foreign_child, foreign_referrer = await self.foreign.hindering(key)
         child, referrer = found.child or foreign_child, found.referrer or foreign_referrer
         if child is None and found.referrer is not None:  # the look ended there, but a child is told first
-            child = (await self._look("emco.tokens", tokens, target=None, own=own)).child
+            child = (await self._look({"emco.tokens": all_of(tokens_of(key)), **others}, key, target=None)).child
         if child is not None:
             raise api.HasChildren(child=key_of(child))
         if referrer is not None:
@@ -48,20 +48,20 @@ class Looks:
 
     async def at_blob(self, target: str) -> Found:
         """Who names a blob; other makers' programs do not."""
-        return await self._look("emco.holds", [target], target=target, own=None)
+        return await self._look({"emco.holds": target}, None, target=target)
 
-    async def _look(self, name: str, held: Sequence[str], *, target: str | None, own: Any) -> Found:
+    async def _look(self, condition: Stored, above: Key | None, *, target: str | None) -> Found:
         found = Found()
-        async with self.resources.find({name: all_of(held), "_id": {"$ne": own}}, {"data": 0}) as documents:
+        async with self.resources.find(condition, {"data": 0}) as documents:
             async for document in documents:
-                self._sort(document, held, target, found)
+                self._sort(document, above, target, found)
                 if found.child is not None or found.referrer is not None:
                     break
         return found
 
-    def _sort(self, document: Stored, held: Sequence[str], target: str | None, found: Found) -> None:
+    def _sort(self, document: Stored, above: Key | None, target: str | None, found: Found) -> None:
         """Put ``document`` where it belongs; nowhere, if it holds a descendant or what its claim was taken back for."""
-        child = set(held).issubset(document[OWN]["tokens"])
+        child = above is not None and set(tokens_of(above)).issubset(document[OWN]["tokens"])
         pending = marks.pending(self.resources, document)
         if not child and target not in targets_in(document):
             found.busy += [] if target is None else marks.claims(self.resources, document, target=target)

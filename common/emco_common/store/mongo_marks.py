@@ -85,7 +85,7 @@ def pending(collection: Collection, stored: Stored) -> Mark | None:
 def deleting(collection: Collection, stored: Stored) -> Mark | None:
     """The mark of a deletion that is not finished."""
     token, number = stored["emco"].get("deleting"), stored["_id"]
-    return None if token is None else Mark(number, token, lambda: unmark(collection, number, token=token))
+    return None if token is None else Mark(number, token, lambda: unmark(collection, {"_id": number}, token=token))
 
 
 def claims(collection: Collection, stored: Stored, *, target: str) -> list[Mark]:
@@ -98,8 +98,8 @@ def claims(collection: Collection, stored: Stored, *, target: str) -> list[Mark]
     return [mark(claim["token"]) for claim in stored["emco"].get("claims", ()) if target in claim["targets"]]
 
 
-async def unmark(collection: Collection, number: Any, *, token: ObjectId) -> None:
-    await collection.update_one({"_id": number, "emco.deleting": token}, {"$unset": {"emco.deleting": ""}})
+async def unmark(collection: Collection, identity: Stored, *, token: ObjectId) -> None:
+    await collection.update_one({**identity, "emco.deleting": token}, {"$unset": {"emco.deleting": ""}})
 
 
 async def claim(collection: Collection, number: Any, *, token: ObjectId, targets: Mapping[str, Key | None]) -> None:

@@ -150,38 +150,30 @@ class Writes:
 
     async def delete(self, key: Key, *, expected: int | None) -> None:
         path, patience = path_of(key), self.patience()
+        own = {"emco.path": path}
         while True:
             patience.check()
             token = ObjectId()
-            present = await self.resources.find_one_and_update(
-                {"emco.path": path, "emco.pending": None, "emco.deleting": None},
-                {"$set": {"emco.deleting": token}},
-                {"emco.revision": 1},
-            )
-            if present is None:
+            free = {**own, "emco.pending": None, "emco.deleting": None}
+            if (await self.resources.update_one(free, {"$set": {"emco.deleting": token}})).matched_count == 0:
                 other = marks.deleting(self.resources, await self._existing(path))
                 await patience.wait([other] if other is not None else [])
                 continue
-            number = present["_id"]
+            unchanged = {} if expected is None else {"emco.revision": expected}
             try:
-                busy = await self.looks.at_document(key, own=number)
+                busy = await self.looks.at_document(key)
                 if not busy:
-                    _require_revision(present, expected)
+                    marked = {**own, "emco.deleting": token, **unchanged}
+                    if (await self.resources.delete_one(marked)).deleted_count == 1:
+                        return
+                    _require_revision(await self._existing(path), expected)
             except EmcoError:
-                await marks.unmark(self.resources, number, token=token)
+                await marks.unmark(self.resources, own, token=token)
                 raise
-            if busy:
-                await marks.unmark(self.resources, number, token=token)
-                while busy:  # looking without a mark lets the others finish
-                    await patience.wait(busy)
-                    busy = await self.looks.at_document(key, own=number)
-                continue
-            condition = {"_id": number, "emco.deleting": token}
-            if expected is not None:
-                condition["emco.revision"] = expected
-            if (await self.resources.delete_one(condition)).deleted_count == 1:
-                return
-            await marks.unmark(self.resources, number, token=token)
+            await marks.unmark(self.resources, own, token=token)
+            while busy:  # looking without a mark lets the others finish
+                await patience.wait(busy)
+                busy = await self.looks.at_document(key)
 
     async def delete_blob(self, digest: str, *, before: Callable[[Stored], Any]) -> Stored | None:
         """Remove the blob's header unless a document names it; answers the header, after ``before`` was awaited."""
@@ -199,7 +191,7 @@ class Writes:
                 await before(present)
                 if (await self.blobs.delete_one({"_id": digest, "emco.deleting": token})).deleted_count == 1:
                     return present
-            await marks.unmark(self.blobs, digest, token=token)
+            await marks.unmark(self.blobs, {"_id": digest}, token=token)
             if found.referrer is not None:
                 return None
             while found.busy:
