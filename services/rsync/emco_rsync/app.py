@@ -38,7 +38,14 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     links = Links(_access(CloudConfigs(deps.store, deps.sealer)), settings=settings.link, backoff=pace.backoff)
     subscriptions = Subscriptions()
     journal = Journal(deps.bus, backoff=pace.bus_backoff, gone=lambda context: tracker.abandon(context))
-    tracker = Tracker(links, streams=settings.watch_streams, pace=pace, notify=subscriptions.tell, flush=journal.flush)
+    tracker = Tracker(
+        links,
+        streams=settings.watch_streams,
+        resync=settings.watch_resync,
+        pace=pace,
+        notify=subscriptions.tell,
+        flush=journal.flush,
+    )
     executor = Executor(links, tracker, settings=settings.apply, pace=pace)
     queue = Queue(deps.bus)
     registry = CollectorRegistry()

@@ -8,6 +8,7 @@ from emco_common.kube.settings import KubeconfigSettings
 from emco_common.settings import Port
 from emco_rsync.links import LinkSettings
 from emco_rsync.site import ApplySettings
+from emco_rsync.watch import RESYNC_SECONDS
 
 
 class RsyncSettings(KubeconfigSettings):
@@ -37,6 +38,11 @@ class RsyncSettings(KubeconfigSettings):
     )
     watch_streams: int = Field(
         512, ge=0, description="Streams open at a time over all clusters; what does not get one is polled instead."
+    )
+    watch_resync: float = Field(
+        RESYNC_SECONDS,
+        gt=0,
+        description="What is watched is listed anew within so many seconds, so that no missed change stays missed.",
     )
     force_conflicts: bool = Field(
         True, description="Take fields over that another manager owns. EMCO has always done so; false reports them."

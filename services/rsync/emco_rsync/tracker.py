@@ -50,13 +50,24 @@ class _Followed:
 
 
 class Tracker:
-    """One per process. ``notify`` is told of each change as soon as it can be read, which ``flush`` waits for."""
+    """One per process. ``notify`` is told of each change as soon as it can be read, which ``flush`` waits for.
+
+    ``streams`` are open at a time at most; within ``resync`` seconds all is looked at again, whatever was missed.
+    """
 
     def __init__(
-        self, links: Links, *, streams: int, pace: Pace, notify: Notify, flush: Callable[[], Awaitable[None]]
+        self,
+        links: Links,
+        *,
+        streams: int,
+        resync: float,
+        pace: Pace,
+        notify: Notify,
+        flush: Callable[[], Awaitable[None]],
     ) -> None:
         self._links = links
         self._budget = StreamBudget(streams)
+        self._resync = resync
         self._pace = pace
         self._notify = notify
         self._flush = flush
@@ -194,6 +205,7 @@ class Tracker:
             watch = self._watches[cluster] = ClusterWatch(
                 admin,
                 budget=self._budget,
+                resync=self._resync,
                 pace=self._pace,
                 changed=lambda labels: self._mark((label, cluster) for label in labels),
             )
@@ -206,7 +218,9 @@ class Tracker:
         self._work.set()
 
     async def _drop(self, place: Place) -> None:
-        followed = self._followed.pop(place)
+        followed = self._followed.pop(place, None)
+        if followed is None:
+            return  # somebody else has, meanwhile
         users = self._users[place[1]]
         users.discard(place)
         if not users:

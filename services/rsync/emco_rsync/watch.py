@@ -1,33 +1,32 @@
 """One watch per cluster and kind over everything that carries the deployment label, shared by all contexts.
 
-Lists, then watches, and lists again after every interruption, so that nothing is missed and nothing taken for deleted
-that could only not be read. A kind for which no stream is to be had is polled. Knows objects and labels, not contexts.
+Lists, then watches, and lists again after every interruption and now and then, so that nothing is missed for ever and
+nothing taken for deleted that could only not be read. A kind for which no stream is to be had is polled. Knows objects
+and labels, not contexts.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import structlog
 
 from emco_common.errors import EmcoError
 from emco_common.kube import Kind, KubeClient, KubeError, errors
+from emco_rsync.known import Answers, Known, ObjectKey
 from emco_rsync.links import Link
-from emco_rsync.manifests import DEPLOYMENT_LABEL, Json, deployment_of
+from emco_rsync.manifests import DEPLOYMENT_LABEL, Json
 from emco_rsync.site import Pace
-from emco_rsync.statusdata import trim
 
 _log = structlog.get_logger()
 
 POLL_SECONDS = 20.0
-MAX_OBJECTS = 100_000
-"""Of one cluster that are held; a hostile one may invent any number."""
+RESYNC_SECONDS = 600.0
+"""Where every event arrives a list has nothing to add, so one in a long while is enough."""
 EVERYBODY = ""
-"""In place of a label: what is known of a kind has become complete."""
-ObjectKey = tuple[Kind, str, str]
-"""Kind, namespace (empty for cluster-scoped objects), name."""
+"""In place of a label: what is known of a kind has become complete, or was for a long time."""
 
 
 class StreamBudget:
@@ -47,17 +46,27 @@ class StreamBudget:
 
 
 class ClusterWatch:
-    """What is live on one cluster, by deployment label. ``changed`` is told the labels whose objects have changed."""
+    """What is live on one cluster, by deployment label. ``changed`` is told the labels whose objects have changed.
+
+    After ``resync`` seconds at the latest what is streamed is listed anew: whatever was missed then comes right.
+    """
 
     def __init__(
-        self, link: Link, *, budget: StreamBudget, pace: Pace, changed: Callable[[Iterable[str]], None]
+        self,
+        link: Link,
+        *,
+        budget: StreamBudget,
+        pace: Pace,
+        resync: float,
+        changed: Callable[[Iterable[str]], None],
     ) -> None:
         self.link = link
         self._budget = budget
         self._pace = pace
         self._changed = changed
-        self._objects: dict[str, dict[ObjectKey, Json]] = {}
-        self._labels: dict[ObjectKey, str] = {}
+        self._resync = resync
+        self._told_all = 0.0
+        self._known = Known(changed)
         self._tasks: dict[Kind, asyncio.Task[None]] = {}
         self._synced: set[Kind] = set()
 
@@ -73,13 +82,13 @@ class ClusterWatch:
         return self._synced.issuperset(kinds)
 
     def objects(self, label: str) -> Mapping[ObjectKey, Json]:
-        return self._objects.get(label, {})
+        return self._known.objects(label)
 
     def saw(self, obj: Json) -> None:
         """An object as the cluster answered it to somebody else's call."""
         kind = Kind(str(obj.get("apiVersion")), str(obj.get("kind")))
         if kind in self._tasks:
-            self._keep(_key_of(kind, obj), obj)
+            self._known.answered(kind, obj)
 
     async def close(self) -> None:
         for task in self._tasks.values():
@@ -94,7 +103,7 @@ class ClusterWatch:
                 await self._list_and_watch(client, kind)
             except errors.UnknownKind:
                 failures += 1
-                self._replace(kind, ())  # what is not served does not exist
+                self._listed(kind, (), before=self._known.answers())  # what is not served does not exist
             except KubeError as error:
                 failures += 1
                 self.link.doubt(error, client=client)
@@ -112,66 +121,31 @@ class ClusterWatch:
                 await self._pace.sleep(self._pace.backoff.delay(failures))
 
     async def _list_and_watch(self, client: KubeClient, kind: Kind) -> None:
+        before = self._known.answers()
         listed = await client.list(kind, selector=DEPLOYMENT_LABEL)
-        self._replace(kind, listed.items)
+        self._listed(kind, listed.items, before=before)
         if not self._budget.take():
             await self._pace.sleep(POLL_SECONDS)
             return
+        spread = 0.5 + self._pace.backoff.random() / 2  # streams that began together do not end together
         try:
-            watch = client.watch(kind, resource_version=listed.resource_version, selector=DEPLOYMENT_LABEL)
-            async with aclosing(watch):
-                async for event in watch:
-                    if event.type == "DELETED":
-                        self._drop(_key_of(kind, event.object))
-                    elif event.type in ("ADDED", "MODIFIED"):
-                        self._keep(_key_of(kind, event.object), event.object)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._resync * spread):
+                    await self._watch(client, kind, resource_version=listed.resource_version)
         finally:
             self._budget.give_back()
 
-    def _replace(self, kind: Kind, items: Iterable[Json]) -> None:
-        present = {_key_of(kind, item): item for item in items}
-        for key in [key for key in self._labels if key[0] == kind and key not in present]:
-            self._drop(key)
-        for key, item in present.items():
-            self._keep(key, item)
-        if kind not in self._synced:
+    async def _watch(self, client: KubeClient, kind: Kind, *, resource_version: str) -> None:
+        watch = client.watch(kind, resource_version=resource_version, selector=DEPLOYMENT_LABEL)
+        async with aclosing(watch):
+            async for event in watch:
+                if event.type in ("ADDED", "MODIFIED", "DELETED"):
+                    self._known.happened(kind, event.object, deleted=event.type == "DELETED")
+
+    def _listed(self, kind: Kind, items: Iterable[Json], *, before: Answers) -> None:
+        self._known.listed(kind, items, before=before)
+        now = self._pace.clock()
+        if kind not in self._synced or now - self._told_all >= self._resync:
             self._synced.add(kind)
+            self._told_all = now
             self._changed([EVERYBODY])
-
-    def _keep(self, key: ObjectKey, obj: Json) -> None:
-        label = deployment_of(obj)
-        former = self._labels.get(key)
-        if former is not None and former != label:
-            self._drop(key)
-        if former == label and _is_older(obj, self._objects[label][key]):
-            return
-        if not label or (key not in self._labels and len(self._labels) >= MAX_OBJECTS):
-            return
-        self._labels[key] = label
-        self._objects.setdefault(label, {})[key] = trim({**obj, "apiVersion": key[0].api_version, "kind": key[0].kind})
-        self._changed([label])
-
-    def _drop(self, key: ObjectKey) -> None:
-        label = self._labels.pop(key, None)
-        if label is None:
-            return
-        held = self._objects.get(label, {})
-        held.pop(key, None)
-        if not held:
-            self._objects.pop(label, None)
-        self._changed([label])
-
-
-def _is_older(obj: Json, known: Json) -> bool:
-    """Is this what the object was before its specification was last changed?"""
-    old, new = known.get("metadata") or {}, obj.get("metadata") or {}
-    if old.get("uid") is None or old.get("uid") != new.get("uid"):
-        return False
-    before, after = old.get("generation"), new.get("generation")
-    return isinstance(before, int) and isinstance(after, int) and after < before
-
-
-def _key_of(kind: Kind, obj: Json) -> ObjectKey:
-    metadata = obj.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    return kind, str(metadata.get("namespace") or ""), str(metadata.get("name") or "")
