@@ -15,6 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from emco_common.errors import BadRequest, TooLarge
 from emco_common.store import api
+from emco_common.store import mongo_marks as marks
 from emco_common.store.api import Document
 from emco_common.store.encoding import path_of
 from emco_common.store.mongo import MongoStore
@@ -153,6 +154,23 @@ class TestWhatIsHeld:
             await store.create(Document(key, {}))
         await store.create(Document({"r": "1"}, {}, references=others))
         await store.delete(mine)
+
+    async def test_a_deletion_waits_for_a_claim_on_its_target(
+        self, mongodb_url: str, raw: AsyncDatabase[dict[str, Any]]
+    ) -> None:
+        store = await opened(mongodb_url, lease=60)
+        await store.create(Document(PARENT, {}))
+        await store.create(Document({"r": "1"}, {}))
+        referrer = await raw.resources.find_one({"r": "1"})
+        assert referrer is not None
+        token = ObjectId()
+        await marks.claim(raw.resources, referrer["_id"], token=token, targets={path_of(PARENT): PARENT})
+        deletion = asyncio.create_task(store.delete(PARENT))
+        assert await asyncio.wait([deletion], timeout=0.2) == (set(), {deletion})
+        await marks.unclaim(raw.resources, referrer["_id"], token=token)
+        await deletion
+        assert await store.get(PARENT) is None
+        await store.close()
 
     async def test_a_claim_that_was_taken_back_hinders_nothing_and_is_forgotten_with_the_next_write(
         self, store: MongoStore, raw: AsyncDatabase[dict[str, Any]]
