@@ -104,6 +104,7 @@ class Terminate(Procedure):
 
     With clusters to give up (``asked["giveUp"]``, joined by commas) those are not waited for, and it is possible where
     a termination is under way or was stopped as well: a cluster that is lost keeps nobody for ever (defect 33).
+    Without, it may be asked for again once it has failed.
     """
 
     verb = Verb.TERMINATE
@@ -113,7 +114,8 @@ class Terminate(Procedure):
 
     async def begin(self, subject: Subject, asked: Mapping[str, str]) -> Begun:
         given_up = _given_up(asked)
-        LIFECYCLE.next(Verb.GIVE_UP if given_up else self.verb, subject.state.state, name=subject.name)
+        again = given_up or await self._has_failed(subject)
+        LIFECYCLE.next(Verb.GIVE_UP if again else self.verb, subject.state.state, name=subject.name)
         instance = subject.state.instance
         if not given_up:
             await self._tools.status_of(instance)
@@ -155,6 +157,14 @@ class Terminate(Procedure):
                 if await contexts.exists(child):
                     await rsync.uninstall(child)
             await rsync.uninstall(instance)
+
+    async def _has_failed(self, subject: Subject) -> bool:
+        """A termination that came to a bad end may be asked for again, when what stood in its way is mended."""
+        if subject.state.state is not State.TERMINATED:
+            return False
+        with suppress(ContextNotFound):
+            return await self._has_ended(subject.state.instance)
+        return False
 
     async def _has_ended(self, instance: str) -> bool:
         """A removal that goes on hears by itself that a cluster was given up."""

@@ -229,6 +229,14 @@ class TestGivingUp:
         assert (await world.contexts.read_status(instance)).stop is False
         assert (await history(world, g))[-2:] == [("TerminateStopped", "A", 0), ("Terminated", "A", 0)]
 
+    async def test_one_that_failed_may_simply_be_asked_for_again_and_one_that_ended_well_not(self, world: Core) -> None:
+        g, instance = await self._leaving(world, "refused-once", ContextState.TERMINATE_FAILED)
+        await world.post(f"{g}/terminate", expect=202)
+        assert world.rsync.calls[-1] == ("uninstall", instance)
+        assert (await history(world, g))[-2:] == [("Terminated", "A", 0), ("Terminated", "A", 0)]
+        refused = await world.post(f"{g}/terminate", expect=409)
+        assert refused.text == "DeploymentIntentGroup is not instantiated :refused-once\n"
+
     async def test_only_what_the_group_is_on_can_be_given_up(self, world: Core) -> None:
         g = await deployed(world, "named-wrongly")
         answer = await world.post(f"{g}/terminate?giveUp=acme%2Bmoon", expect=400)

@@ -11,6 +11,7 @@ import pytest
 from emco_common.appcontext import ClusterStatus, ClusterUpdate, ResourceStatus, ResourceUpdate
 from tests.api.orchestrator.lifecycle import deployed, instances, key_of, world
 from tests.support.core import Core
+from tests.support.statuses import write_statuses
 from tests.unit.status.builders import live, reported
 
 __all__ = ["world"]
@@ -31,11 +32,11 @@ async def applied(world: Core, instance: str, *, into: str = "") -> None:
         for cluster in app.clusters:
             updates.append(ClusterUpdate(app.name, cluster.name, ClusterStatus(reference=instance)))
             reached = ClusterUpdate(app.name, cluster.name, ClusterStatus(connectivity="Available"))
-            await world.contexts.write_statuses(instance, [reached])
+            await write_statuses(world.deps.bus, instance, [reached])
             for resource in cluster.all_resources():
                 state = ResourceStatus("Applied", instance)
                 updates.append(ResourceUpdate(app.name, cluster.name, resource.name, state))
-    await world.contexts.write_statuses(into or instance, updates)
+    await write_statuses(world.deps.bus, into or instance, updates)
 
 
 def kinds(answer: Mapping[str, Any]) -> dict[str, str]:
@@ -159,7 +160,7 @@ async def test_details_are_what_was_asked_for_or_what_is_there(world: Core) -> N
     assert {row["detail"]["kind"] for row in rows} == {row["GVK"]["Kind"] for row in rows}
     found = live(f"{rows[0]['name']}+{rows[0]['GVK']['Kind']}")
     report = ClusterStatus(status=reported(found))
-    await world.contexts.write_statuses(instance, [ClusterUpdate("web", HQ, report)])
+    await write_statuses(world.deps.bus, instance, [ClusterUpdate("web", HQ, report)])
 
     ready = (await asked(world, path, "?status=ready&output=detail"))["apps"][0]["clusters"][0]["resources"]
 
