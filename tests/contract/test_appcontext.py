@@ -23,14 +23,14 @@ from emco_common.appcontext import (
     Resource,
     ResourceStatus,
     ResourceUpdate,
-    WriteRefused,
     codec,
     keys,
     new_id,
     values,
 )
-from emco_common.contextbus.api import MAX_TRANSACTION_OPERATIONS, Compare, ContextBus, Put
+from emco_common.contextbus.api import MAX_TRANSACTION_OPERATIONS, ContextBus, Put
 from emco_common.errors import NotFound, Unprocessable
+from tests.support.statuses import write_statuses
 
 PATIENCE = 20
 
@@ -195,7 +195,6 @@ async def test_an_unknown_context_is_named_in_the_words_of_the_original(
         store.read_meta(unknown),
         store.status_context_id(unknown),
         store.set_stop_flag(unknown, True),
-        store.write_statuses(unknown, [ClusterUpdate("web", EDGE, ClusterStatus(ready=True))]),
     ):
         with pytest.raises(ContextNotFound) as caught:
             await reading
@@ -276,15 +275,15 @@ async def test_the_stop_flag_is_a_boolean_that_can_be_taken_back(
 # Statuses
 
 
-async def test_statuses_are_written_in_bulk_and_read_in_one_range(
+async def test_statuses_are_read_with_their_context_in_one_range(
     store: AppContextStore, bus: ContextBus, fresh: Callable[[], str]
 ) -> None:
     context = made(fresh(), count=250)
     await store.write_new(context)
     applied = ResourceStatus(status="Applied", reference=context.id, ready=True)
     names = [resource.name for resource in resources(250)]
-    before = (await bus.range(keys.root(context.id))).revision
-    await store.write_statuses(
+    await write_statuses(
+        bus,
         context.id,
         [
             *(ResourceUpdate("web", EDGE, name, applied) for name in names),
@@ -295,42 +294,6 @@ async def test_statuses_are_written_in_bulk_and_read_in_one_range(
     assert all(snapshot.status.resource("web", EDGE, name) == applied for name in names)
     assert snapshot.status.cluster("web", EDGE) == ClusterStatus("Available", "{}", True)
     assert snapshot.context == context
-    entries = (await bus.range(keys.root(context.id), keys_only=True)).entries
-    assert len({entry.mod_revision for entry in entries if entry.mod_revision > before}) == 8
-
-
-async def test_a_status_cannot_bring_a_deleted_context_back(
-    store: AppContextStore, bus: ContextBus, fresh: Callable[[], str]
-) -> None:
-    context = made(fresh())
-    await store.write_new(context)
-    updates = [ResourceUpdate("web", EDGE, name.name, ResourceStatus("Applied")) for name in resources(3)]
-    await asyncio.gather(
-        store.delete(context.id), *(store.write_statuses(context.id, updates) for _ in range(5)), return_exceptions=True
-    )
-    assert (await bus.range(keys.root(context.id))).entries == ()
-
-
-async def test_a_writer_that_lost_its_fence_writes_nothing(
-    store: AppContextStore, bus: ContextBus, fresh: Callable[[], str]
-) -> None:
-    context = made(fresh())
-    await store.write_new(context)
-    fence = keys.active(context.id)
-    held = await bus.put(fence, b"me")
-    update = [ClusterUpdate("web", EDGE, ClusterStatus(ready=True))]
-    await store.write_statuses(context.id, update, when=[Compare(fence, held)])
-    await bus.put(fence, b"somebody else")
-    with pytest.raises(WriteRefused):
-        await store.write_statuses(
-            context.id, [ClusterUpdate("web", EDGE, ClusterStatus(ready=False))], when=[Compare(fence, held)]
-        )
-    assert (await store.read_status(context.id)).cluster("web", EDGE).ready is True
-    await bus.delete(fence)
-
-
-async def test_no_statuses_are_no_work(store: AppContextStore, fresh: Callable[[], str]) -> None:
-    await store.write_statuses(fresh(), [])
 
 
 # What controllers change
@@ -385,7 +348,7 @@ async def test_a_resource_is_taken_with_all_below_it(
     context = made(fresh(), count=2)
     await store.write_new(context)
     status = ResourceStatus("Applied", context.id, True)
-    await store.write_statuses(context.id, [ResourceUpdate("web", EDGE, "r0000+ConfigMap", status)])
+    await write_statuses(bus, context.id, [ResourceUpdate("web", EDGE, "r0000+ConfigMap", status)])
     await store.delete_resource(context.id, "web", EDGE, "r0000+ConfigMap")
     names = [resource.name for resource in (await store.read(context.id)).apps[0].clusters[0].resources]
     assert names == ["r0001+ConfigMap"]

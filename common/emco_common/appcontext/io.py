@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from emco_common.appcontext import codec, decoding, encoding, keys, values
 from emco_common.appcontext.model import AppContext, Meta, Resource
-from emco_common.appcontext.status import ContextStatus, StatusUpdate, decode_status, encode_updates
+from emco_common.appcontext.status import ContextStatus, decode_status
 from emco_common.contextbus.api import (
     Compare,
     ContextBus,
@@ -55,7 +55,7 @@ class ContextExists(Conflict):
 
 
 class WriteRefused(Conflict):
-    """The context is gone, or a comparison the writer asked for failed; nothing of this batch was written."""
+    """The context is gone or belongs to another writer, or others keep winning; nothing of this batch was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,23 +205,6 @@ class AppContextStore:
             if await self._bus.get(keys.cluster(context, app, cluster)) is not None:
                 return True
         return False
-
-    # Statuses in bulk
-
-    async def write_statuses(
-        self, context: str, updates: Iterable[StatusUpdate], *, when: Sequence[Compare] = ()
-    ) -> None:
-        """Write statuses in as few transactions as there can be; each happens only while ``when`` holds.
-
-        Raises ``ContextNotFound``, and ``WriteRefused`` when the context went away meanwhile or ``when`` fails (some
-        batches may have been written then).
-        """
-        puts = encode_updates(context, updates)
-        if puts:
-            root = await self._require_root(context)
-            await self._write_batches(
-                batches(puts, weight=_BATCH_BYTES), when=[Compare(root.key, root.mod_revision), *when]
-            )
 
     # What controllers change
 

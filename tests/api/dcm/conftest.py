@@ -41,6 +41,7 @@ from emco_dcm.privatekey import KeyType, new_key
 from emco_dcm.settings import DcmSettings
 from emco_simcluster.tls import Authority
 from tests.fakes.rsync import FakeRsync, fake_rsync
+from tests.support.statuses import write_statuses
 
 CLOUDS = "/v2/projects/shop/logical-clouds"
 LC = f"{CLOUDS}/lc"
@@ -157,7 +158,7 @@ class Dcm:
         for request in (await self.requests()).values():
             name = f"{request['metadata']['name']}+CertificateSigningRequest"
             updates.append(ResourceUpdate("logical-cloud", cluster, name, ResourceStatus(status="Applied")))
-        await self.contexts.write_statuses(info.status_context, updates)
+        await write_statuses(self.deps.bus, info.status_context, updates)
         if tell:
             self.rsync.alert(info.status_context)
 

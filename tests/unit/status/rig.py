@@ -22,6 +22,7 @@ from emco_common.status.notify import Bell, Notifier
 from emco_common.status.notify.watcher import Watcher
 from emco_common.status.reader import Judge
 from emco_common.store.api import Key
+from tests.support.statuses import write_statuses
 from tests.unit.status.builders import HQ, applied, context, reported
 
 DEADLINE = 20.0
@@ -77,7 +78,7 @@ class Rig:
     async def report(self, instance: str, *objects: Any, app: str = "web", cluster: str = HQ) -> None:
         """What a cluster tells of its objects."""
         update = ClusterUpdate(app, cluster, ClusterStatus(status=reported(*objects)))
-        await self.contexts.write_statuses(instance, [update])
+        await write_statuses(self.bus, instance, [update])
 
     def measured(self, name: str) -> float:
         """What the service's metrics say."""

@@ -12,6 +12,7 @@ from emco_common.contextbus.embedded import EmbeddedBus
 from emco_common.lifecycle import NoStateInformation, State, StateInfo
 from emco_common.status import ContextGone, Contexts, StatusQuery, read_contexts
 from emco_common.status.query import View
+from tests.support.statuses import write_statuses
 from tests.unit.status.builders import HQ, RUNNING, applied, cluster, context, history
 
 
@@ -51,8 +52,8 @@ async def stored(bus: Counting, *contexts: AppContext, handled_by: str = "7") ->
         await bus.bus.put(keys.status(one.id), values.encode_state("Instantiated"))
     first = contexts[0]
     whole = applied(first)
-    await store.write_statuses(first.id, [ClusterUpdate(*place, one) for place, one in whole.clusters.items()])
-    await store.write_statuses(first.id, [ResourceUpdate(*PLACE, ResourceStatus("Applied", handled_by))])
+    await write_statuses(bus.bus, first.id, [ClusterUpdate(*place, one) for place, one in whole.clusters.items()])
+    await write_statuses(bus.bus, first.id, [ResourceUpdate(*PLACE, ResourceStatus("Applied", handled_by))])
 
 
 async def read(bus: Counting, info: StateInfo, query: StatusQuery | None = None) -> Contexts | None:
