@@ -10,7 +10,6 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-
 KEEP_ALIVE = 75
 """Seconds an idle connection is kept: longer than clients' pools do, so that no request meets a closing one."""
 
