@@ -1,5 +1,7 @@
 """Fixtures every test may use. Each real server has a module of its own in ``tests/support``."""
 
+import signal
+
 pytest_plugins = [
     "tests.support.realserver",
     "tests.support.conformance",
@@ -10,3 +12,9 @@ pytest_plugins = [
     "tests.support.controlplane",
     "tests.support.simcluster",
 ]
+
+
+def pytest_configure() -> None:
+    """A shell has what it runs in the background ignore interrupts, and each program a test starts inherits that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
