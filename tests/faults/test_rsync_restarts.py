@@ -16,7 +16,7 @@ from emco_common.appcontext.model import App, AppContext, Cluster, Meta
 from emco_common.contextbus.api import Put
 from emco_common.contextbus.embedded.bus import EmbeddedBus
 from emco_common.kube import Kind, KubeClient, Ref, parse_kubeconfig
-from emco_rsync.queue import LIVE
+from emco_rsync.events.queue import LIVE
 from emco_simcluster import Rule, SimCluster
 from tests.unit.rsync.rig import CRD, WIDGET, Rig, config_map, context, deployment, job, resources, running
 

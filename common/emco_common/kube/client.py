@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from emco_common.kube.api import Carrier, Json, ObjectList, Ref, WatchEvent
 from emco_common.kube.discovery import Discovery, Kind, Resource
 from emco_common.kube.errors import AlreadyExists, BadAnswer, Forbidden, Gone, Invalid, UnknownKind, error_from_event
 from emco_common.kube.kubeconfig import Kubeconfig
-from emco_common.kube.transport import Json, Transport
+from emco_common.kube.transport import Transport
 
 PAGE = 500
 """Objects per page of a list."""
@@ -22,38 +22,6 @@ MAX_LISTED = 100_000
 """Objects of one list that are taken at most; a member cluster may be hostile and answer page after page."""
 _MAY_NOT_PATCH = "cannot patch resource"
 """How an API server says that it is the user's rights, and not a quota or a policy."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Ref:
-    """The address of one object. ``namespace`` is ignored for cluster-scoped kinds."""
-
-    kind: Kind
-    name: str
-    namespace: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind.kind} {self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectList:
-    """All objects that matched, each with ``apiVersion`` and ``kind``, and the version to watch from."""
-
-    items: tuple[Json, ...]
-    resource_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEvent:
-    """``type`` is ADDED, MODIFIED, DELETED or BOOKMARK (whose object has only a resource version)."""
-
-    type: str
-    object: Json
-
-    @property
-    def resource_version(self) -> str:
-        return str(self.object.get("metadata", {}).get("resourceVersion", ""))
 
 
 def kind_of(obj: Mapping[str, Any]) -> Kind:
@@ -75,12 +43,18 @@ def ref_of(obj: Mapping[str, Any], *, namespace: str = "") -> Ref:
 
 
 class KubeClient:
-    """``timeout`` is the default deadline of a call in seconds."""
+    """``timeout`` is the default deadline of a call in seconds. ``carrier`` if not the network."""
 
     def __init__(
-        self, kubeconfig: Kubeconfig, *, connections: int = 8, watches: int = 64, timeout: float = 15.0
+        self,
+        kubeconfig: Kubeconfig,
+        *,
+        connections: int = 8,
+        watches: int = 64,
+        timeout: float = 15.0,
+        carrier: Carrier | None = None,
     ) -> None:
-        self._transport = Transport(kubeconfig, connections=connections, watches=watches, timeout=timeout)
+        self._transport = carrier or Transport(kubeconfig, connections=connections, watches=watches, timeout=timeout)
         self._discovery = Discovery(self._fetch)
         self.server = kubeconfig.server
         self.namespace = kubeconfig.namespace or "default"

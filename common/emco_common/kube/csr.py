@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from emco_common.kube.client import KubeClient, Ref
+from emco_common.kube.api import KubeApi, Ref
 from emco_common.kube.discovery import Kind
 from emco_common.kube.errors import Conflict
 
@@ -13,7 +13,7 @@ CSR = Kind("certificates.k8s.io/v1", "CertificateSigningRequest")
 _ATTEMPTS = 5
 
 
-async def approve(client: KubeClient, name: str, *, condition: Mapping[str, Any]) -> None:
+async def approve(client: KubeApi, name: str, *, condition: Mapping[str, Any]) -> None:
     """Give the request the condition (``type``, ``status``, ``reason``, ``message``) unless it has one of that type.
 
     Safe to repeat (rsync D14). Any ``KubeError``.

@@ -16,11 +16,10 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from emco_common.kube.api import Json
 from emco_common.kube.certificates import tls_context
 from emco_common.kube.errors import BadAnswer, Unreachable, clean, error_from_answer
 from emco_common.kube.kubeconfig import BadKubeconfig, Kubeconfig
-
-Json = dict[str, Any]
 
 MAX_ANSWER = 32 * 1024 * 1024
 """Bytes of one answer, or of one line of a watch, that are read at most; a member cluster may be hostile."""

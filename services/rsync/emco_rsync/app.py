@@ -8,24 +8,24 @@ import random
 from prometheus_client import CollectorRegistry
 
 from emco_common import __version__
-from emco_common.appcontext import keys
-from emco_common.cloudconfig import AccessMissing, CloudConfigs
+from emco_common.cloudconfig import CloudConfigs
 from emco_common.rpc.serving import GrpcServer
 from emco_common.runtime import Deps, Service
 from emco_common.web.app import create_app
-from emco_rsync.backoff import Backoff
-from emco_rsync.executor import Executor
+from emco_rsync.apply.executor import Executor
+from emco_rsync.apply.site import Pace
+from emco_rsync.events.queue import Queue
+from emco_rsync.events.supervisor import Supervisor
+from emco_rsync.events.worker import Workshop
 from emco_rsync.grpc import register
-from emco_rsync.journal import Journal
-from emco_rsync.links import Access, Identity, Links
 from emco_rsync.metrics import Metrics
 from emco_rsync.notify import Subscriptions
-from emco_rsync.queue import Queue
+from emco_rsync.reach.backoff import Backoff
+from emco_rsync.reach.links import Links
+from emco_rsync.reach.ways import access_from, open_directly
+from emco_rsync.record.journal import Journal
 from emco_rsync.settings import RsyncSettings
-from emco_rsync.site import Pace
-from emco_rsync.supervisor import Supervisor
-from emco_rsync.tracker import Tracker
-from emco_rsync.worker import Workshop
+from emco_rsync.watch.tracker import Tracker
 
 NAME = "rsync"
 STOP_GRACE = 2.0
@@ -35,7 +35,12 @@ STOP_GRACE = 2.0
 def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     """The resource synchronizer over its dependencies."""
     pace = Pace(Backoff(random.random), bus_backoff=Backoff(random.random, first=0.1, longest=5.0))
-    links = Links(_access(CloudConfigs(deps.store, deps.sealer)), settings=settings.link, backoff=pace.backoff)
+    links = Links(
+        access_from(CloudConfigs(deps.store, deps.sealer)),
+        open_directly(settings.direct),
+        settings=settings.link,
+        backoff=pace.backoff,
+    )
     subscriptions = Subscriptions()
     journal = Journal(deps.bus, backoff=pace.bus_backoff, gone=lambda context: tracker.abandon(context))
     tracker = Tracker(
@@ -86,14 +91,3 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
         lambda aio_server: register(aio_server, supervisor=supervisor, subscriptions=subscriptions),
     )
     return Service(NAME, app, settings.host, settings.http_port, grpc=server, background=(work,), closing=tracker.close)
-
-
-def _access(records: CloudConfigs) -> Access:
-    async def kubeconfig(identity: Identity) -> bytes:
-        provider, cluster = keys.split_cluster_name(identity.cluster)
-        access = await records.get(provider, cluster, level=identity.level, namespace=identity.namespace)
-        if not access.kubeconfig:
-            raise AccessMissing(f"cluster {identity.cluster} has no kubeconfig; GitOps clusters are not supported yet")
-        return access.kubeconfig
-
-    return kubeconfig

@@ -17,8 +17,8 @@ from emco_common.rpc import (
     updateapp_pb2,
     updateapp_pb2_grpc,
 )
+from emco_rsync.events.supervisor import Supervisor
 from emco_rsync.notify import Subscriptions
-from emco_rsync.supervisor import Supervisor
 
 
 class InstallApp(installapp_pb2_grpc.installappServicer):

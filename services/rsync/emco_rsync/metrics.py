@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from emco_common.appcontext.states import Connectivity, QueueState
-from emco_rsync.links import Identity
+from emco_rsync.reach.ways import Identity
 
 States = Callable[[], Iterable[tuple[Identity, Connectivity]]]
 

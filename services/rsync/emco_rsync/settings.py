@@ -6,9 +6,10 @@ from pydantic import Field
 
 from emco_common.kube.settings import KubeconfigSettings
 from emco_common.settings import Port
-from emco_rsync.links import LinkSettings
-from emco_rsync.site import ApplySettings
-from emco_rsync.watch import RESYNC_SECONDS
+from emco_rsync.apply.site import ApplySettings
+from emco_rsync.reach.links import LinkSettings
+from emco_rsync.reach.ways import DirectSettings
+from emco_rsync.watch.cluster import RESYNC_SECONDS
 
 
 class RsyncSettings(KubeconfigSettings):
@@ -52,10 +53,14 @@ class RsyncSettings(KubeconfigSettings):
     def link(self) -> LinkSettings:
         return LinkSettings(
             connections=self.cluster_connections,
-            call_timeout=self.cluster_timeout,
             probe_timeout=self.probe_timeout,
             max_failures=self.max_retries,
-            policy=self.kubeconfigs,
+        )
+
+    @property
+    def direct(self) -> DirectSettings:
+        return DirectSettings(
+            connections=self.cluster_connections, timeout=self.cluster_timeout, policy=self.kubeconfigs
         )
 
     @property

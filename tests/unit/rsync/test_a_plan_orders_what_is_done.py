@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from emco_common.appcontext.model import App, AppContext, Cluster, Meta
-from emco_rsync.plan import ClusterPlan, make_plan
+from emco_rsync.plan.plan import ClusterPlan, make_plan
 from tests.unit.rsync.rig import config_map, deployment, job, resources
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from emco_common.appcontext.model import App, AppContext, Cluster, Meta, Resource
 from emco_common.appcontext.states import QueueEvent, QueueState, ResourceState
 from emco_common.appcontext.status import ClusterStatus, ContextStatus, QueueElement, ResourceStatus
-from emco_rsync.deployment import Deployment, address, referred
-from emco_rsync.plan import ClusterPlan, Item, Plan, make_plan
-from emco_rsync.queue import replaced_by
+from emco_rsync.events.queue import replaced_by
+from emco_rsync.plan.deployment import Deployment, address, referred
+from emco_rsync.plan.plan import ClusterPlan, Item, Plan, make_plan
 
 APPS, CLUSTERS, NAMES = ("a", "b"), ("p+x", "p+y"), ("r1", "r2", "r3")
 Contents = Mapping[tuple[str, str, str], tuple[str, str]]

@@ -14,7 +14,7 @@ from emco_common.appcontext import keys
 from emco_common.appcontext.model import App, AppContext, Cluster, Dependency, Meta
 from emco_common.contextbus.api import ContextBus, Delete, Put
 from emco_common.kube import Kind, KubeClient, Ref, parse_kubeconfig
-from emco_rsync.manifests import parse
+from emco_rsync.plan.manifests import parse
 from emco_simcluster import Outage, Rule, SimCluster
 from tests.support.simcluster import MakeSimCluster
 from tests.unit.rsync.rig import CRD, WIDGET, Rig, config_map, context, deployment, resources, running

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from emco_common.kube import errors
 from emco_common.kube.errors import Cause
-from emco_rsync.backoff import Backoff
-from emco_rsync.classify import Verdict, classify, classify_removal, describe
+from emco_rsync.reach.backoff import Backoff
+from emco_rsync.reach.classify import Verdict, classify, classify_removal, describe
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emco_rsync.manifests import BadManifest, parse, prepare
+from emco_rsync.plan.manifests import BadManifest, parse, prepare
 
 BOMB = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 9)}]" for n in range(8))
 HEAD = "apiVersion: v1\nkind: X\nmetadata: {name: a}\n"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from emco_common.kube import Kind
-from emco_rsync.known import Answers, Known
-from emco_rsync.manifests import DEPLOYMENT_LABEL
+from emco_rsync.plan.manifests import DEPLOYMENT_LABEL
+from emco_rsync.watch.known import Answers, Known
 
 KIND = Kind("apps/v1", "Deployment")
 NAMES = st.sampled_from("ab")

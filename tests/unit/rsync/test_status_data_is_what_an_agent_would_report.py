@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emco_rsync.statusdata import encode, trim
+from emco_rsync.watch.statusdata import encode, trim
 
 
 def obj(api_version: str, kind: str, name: str, **fields: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import pytest_asyncio
 from emco_common.appcontext import keys, values
 from emco_common.contextbus.api import BusUnavailable, Compare, ContextBus, Delete, Put
 from emco_common.contextbus.embedded.bus import EmbeddedBus
-from emco_rsync.backoff import Backoff
-from emco_rsync.journal import Journal
+from emco_rsync.reach.backoff import Backoff
+from emco_rsync.record.journal import Journal
 
 QUICK = Backoff(lambda: 0.0, first=0.001, longest=0.001)
 

@@ -24,7 +24,7 @@ async def test_an_answer_that_comes_after_the_news_is_not_taken_for_news(
 async def test_news_that_a_stream_has_lost_are_found_by_looking_again(
     tmp_path: Path, sim_cluster: SimCluster, streams: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emco_rsync.watch.POLL_SECONDS", 0.2)
+    monkeypatch.setattr("emco_rsync.watch.cluster.POLL_SECONDS", 0.2)
     sim_cluster.faults.add(Rule(verb="watch", mute=True))
     ref = Ref(Kind("apps/v1", "Deployment"), "d", "default")
     async with running(tmp_path, [sim_cluster], watch_resync=0.2, watch_streams=streams) as rig:

@@ -15,13 +15,13 @@ from typing import TypeVar
 import structlog
 
 from emco_common.appcontext.states import ResourceState
-from emco_common.kube import KubeClient, KubeError, errors
-from emco_rsync.backoff import Backoff
-from emco_rsync.classify import Verdict, classify, describe
-from emco_rsync.links import Link, Sleep
-from emco_rsync.manifests import Json
-from emco_rsync.plan import ClusterPlan, Item
-from emco_rsync.recorder import Recorder
+from emco_common.kube import KubeApi, KubeError, errors
+from emco_rsync.plan.manifests import Json
+from emco_rsync.plan.plan import ClusterPlan, Item
+from emco_rsync.reach.backoff import Backoff
+from emco_rsync.reach.classify import Verdict, classify, describe
+from emco_rsync.reach.links import Link, Sleep
+from emco_rsync.record.recorder import Recorder
 
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -92,7 +92,7 @@ class Site:
     async def persist(
         self,
         item: Item,
-        operation: Callable[[KubeClient], Awaitable[T]],
+        operation: Callable[[KubeApi], Awaitable[T]],
         *,
         attempts: int | None = None,
         verdict: Callable[[KubeError], Verdict] = classify,

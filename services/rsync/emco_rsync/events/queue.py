@@ -15,7 +15,7 @@ from emco_common.appcontext.states import ContextState, QueueEvent, QueueState
 from emco_common.appcontext.status import QueueElement, decode_queue, encode_queue
 from emco_common.contextbus.api import Compare, ContextBus, Delete, Entry, Put
 from emco_common.errors import Conflict, Unavailable
-from emco_rsync.states import GONE
+from emco_rsync.events.states import GONE
 
 LIVE = "/livecontext/"
 """Contexts whose objects may be on clusters, so that their watch is taken up after a restart; rsync's own."""

@@ -6,14 +6,14 @@ import asyncio
 from contextlib import suppress
 
 from emco_common.appcontext.states import Connectivity
+from emco_rsync.apply.ground import Ground, Work, flat
+from emco_rsync.apply.removal import cluster_scoped, without
+from emco_rsync.apply.steps import take_away
 from emco_rsync.concurrent import concurrently
-from emco_rsync.deployment import Deployment, Leftovers
-from emco_rsync.givenup import GRACE_SECONDS, UNKNOWN, GivenUp
-from emco_rsync.ground import Ground, Work, flat
-from emco_rsync.plan import ClusterPlan, Plan
-from emco_rsync.recorder import Recorder
-from emco_rsync.removal import cluster_scoped, without
-from emco_rsync.steps import take_away
+from emco_rsync.events.givenup import GRACE_SECONDS, UNKNOWN, GivenUp
+from emco_rsync.plan.deployment import Deployment, Leftovers
+from emco_rsync.plan.plan import ClusterPlan, Plan
+from emco_rsync.record.recorder import Recorder
 
 
 class Removal:

@@ -16,7 +16,7 @@ from emco_common.appcontext import keys
 from emco_common.appcontext.model import AppContext, Approval, Cluster, Dependency, Resource
 from emco_common.appcontext.states import HookPhase
 from emco_common.kube import KubeError, Ref, encode, ref_of
-from emco_rsync.manifests import BadManifest, Json, parse, prepare
+from emco_rsync.plan.manifests import BadManifest, Json, parse, prepare
 
 CRD_KIND = "CustomResourceDefinition"
 NAMESPACE_KIND = "Namespace"

@@ -11,17 +11,18 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
 
 from emco_common.appcontext.states import Connectivity
 from emco_common.errors import EmcoError
-from emco_common.kube import KubeClient, KubeError, Policy, parse_kubeconfig
+from emco_common.kube import KubeApi, KubeError
 from emco_common.kube.errors import Unauthorized
-from emco_rsync.backoff import Backoff
-from emco_rsync.classify import Verdict, classify
-from emco_rsync.plan import ADMIN_LEVEL, DEFAULT_NAMESPACE
+from emco_rsync.reach.backoff import Backoff
+from emco_rsync.reach.classify import Verdict, classify
+from emco_rsync.reach.ways import Access, Identity, Open, Way
 
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -33,35 +34,14 @@ Listener = Callable[[Connectivity, str], None]
 Sleep = Callable[[float], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Identity:
-    """A cluster (``provider+cluster``) and whose access record is used on it."""
-
-    cluster: str
-    level: str
-    namespace: str
-
-
-def admin_of(cluster: str) -> Identity:
-    """Who onboarded the cluster."""
-    return Identity(cluster, ADMIN_LEVEL, DEFAULT_NAMESPACE)
-
-
-Access = Callable[[Identity], Awaitable[bytes]]
-"""The kubeconfig of an identity; any ``EmcoError``."""
-
-
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
     """Times in seconds."""
 
     connections: int = 8
-    watches: int = 256
-    call_timeout: float = 15.0
     probe_timeout: float = 5.0
     max_failures: int | None = None
     """Give a cluster up after so many attempts in a row; ``None`` never does."""
-    policy: Policy | None = None
 
 
 class RetriesExceeded(EmcoError):
@@ -72,22 +52,30 @@ class Link:
     """One identity's link. Made and closed by ``Links``."""
 
     def __init__(
-        self, identity: Identity, *, access: Access, settings: LinkSettings, backoff: Backoff, sleep: Sleep
+        self,
+        identity: Identity,
+        *,
+        access: Access,
+        open_way: Open,
+        settings: LinkSettings,
+        backoff: Backoff,
+        sleep: Sleep,
     ) -> None:
         self.identity = identity
         self.state = Connectivity.UNKNOWN
         self.reason = ""
         self._access = access
+        self._open_way = open_way
         self._settings = settings
         self._backoff = backoff
         self._sleep = sleep
         self._width = min(EAGER_CALLS, settings.connections)
         self._slots = asyncio.Semaphore(self._width)
         self._listeners: set[Listener] = set()
-        self._client: KubeClient | None = None
-        self._kubeconfig = b""
+        self._client: KubeApi | None = None
+        self._way = Way()
         self._unknown_to_it = False
-        self._prober: asyncio.Task[KubeClient] | None = None
+        self._prober: asyncio.Task[KubeApi] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self.under_way: set[asyncio.Future[Any]] = set()
 
@@ -103,16 +91,16 @@ class Link:
         if self._client is None or self._prober is not None:
             return
         with suppress(EmcoError):  # what cannot be read now keeps nobody from the way that is known
-            if await self._access(self.identity) != self._kubeconfig and self._prober is None:
+            if await self._access(self.identity) != self._way and self._prober is None:
                 self._start_probing()
 
-    async def available(self) -> KubeClient:
+    async def available(self) -> KubeApi:
         """Wait, for ever if need be, until the cluster answers. ``RetriesExceeded`` where the operator set a limit."""
         if self._client is not None and self._prober is None:
             return self._client
         return await asyncio.shield(self._prober or self._start_probing())
 
-    async def call(self, operation: Callable[[KubeClient], Awaitable[T]]) -> T:
+    async def call(self, operation: Callable[[KubeApi], Awaitable[T]]) -> T:
         """One call, when a slot is free and the cluster there. Any ``KubeError``; ``RetriesExceeded``.
 
         After an error that puts the cluster in doubt, the next call waits until it has answered a probe. A cancelled
@@ -130,7 +118,7 @@ class Link:
             finally:
                 self._widen(loop.time() - began)
 
-    def doubt(self, error: KubeError, *, client: KubeClient) -> None:
+    def doubt(self, error: KubeError, *, client: KubeApi) -> None:
         """Take note of an error that ``client`` met outside of ``call`` (a watch)."""
         if classify(error) is not Verdict.AWAY or client is not self._client:
             return
@@ -164,13 +152,13 @@ class Link:
             self._width += 1
             self._slots.release()
 
-    def _start_probing(self) -> asyncio.Task[KubeClient]:
+    def _start_probing(self) -> asyncio.Task[KubeApi]:
         prober = self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")
         # Perhaps nobody waits for it: its error is seen here.
         prober.add_done_callback(lambda done: done.cancelled() or done.exception())
         return prober
 
-    async def _probe(self) -> KubeClient:
+    async def _probe(self) -> KubeApi:
         try:
             failures = 0
             while True:
@@ -188,29 +176,21 @@ class Link:
         finally:
             self._prober = None
 
-    async def _reach(self) -> KubeClient:
-        kubeconfig = await self._access(self.identity)
+    async def _reach(self) -> KubeApi:
+        way = await self._access(self.identity)
         if self._client is None:
-            self._client, self._kubeconfig = self._make(kubeconfig), kubeconfig
-        elif kubeconfig != self._kubeconfig:
-            self._client = await self._exchanged(self._client, kubeconfig)
+            self._client, self._way = self._open_way(self.identity, way), way
+        elif way != self._way:
+            self._client = await self._exchanged(self._client, way)
         await self._client.version(timeout=self._settings.probe_timeout)
         if self._unknown_to_it:
             await self._client.check_identity(timeout=self._settings.probe_timeout)
             self._unknown_to_it = False
         return self._client
 
-    def _make(self, kubeconfig: bytes) -> KubeClient:
-        return KubeClient(
-            parse_kubeconfig(kubeconfig, policy=self._settings.policy),
-            connections=self._settings.connections,
-            watches=self._settings.watches,
-            timeout=self._settings.call_timeout,
-        )
-
-    async def _exchanged(self, former: KubeClient, kubeconfig: bytes) -> KubeClient:
+    async def _exchanged(self, former: KubeApi, way: Way) -> KubeApi:
         """The client to go on with: new credentials take over once the cluster knows them, not before."""
-        fresh = self._make(kubeconfig)
+        fresh = self._open_way(self.identity, way)
         try:
             await fresh.version(timeout=self._settings.probe_timeout)
             await fresh.check_identity(timeout=self._settings.probe_timeout)
@@ -220,14 +200,14 @@ class Link:
                 raise
             _log.warning("new_credentials_not_taken_up", cluster=self.identity.cluster, why=str(error))
             return former
-        self._kubeconfig, self._unknown_to_it = kubeconfig, False
+        self._way, self._unknown_to_it = way, False
         retiring = asyncio.create_task(self._retire(former, set(self.under_way)), name="retire a client")
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)
         _log.info("new_credentials_taken_up", cluster=self.identity.cluster)
         return fresh
 
-    async def _retire(self, former: KubeClient, calls: set[asyncio.Future[Any]]) -> None:
+    async def _retire(self, former: KubeApi, calls: set[asyncio.Future[Any]]) -> None:
         """Calls end as they began; a watch is cut and goes on with the new credentials."""
         if calls:
             await asyncio.wait(calls)  # each has a deadline of its own
@@ -247,12 +227,17 @@ class Links:
     """All links of the process; a link lives as long as somebody uses it."""
 
     def __init__(
-        self, access: Access, *, settings: LinkSettings, backoff: Backoff, sleep: Sleep = asyncio.sleep
+        self,
+        access: Access,
+        open_way: Open,
+        *,
+        settings: LinkSettings,
+        backoff: Backoff,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._access = access
-        self._settings = settings
-        self._backoff = backoff
-        self._sleep = sleep
+        self._make: Callable[[Identity], Link] = partial(
+            Link, access=access, open_way=open_way, settings=settings, backoff=backoff, sleep=sleep
+        )
         self._links: dict[Identity, Link] = {}
         self._users: Counter[Identity] = Counter()
 
@@ -260,9 +245,7 @@ class Links:
     async def use(self, identity: Identity) -> AsyncIterator[Link]:
         link = self._links.get(identity)
         if link is None:
-            link = self._links[identity] = Link(
-                identity, access=self._access, settings=self._settings, backoff=self._backoff, sleep=self._sleep
-            )
+            link = self._links[identity] = self._make(identity)
         self._users[identity] += 1
         try:
             await link.renew()

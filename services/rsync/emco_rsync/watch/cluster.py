@@ -14,11 +14,11 @@ from contextlib import aclosing, suppress
 import structlog
 
 from emco_common.errors import EmcoError
-from emco_common.kube import Kind, KubeClient, KubeError, errors
-from emco_rsync.known import Answers, Known, ObjectKey
-from emco_rsync.links import Link
-from emco_rsync.manifests import DEPLOYMENT_LABEL, Json
-from emco_rsync.site import Pace
+from emco_common.kube import Kind, KubeApi, KubeError, errors
+from emco_rsync.apply.site import Pace
+from emco_rsync.plan.manifests import DEPLOYMENT_LABEL, Json
+from emco_rsync.reach.links import Link
+from emco_rsync.watch.known import Answers, Known, ObjectKey
 
 _log = structlog.get_logger()
 
@@ -120,7 +120,7 @@ class ClusterWatch:
             if failures:
                 await self._pace.sleep(self._pace.backoff.delay(failures))
 
-    async def _list_and_watch(self, client: KubeClient, kind: Kind) -> None:
+    async def _list_and_watch(self, client: KubeApi, kind: Kind) -> None:
         before = self._known.answers()
         listed = await client.list(kind, selector=DEPLOYMENT_LABEL)
         self._listed(kind, listed.items, before=before)
@@ -135,7 +135,7 @@ class ClusterWatch:
         finally:
             self._budget.give_back()
 
-    async def _watch(self, client: KubeClient, kind: Kind, *, resource_version: str) -> None:
+    async def _watch(self, client: KubeApi, kind: Kind, *, resource_version: str) -> None:
         watch = client.watch(kind, resource_version=resource_version, selector=DEPLOYMENT_LABEL)
         async with aclosing(watch):
             async for event in watch:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from emco_common.kube import Kind
-from emco_rsync.manifests import Json, deployment_of
-from emco_rsync.statusdata import trim
+from emco_rsync.plan.manifests import Json, deployment_of
+from emco_rsync.watch.statusdata import trim
 
 MAX_OBJECTS = 100_000
 """Of one cluster that are held; a hostile one may invent any number."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emco_common.appcontext.states import HookPhase
-from emco_rsync.apply import apply_waves, install_crds
+from emco_rsync.apply.hooks import run_hooks
+from emco_rsync.apply.removal import remove_item, remove_waves
+from emco_rsync.apply.site import Site
+from emco_rsync.apply.waves import apply_waves, install_crds
 from emco_rsync.concurrent import concurrently
-from emco_rsync.deployment import Change
-from emco_rsync.hooks import run_hooks
-from emco_rsync.plan import CRD_KIND
-from emco_rsync.removal import remove_item, remove_waves
-from emco_rsync.site import Site
+from emco_rsync.plan.deployment import Change
+from emco_rsync.plan.plan import CRD_KIND
 
 Finished = Callable[[str], bool]
 """Had this hook succeeded, by name, before the process was restarted?"""

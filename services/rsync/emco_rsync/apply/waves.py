@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 
-from emco_common.kube import Kind, KubeClient, KubeError, Ref, errors
+from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
 from emco_common.kube.csr import CSR, approve
-from emco_rsync.classify import classify, classify_removal, describe
+from emco_rsync.apply.site import LOOK_AGAIN, MANAGER, Site
 from emco_rsync.concurrent import concurrently
-from emco_rsync.health import counts, established
-from emco_rsync.manifests import DEPLOYMENT_LABEL, Json, deployment_of
-from emco_rsync.plan import CRD_KIND, NAMESPACE_KIND, Item, Piece, Wave
-from emco_rsync.site import LOOK_AGAIN, MANAGER, Site
+from emco_rsync.plan.manifests import DEPLOYMENT_LABEL, Json, deployment_of
+from emco_rsync.plan.plan import CRD_KIND, NAMESPACE_KIND, Item, Piece, Wave
+from emco_rsync.reach.classify import classify, classify_removal, describe
+from emco_rsync.watch.health import counts, established
 
 QUICK_ATTEMPTS = 3
 """Attempts on an object before what comes after it goes on without it."""
@@ -77,7 +77,7 @@ async def _install_crd(site: Site, item: Item, *, change: bool) -> None:
         site.applied(item)
 
 
-async def _create(client: KubeClient, *, site: Site, piece: Piece, change: bool) -> None:
+async def _create(client: KubeApi, *, site: Site, piece: Piece, change: bool) -> None:
     try:
         await client.create(piece.obj, manager=MANAGER)
     except errors.AlreadyExists:
@@ -85,7 +85,7 @@ async def _create(client: KubeClient, *, site: Site, piece: Piece, change: bool)
             await client.apply(piece.obj, manager=MANAGER, force=site.settings.force, encoded=piece.encoded)
 
 
-async def _send(client: KubeClient, *, site: Site, item: Item, piece: Piece) -> None:
+async def _send(client: KubeApi, *, site: Site, item: Item, piece: Piece) -> None:
     obj: Json = piece.obj
     encoded: bytes | None = piece.encoded
     if piece.ref.kind == Kind("v1", NAMESPACE_KIND) and await _is_foreign(client, piece.ref, site.plan.label):
@@ -100,7 +100,7 @@ async def _send(client: KubeClient, *, site: Site, item: Item, piece: Piece) -> 
         await approve(client, piece.ref.name, condition={name: text for name, text in condition.items() if text})
 
 
-async def _is_foreign(client: KubeClient, ref: Ref, label: str) -> bool:
+async def _is_foreign(client: KubeApi, ref: Ref, label: str) -> bool:
     """Was it there before us? Such a namespace never gets our label, and so is never deleted by us."""
     try:
         present = await client.get(ref)

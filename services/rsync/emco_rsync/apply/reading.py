@@ -7,9 +7,9 @@ from operator import methodcaller
 
 from emco_common.appcontext.values import folded
 from emco_common.kube import Kind, KubeError, Ref
-from emco_rsync.classify import classify_removal, describe
-from emco_rsync.plan import DEFAULT_NAMESPACE, Item
-from emco_rsync.site import Site
+from emco_rsync.apply.site import Site
+from emco_rsync.plan.plan import DEFAULT_NAMESPACE, Item
+from emco_rsync.reach.classify import classify_removal, describe
 
 
 async def read_item(site: Site, item: Item, *, namespace: str) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import structlog
 
 from emco_common.errors import EmcoError
-from emco_rsync.links import Identity, Link, Links, admin_of
-from emco_rsync.observe import expected_of
-from emco_rsync.plan import ClusterPlan, Plan
-from emco_rsync.recorder import Recorder
-from emco_rsync.site import ApplySettings, Pace, Site
-from emco_rsync.tracker import Tracker
+from emco_rsync.apply.site import ApplySettings, Pace, Site
+from emco_rsync.plan.plan import ClusterPlan, Plan
+from emco_rsync.reach.links import Link, Links
+from emco_rsync.reach.ways import Identity, admin_of
+from emco_rsync.record.recorder import Recorder
+from emco_rsync.watch.observe import expected_of
+from emco_rsync.watch.tracker import Tracker
 
 _log = structlog.get_logger()
 

@@ -10,11 +10,11 @@ from emco_common.appcontext import codec, keys
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.status import ContextStatus, decode_queue, decode_status
 from emco_common.contextbus.api import ContextBus, Entry
-from emco_rsync.deployment import Deployment, referred
-from emco_rsync.journal import Journal
-from emco_rsync.plan import Plan, make_plan
-from emco_rsync.queue import replaced_by
-from emco_rsync.recorder import Recorder
+from emco_rsync.events.queue import replaced_by
+from emco_rsync.plan.deployment import Deployment, referred
+from emco_rsync.plan.plan import Plan, make_plan
+from emco_rsync.record.journal import Journal
+from emco_rsync.record.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)

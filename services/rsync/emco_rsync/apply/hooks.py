@@ -9,12 +9,12 @@ from operator import methodcaller
 import structlog
 
 from emco_common.kube import KubeError, errors
-from emco_rsync.apply import apply_item
-from emco_rsync.classify import classify_removal, describe
-from emco_rsync.health import hook_verdict
-from emco_rsync.plan import Item, Piece
-from emco_rsync.removal import clear
-from emco_rsync.site import LOOK_AGAIN, Site
+from emco_rsync.apply.removal import clear
+from emco_rsync.apply.site import LOOK_AGAIN, Site
+from emco_rsync.apply.waves import apply_item
+from emco_rsync.plan.plan import Item, Piece
+from emco_rsync.reach.classify import classify_removal, describe
+from emco_rsync.watch.health import hook_verdict
 
 _log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from emco_common.appcontext.status import (
     encode_updates,
 )
 from emco_common.contextbus.api import Put
-from emco_rsync.journal import Journal
+from emco_rsync.record.journal import Journal
 
 _PLACEHOLDER = "nil"
 Place = tuple[str, str, str]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
+from operator import methodcaller
 
-from emco_common.kube import Kind, KubeClient, KubeError, Ref, errors
-from emco_rsync.apply import carries
-from emco_rsync.classify import Verdict, classify_removal, describe
+from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
+from emco_rsync.apply.site import LOOK_AGAIN, MANAGER, Site
+from emco_rsync.apply.waves import carries
 from emco_rsync.concurrent import concurrently
-from emco_rsync.manifests import Json, deployment_of
-from emco_rsync.plan import NAMESPACE_KIND, ClusterPlan, Item, Piece, Wave
-from emco_rsync.site import LOOK_AGAIN, MANAGER, Site
+from emco_rsync.plan.manifests import Json, deployment_of
+from emco_rsync.plan.plan import NAMESPACE_KIND, ClusterPlan, Item, Piece, Wave
+from emco_rsync.reach.classify import Verdict, classify_removal, describe
 
 NAMESPACE = Kind("v1", NAMESPACE_KIND)
 
@@ -57,7 +57,7 @@ async def cluster_scoped(site: Site, refs: Iterable[Ref]) -> frozenset[Ref]:
     found = set()
     for ref in refs:
         try:
-            served = await site.link.call(partial(KubeClient.resource, kind=ref.kind))
+            served = await site.link.call(methodcaller("resource", ref.kind))
         except errors.UnknownKind:
             continue
         if not served.namespaced:
@@ -139,7 +139,7 @@ async def _until_gone(site: Site, item: Item, piece: Piece, *, uid: str) -> None
     deadline = site.pace.clock() + site.settings.removal_timeout
     looks = 0
 
-    async def look(client: KubeClient) -> dict[str, object]:
+    async def look(client: KubeApi) -> dict[str, object]:
         return await client.get(piece.ref)
 
     while True:

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from emco_common.appcontext.states import Connectivity
-from emco_rsync.links import Identity, Link, Links, admin_of
-from emco_rsync.manifests import Json
-from emco_rsync.observe import Expected, observe
-from emco_rsync.recorder import Recorder
-from emco_rsync.site import Pace
-from emco_rsync.watch import EVERYBODY, ClusterWatch, StreamBudget
+from emco_rsync.apply.site import Pace
+from emco_rsync.plan.manifests import Json
+from emco_rsync.reach.links import Link, Links
+from emco_rsync.reach.ways import Identity, admin_of
+from emco_rsync.record.recorder import Recorder
+from emco_rsync.watch.cluster import EVERYBODY, ClusterWatch, StreamBudget
+from emco_rsync.watch.observe import Expected, observe
 
 _log = structlog.get_logger()
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from emco_common.appcontext.states import HookPhase, ResourceState
 from emco_common.appcontext.status import ContextStatus, ResourceStatus
 from emco_common.kube import Ref
-from emco_rsync.plan import CRD_KIND, AppPlan, ClusterPlan, Item, Plan, Wave
+from emco_rsync.plan.plan import CRD_KIND, AppPlan, ClusterPlan, Item, Plan, Wave
 
 Address = tuple[str, str, str, str]
 """Group, kind, namespace, name: the same object in whatever version it is spoken of."""

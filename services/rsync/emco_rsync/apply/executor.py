@@ -12,18 +12,18 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from emco_common.appcontext.model import Dependency
 from emco_common.appcontext.states import HookPhase, OperationStatus, ResourceState
 from emco_common.appcontext.status import ContextStatus
+from emco_rsync.apply.ground import Ground, Work, flat
+from emco_rsync.apply.leaving import Removal
+from emco_rsync.apply.reading import read_item
+from emco_rsync.apply.site import ApplySettings, Pace, Site
+from emco_rsync.apply.steps import install, update
 from emco_rsync.concurrent import concurrently
-from emco_rsync.deployment import Deployment, Leftovers
-from emco_rsync.givenup import GivenUp
-from emco_rsync.ground import Ground, Work, flat
-from emco_rsync.leaving import Removal
-from emco_rsync.links import Links
-from emco_rsync.plan import AppPlan, ClusterPlan, Plan
-from emco_rsync.reading import read_item
-from emco_rsync.recorder import Recorder
-from emco_rsync.site import ApplySettings, Pace, Site
-from emco_rsync.steps import install, update
-from emco_rsync.tracker import Tracker
+from emco_rsync.events.givenup import GivenUp
+from emco_rsync.plan.deployment import Deployment, Leftovers
+from emco_rsync.plan.plan import AppPlan, ClusterPlan, Plan
+from emco_rsync.reach.links import Links
+from emco_rsync.record.recorder import Recorder
+from emco_rsync.watch.tracker import Tracker
 
 WATCH_AFTER_SECONDS = 0.5
 """An installation that takes longer is watched while it goes on."""

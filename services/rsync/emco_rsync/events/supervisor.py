@@ -14,11 +14,11 @@ import structlog
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState, QueueEvent
 from emco_common.errors import EmcoError
-from emco_rsync.loading import check, load
-from emco_rsync.plan import Plan
-from emco_rsync.queue import SUPERSEDED
-from emco_rsync.states import FIRST, REPLACED
-from emco_rsync.worker import Worker, Workshop
+from emco_rsync.events.loading import check, load
+from emco_rsync.events.queue import SUPERSEDED
+from emco_rsync.events.states import FIRST, REPLACED
+from emco_rsync.events.worker import Worker, Workshop
+from emco_rsync.plan.plan import Plan
 
 _log = structlog.get_logger()
 

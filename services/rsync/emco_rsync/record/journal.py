@@ -15,7 +15,7 @@ from emco_common.appcontext import keys
 from emco_common.contextbus.api import Compare, ContextBus, Put
 from emco_common.contextbus.limits import batches
 from emco_common.errors import EmcoError
-from emco_rsync.backoff import Backoff
+from emco_rsync.reach.backoff import Backoff
 
 _log = structlog.get_logger()
 _BATCH_BYTES = 500_000

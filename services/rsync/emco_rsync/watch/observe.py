@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from emco_common.appcontext.status import ClusterStatus, ClusterUpdate, ResourceStatus, ResourceUpdate, StatusUpdate
 from emco_common.kube import Kind
 from emco_common.status.readiness import readiness
-from emco_rsync.health import counts, runs_to_completion_aside
-from emco_rsync.known import ObjectKey
-from emco_rsync.manifests import Json
-from emco_rsync.plan import ClusterPlan
-from emco_rsync.statusdata import encode
+from emco_rsync.plan.manifests import Json
+from emco_rsync.plan.plan import ClusterPlan
+from emco_rsync.watch.health import counts, runs_to_completion_aside
+from emco_rsync.watch.known import ObjectKey
+from emco_rsync.watch.statusdata import encode
 
 _MAKES_PODS = frozenset(
     {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"}

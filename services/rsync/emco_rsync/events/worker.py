@@ -19,16 +19,16 @@ from emco_common.appcontext.states import ContextState, HookPhase, QueueEvent, Q
 from emco_common.appcontext.status import QueueElement
 from emco_common.contextbus.api import ContextBus
 from emco_common.errors import EmcoError
+from emco_rsync.apply.executor import Executor
+from emco_rsync.apply.leaving import Removal
+from emco_rsync.apply.site import Pace
 from emco_rsync.concurrent import Turns
-from emco_rsync.executor import Executor
-from emco_rsync.givenup import GivenUp
-from emco_rsync.journal import Journal
-from emco_rsync.leaving import Removal
-from emco_rsync.loading import Loaded, load, load_deployment
-from emco_rsync.plan import Plan
-from emco_rsync.queue import Desk, Queue
-from emco_rsync.site import Pace
-from emco_rsync.states import Transition, transition
+from emco_rsync.events.givenup import GivenUp
+from emco_rsync.events.loading import Loaded, load, load_deployment
+from emco_rsync.events.queue import Desk, Queue
+from emco_rsync.events.states import Transition, transition
+from emco_rsync.plan.plan import Plan
+from emco_rsync.record.journal import Journal
 
 _log = structlog.get_logger()
 

@@ -1,0 +1,1 @@
+"""Bringing objects to clusters and taking them away."""

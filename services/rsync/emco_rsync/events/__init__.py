@@ -1,0 +1,1 @@
+"""The durable queue of each context, and who works on it."""

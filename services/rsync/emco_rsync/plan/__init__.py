@@ -1,0 +1,1 @@
+"""What is to be on the clusters, and what that changes: pure."""

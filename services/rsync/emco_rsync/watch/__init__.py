@@ -1,0 +1,1 @@
+"""What is on the clusters, and what that means for the apps."""
