@@ -2,6 +2,8 @@
 
 import signal
 
+import pytest
+
 pytest_plugins = [
     "tests.support.realserver",
     "tests.support.conformance",
@@ -14,7 +16,8 @@ pytest_plugins = [
 ]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A shell has what it runs in the background ignore interrupts, and each program a test starts inherits that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.addinivalue_line("markers", "robustness(*lines): shows these lines of the specification's robustness list")
