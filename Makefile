@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 4
 
-.PHONY: demo up test check testbed conformance bench proto clean
+.PHONY: demo up test check testbed conformance faults bench proto clean
 
 demo: $(VENV)/.runs ## SmartCity on two clusters; EDGE= and CLOUD= name kubeconfigs of real ones, KEEP=1 leaves it running
 	@$(BIN)/emco demo $(if $(EDGE),--edge $(EDGE)) $(if $(CLOUD),--cloud $(CLOUD)) $(if $(KEEP),--keep)
@@ -28,6 +28,9 @@ conformance: $(VENV)/.tests ## docs/conformance.md anew: which test shows which 
 	rm -rf .conformance
 	EMCO_CONFORMANCE=.conformance $(BIN)/pytest -q -n $(WORKERS) --dist loadgroup tests/api tests/conformance --deselect tests/conformance/test_page.py
 	$(BIN)/python -m tests.conformance .conformance
+
+faults: $(VENV)/.tests ## docs/faults.md anew: which test shows which line of the robustness list
+	$(BIN)/python -m tests.support.robustness
 
 bench: $(VENV)/.tests
 	$(BIN)/python -m bench.demo_timeline

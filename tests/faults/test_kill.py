@@ -30,6 +30,7 @@ def expected(group: str) -> list[tuple[str, str]]:
     return sorted([*config, ("Deployment", f"{group}-web"), ("Service", f"{group}-web")])
 
 
+@pytest.mark.robustness(58)
 async def test_killed_at_twenty_random_moments_every_object_is_there_exactly_once(
     emco: EmcoProcess, sim_clusters: tuple[SimCluster, SimCluster]
 ) -> None:

@@ -215,6 +215,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.robustness(58)
 async def test_an_operation_is_done_wholly_or_not_at_all_wherever_its_process_dies(
     world: World, tmp_path: Path, case: Case
 ) -> None:

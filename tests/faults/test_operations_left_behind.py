@@ -90,6 +90,7 @@ async def test_what_a_living_process_has_begun_is_left_to_it(setting: Setting) -
         assert [group.name for group in await first.left_behind()] == ["g"]
 
 
+@pytest.mark.robustness(58)
 async def test_what_a_process_that_is_gone_has_begun_is_taken_up_by_one_that_lives(setting: Setting) -> None:
     async with setting.process() as second:
         async with setting.process() as first:
@@ -101,6 +102,7 @@ async def test_what_a_process_that_is_gone_has_begun_is_taken_up_by_one_that_liv
         assert (await second.read(KEY)).state.state is State.INSTANTIATED
 
 
+@pytest.mark.robustness(59)
 async def test_a_process_that_was_only_paused_owns_nothing_when_it_wakes(setting: Setting) -> None:
     async with setting.process() as second:
         async with setting.process() as paused:
@@ -122,6 +124,7 @@ async def test_an_end_that_came_twice_is_recorded_once(setting: Setting) -> None
         assert [action.revision for action in (await groups.read(KEY)).state.actions] == [0, 0, 1]
 
 
+@pytest.mark.robustness(42)
 async def test_of_many_that_begin_at_once_one_succeeds(setting: Setting) -> None:
     async with setting.process() as first, setting.process() as second:
         begun = [begin(groups, str(n)) for n in range(5) for groups in (first, second)]

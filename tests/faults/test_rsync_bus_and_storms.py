@@ -70,6 +70,7 @@ async def test_a_bus_that_comes_and_goes_changes_nothing_about_the_result(
         assert rig.labelled("edge") == []
 
 
+@pytest.mark.robustness(63)
 async def test_a_storm_of_changes_is_told_in_few_writes_and_ends_with_the_newest(
     tmp_path: Path, sim_cluster: SimCluster
 ) -> None:

@@ -17,6 +17,7 @@ HERE_AND_THERE = {"edge": [config_map("a"), deployment("d")], "cloud": [config_m
 
 
 @pytest.mark.parametrize("outage", [Outage.REFUSE, Outage.HANG, Outage.CUT])
+@pytest.mark.robustness(44)
 async def test_a_cluster_that_is_away_is_waited_for_and_does_not_hold_up_the_other(
     tmp_path: Path, sim_clusters: list[SimCluster], outage: Outage
 ) -> None:
@@ -40,6 +41,7 @@ async def test_a_cluster_that_is_away_is_waited_for_and_does_not_hold_up_the_oth
         assert rig.labelled("edge") == ["ConfigMap/a", "Deployment/d"]
 
 
+@pytest.mark.robustness(45)
 async def test_a_cluster_that_goes_in_the_middle_is_taken_up_where_it_was(
     tmp_path: Path, sim_cluster: SimCluster
 ) -> None:
@@ -53,6 +55,7 @@ async def test_a_cluster_that_goes_in_the_middle_is_taken_up_where_it_was(
         assert len(rig.labelled("edge")) == 30
 
 
+@pytest.mark.robustness(57)
 async def test_terminate_ends_the_waiting_and_is_finished_when_the_cluster_returns(
     tmp_path: Path, sim_clusters: list[SimCluster]
 ) -> None:
@@ -72,6 +75,7 @@ async def test_terminate_ends_the_waiting_and_is_finished_when_the_cluster_retur
         assert rig.labelled("edge") == []
 
 
+@pytest.mark.robustness(57)
 async def test_a_cluster_to_which_nothing_was_ever_sent_does_not_hold_up_a_terminate(
     tmp_path: Path, sim_clusters: list[SimCluster]
 ) -> None:
@@ -121,6 +125,7 @@ async def test_a_terminate_after_a_stop_does_not_take_up_what_was_stopped(
         assert rig.labelled("edge") == rig.labelled("cloud") == []
 
 
+@pytest.mark.robustness(44)
 async def test_an_operator_may_limit_the_attempts(tmp_path: Path, sim_cluster: SimCluster) -> None:
     sim_cluster.faults.begin_outage(Outage.REFUSE)
     async with running(tmp_path, [sim_cluster], max_retries=0) as rig:
@@ -132,6 +137,7 @@ async def test_an_operator_may_limit_the_attempts(tmp_path: Path, sim_cluster: S
         await rig.until_state("71", "Instantiated")
 
 
+@pytest.mark.robustness(24)
 async def test_a_revoked_credential_is_waited_out_and_a_new_one_taken_up(
     tmp_path: Path, sim_cluster: SimCluster
 ) -> None:
@@ -146,6 +152,7 @@ async def test_a_revoked_credential_is_waited_out_and_a_new_one_taken_up(
         await rig.until_state("71", "Instantiated")
 
 
+@pytest.mark.robustness(44, 49)
 async def test_a_cluster_that_becomes_unreachable_later_shows_it(tmp_path: Path, sim_cluster: SimCluster) -> None:
     async with running(tmp_path, [sim_cluster]) as rig:
         await rig.install(context("71", {"web": {"edge": [deployment("d")]}}))
@@ -159,6 +166,7 @@ async def test_a_cluster_that_becomes_unreachable_later_shows_it(tmp_path: Path,
 
 
 @pytest.mark.parametrize("loss", ["nothing", "history", "state"])
+@pytest.mark.robustness(47)
 async def test_what_changes_while_the_watch_is_away_is_seen_after(
     tmp_path: Path, sim_cluster: SimCluster, loss: str
 ) -> None:
@@ -174,6 +182,7 @@ async def test_what_changes_while_the_watch_is_away_is_seen_after(
         assert status.status == "Instantiated"
 
 
+@pytest.mark.robustness(45)
 async def test_a_flapping_link_converges(tmp_path: Path, make_sim_cluster: MakeSimCluster) -> None:
     edge = await make_sim_cluster("edge", seed=5)
     edge.faults.add(Rule(cut=True, share=0.2))

@@ -16,6 +16,7 @@ SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {key: c
 
 
 @pytest.mark.parametrize("status", [400, 403, 422])
+@pytest.mark.robustness(46)
 async def test_a_refused_object_fails_alone(tmp_path: Path, sim_cluster: SimCluster, status: int) -> None:
     sim_cluster.faults.add(Rule(verb="apply", name="bad", status=status, message="denied by the admission webhook"))
     manifests = [config_map("a"), config_map("bad"), config_map("b"), deployment("d")]
@@ -46,6 +47,7 @@ async def test_a_refused_object_fails_alone(tmp_path: Path, sim_cluster: SimClus
     ],
     ids=["throttled", "unavailable", "internal", "conflict", "done and then unavailable", "cut"],
 )
+@pytest.mark.robustness(46)
 async def test_trouble_that_passes_is_tried_again(tmp_path: Path, sim_cluster: SimCluster, rule: Rule) -> None:
     sim_cluster.faults.add(rule)
     async with running(tmp_path, [sim_cluster]) as rig:
@@ -55,6 +57,7 @@ async def test_trouble_that_passes_is_tried_again(tmp_path: Path, sim_cluster: S
         assert await rig.error("71", *PLACE, "slow+ConfigMap") == ""
 
 
+@pytest.mark.robustness(46)
 async def test_lasting_trouble_does_not_hold_up_what_follows_and_is_told_meanwhile(
     tmp_path: Path, sim_cluster: SimCluster
 ) -> None:
@@ -68,6 +71,7 @@ async def test_lasting_trouble_does_not_hold_up_what_follows_and_is_told_meanwhi
         await rig.until_state("71", "Instantiated")
 
 
+@pytest.mark.robustness(46)
 async def test_lasting_trouble_is_given_up_in_the_end(tmp_path: Path, sim_cluster: SimCluster) -> None:
     sim_cluster.faults.add(Rule(verb="apply", name="slow", status=500, message="webhook is not there"))
     async with running(tmp_path, [sim_cluster], give_up_after=0.1) as rig:
@@ -76,6 +80,7 @@ async def test_lasting_trouble_is_given_up_in_the_end(tmp_path: Path, sim_cluste
         assert "webhook is not there" in await rig.error("71")
 
 
+@pytest.mark.robustness(51)
 async def test_an_object_of_a_kind_that_comes_later_waits_for_it(tmp_path: Path, sim_cluster: SimCluster) -> None:
     async with running(tmp_path, [sim_cluster]) as rig:
         await rig.install(context("71", {"web": {"edge": [WIDGET, config_map("a")]}}))
@@ -86,6 +91,7 @@ async def test_an_object_of_a_kind_that_comes_later_waits_for_it(tmp_path: Path,
         assert rig.labelled("edge", "Widget") == ["Widget/w"]
 
 
+@pytest.mark.robustness(41)
 async def test_a_poisoned_manifest_fails_alone_and_can_be_terminated(tmp_path: Path, sim_cluster: SimCluster) -> None:
     listed = (Resource("x+ConfigMap", "a: [canary"), *resources(config_map("a")))
     async with running(tmp_path, [sim_cluster]) as rig:
@@ -97,6 +103,7 @@ async def test_a_poisoned_manifest_fails_alone_and_can_be_terminated(tmp_path: P
         await rig.until_state("71", "Terminated")
 
 
+@pytest.mark.robustness(53)
 async def test_fields_of_another_manager_are_reported_where_they_are_not_forced(
     tmp_path: Path, sim_cluster: SimCluster
 ) -> None:
@@ -109,6 +116,7 @@ async def test_fields_of_another_manager_are_reported_where_they_are_not_forced(
         assert "somebody" in await rig.error("71", *PLACE, "a+ConfigMap")
 
 
+@pytest.mark.robustness(33)
 async def test_no_secret_is_told_in_a_reason(tmp_path: Path, sim_cluster: SimCluster) -> None:
     sim_cluster.faults.add(Rule(verb="apply", name="s", status=422, message="stringData: Invalid value: canary-77"))
     async with running(tmp_path, [sim_cluster]) as rig:
@@ -118,6 +126,7 @@ async def test_no_secret_is_told_in_a_reason(tmp_path: Path, sim_cluster: SimClu
         assert "canary" not in await rig.error("71", *PLACE, "s+Secret")
 
 
+@pytest.mark.robustness(54)
 async def test_an_object_that_will_not_go_is_reported_and_the_rest_goes(
     tmp_path: Path, sim_cluster: SimCluster
 ) -> None:
@@ -136,6 +145,7 @@ async def test_an_object_that_will_not_go_is_reported_and_the_rest_goes(
         await rig.until_state("71", "Terminated")
 
 
+@pytest.mark.robustness(46)
 async def test_a_delete_that_is_refused_is_a_failure(tmp_path: Path, sim_cluster: SimCluster) -> None:
     async with running(tmp_path, [sim_cluster]) as rig:
         await rig.install(context("71", {"web": {"edge": [config_map("a"), config_map("b")]}}))
@@ -220,6 +230,7 @@ async def test_an_object_that_we_brought_stays_ours_whatever_its_label(
         await rig.until_state("71", "TerminateFailed")
 
 
+@pytest.mark.robustness(49)
 async def test_where_nobody_may_look_nothing_is_taken_for_absent(tmp_path: Path, sim_cluster: SimCluster) -> None:
     refused(sim_cluster, "bad")
     sim_cluster.faults.add(Rule(verb="get", name="bad", status=403, message="may not look"))

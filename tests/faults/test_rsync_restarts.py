@@ -34,6 +34,7 @@ def everything(identity: str) -> AppContext:
 
 
 @pytest.mark.parametrize("seed", range(8))
+@pytest.mark.robustness(58, 64)
 async def test_a_run_that_is_cut_off_is_finished_by_the_next_process(
     tmp_path: Path, sim_cluster: SimCluster, seed: int
 ) -> None:
@@ -65,6 +66,7 @@ async def _until_gone(rig: Rig, key: str) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.robustness(58)
 async def test_an_event_that_was_queued_by_a_process_that_died_is_found(
     tmp_path: Path, sim_cluster: SimCluster
 ) -> None:
@@ -86,6 +88,7 @@ async def test_an_event_that_was_queued_by_a_process_that_died_is_found(
         await _until_gone(rig, keys.active("404"))
 
 
+@pytest.mark.robustness(58)
 async def test_what_a_process_left_undone_after_its_last_result_is_tidied_up(
     tmp_path: Path, sim_cluster: SimCluster
 ) -> None:

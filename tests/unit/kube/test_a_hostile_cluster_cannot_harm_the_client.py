@@ -36,6 +36,7 @@ def lines(*sent: bytes, hang: bool = False) -> Callable[[web.Request], Awaitable
 
 
 @pytest.mark.parametrize("body", ["<html>", "[1]", "", "[" * 100_000, '{"a": 1e999999'])
+@pytest.mark.robustness(27)
 async def test_an_answer_that_is_no_object_is_an_error(body: str) -> None:
     async with scripted_cluster() as (script, client):
         script.answers[PATH] = text(body)
@@ -43,6 +44,7 @@ async def test_an_answer_that_is_no_object_is_an_error(body: str) -> None:
             await client.get(REF)
 
 
+@pytest.mark.robustness(27)
 async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "MAX_ANSWER", 100_000)
     async with scripted_cluster() as (script, client):
@@ -62,6 +64,7 @@ async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch)
                 pass
 
 
+@pytest.mark.robustness(27)
 async def test_an_error_page_without_end_is_cut_off() -> None:
     async with scripted_cluster() as (script, client):
         script.answers[PATH] = text(b"y" * 10_000_000, status=500)
@@ -103,6 +106,7 @@ async def test_a_closed_client_says_so() -> None:
         await client.version()
 
 
+@pytest.mark.robustness(47)
 async def test_a_silent_watch_is_taken_for_dead() -> None:
     async with scripted_cluster() as (script, client):
         event = b'{"type":"ADDED","object":{"metadata":{"resourceVersion":"7"}}}\n'
@@ -143,6 +147,7 @@ async def test_a_watch_is_taken_up_where_it_stopped() -> None:
 
 
 @pytest.mark.parametrize("how", ["event", "answer"])
+@pytest.mark.robustness(47)
 async def test_a_version_that_is_too_old_is_gone(how: str) -> None:
     async with scripted_cluster() as (script, client):
         status = b'{"kind":"Status","reason":"Expired","message":"too old","code":410}'
@@ -178,6 +183,7 @@ async def test_a_list_is_read_to_its_last_page_and_begun_again_when_a_page_is_go
         assert listed.items == ({"metadata": {"name": "a"}, "apiVersion": "v1", "kind": "ConfigMap"},)
 
 
+@pytest.mark.robustness(27)
 async def test_a_list_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emco_common.kube.client.MAX_LISTED", 50)
     async with scripted_cluster() as (script, client):

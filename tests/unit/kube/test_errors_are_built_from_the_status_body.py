@@ -42,6 +42,7 @@ def status(code: int, reason: str, message: str = "m", **details: Any) -> bytes:
         (415, "UnsupportedMediaType", errors.KubeError, False),
     ],
 )
+@pytest.mark.robustness(46)
 def test_each_code_has_its_class(code: int, reason: str, expected: type[errors.KubeError], retriable: bool) -> None:
     error = errors.error_from_answer(code, status(code, reason))
     assert type(error) is expected
@@ -102,6 +103,7 @@ def test_a_manifest_that_cannot_be_typed_is_the_manifests_fault() -> None:
     assert isinstance(error, errors.Invalid)
 
 
+@pytest.mark.robustness(27)
 def test_hostile_messages_are_cut_and_made_harmless() -> None:
     error = errors.error_from_answer(422, status(422, "Invalid", "\x1b[31mred\x1b[0m\r\nline\u202e" + "x" * 100_000))
     assert str(error).startswith("red line")

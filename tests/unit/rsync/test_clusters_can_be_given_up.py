@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from emco_simcluster import Outage, SimCluster
 from tests.unit.rsync.rig import config_map, context, running
 
@@ -11,6 +13,7 @@ BOTH = {"web": {"edge": [config_map("a")], "cloud": [config_map("a")]}}
 UNKNOWN = "whether this is still there is not known"
 
 
+@pytest.mark.robustness(57)
 async def test_a_terminate_that_waits_ends_when_its_cluster_is_given_up(
     tmp_path: Path, sim_clusters: list[SimCluster]
 ) -> None:
@@ -46,6 +49,7 @@ async def test_clusters_may_be_named_before_and_one_after_the_other(
             assert UNKNOWN in await rig.error("71", "web", f"p+{cluster.name}", "a+ConfigMap")
 
 
+@pytest.mark.robustness(57)
 async def test_an_update_that_drops_a_lost_cluster_is_done_when_it_is_given_up(
     tmp_path: Path, sim_clusters: list[SimCluster]
 ) -> None:

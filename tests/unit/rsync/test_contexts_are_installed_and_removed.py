@@ -100,6 +100,7 @@ async def test_a_context_that_is_not_there_is_refused(tmp_path: Path, identity: 
             assert expected in caught.value.details()
 
 
+@pytest.mark.robustness(41)
 async def test_a_context_that_makes_no_sense_is_refused_and_others_go_on(
     tmp_path: Path, sim_cluster: SimCluster
 ) -> None:
@@ -189,6 +190,7 @@ async def test_a_namespace_of_ours_goes_and_one_that_was_there_before_stays(
         assert "left in place" in await rig.error("71", "web", "p+edge", "kube-public+Namespace")
 
 
+@pytest.mark.robustness(51)
 async def test_definitions_are_served_before_their_objects_come_and_stay_after_them(
     tmp_path: Path, make_sim_cluster: MakeSimCluster
 ) -> None:

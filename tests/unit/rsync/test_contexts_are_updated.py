@@ -83,6 +83,7 @@ async def test_an_update_that_only_removes_removes(tmp_path: Path, sim_cluster: 
         assert rig.labelled("edge") == ["ConfigMap/r1"]
 
 
+@pytest.mark.robustness(65)
 async def test_back_and_forth_follows_and_never_sends_what_did_not_change(
     tmp_path: Path, sim_cluster: SimCluster
 ) -> None:
@@ -123,6 +124,7 @@ async def test_a_target_that_was_instantiated_before_shows_so_no_longer_when_the
         assert status.stop is False
 
 
+@pytest.mark.robustness(50)
 async def test_nothing_is_removed_when_something_could_not_be_applied(
     tmp_path: Path, sim_clusters: list[SimCluster]
 ) -> None:
@@ -386,6 +388,7 @@ async def test_nothing_is_sent_before_the_bus_knows_that_it_is_under_way(
 
 
 @pytest.mark.parametrize("moment", [0.02, 0.05, 0.08, 0.12, 0.2])
+@pytest.mark.robustness(58, 64)
 async def test_an_update_that_is_cut_off_is_finished_by_the_next_process(
     tmp_path: Path, sim_cluster: SimCluster, moment: float
 ) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from emco_common.appcontext.model import App, AppContext, Cluster, Meta
 from emco_simcluster import SimCluster
 from tests.support.simcluster import MakeSimCluster
@@ -36,6 +38,7 @@ async def test_each_hook_is_done_before_what_follows(tmp_path: Path, make_sim_cl
         await rig.until("71", lambda s: s.cluster("web", "p+edge").ready is True)
 
 
+@pytest.mark.robustness(55)
 async def test_a_failed_hook_stops_the_installation_with_its_reason(
     tmp_path: Path, make_sim_cluster: MakeSimCluster
 ) -> None:
@@ -53,6 +56,7 @@ async def test_a_failed_hook_stops_the_installation_with_its_reason(
         assert rig.labelled("edge", "ConfigMap") == []
 
 
+@pytest.mark.robustness(55)
 async def test_a_hook_that_hangs_fails_at_its_deadline(tmp_path: Path, make_sim_cluster: MakeSimCluster) -> None:
     edge = await make_sim_cluster("edge", ready_after=60)
     async with running(tmp_path, [edge], hook_timeout=0.1) as rig:
@@ -64,6 +68,7 @@ async def test_a_hook_that_hangs_fails_at_its_deadline(tmp_path: Path, make_sim_
         assert rig.labelled("edge") == []
 
 
+@pytest.mark.robustness(55)
 async def test_a_failed_installation_can_be_tried_again(tmp_path: Path, make_sim_cluster: MakeSimCluster) -> None:
     edge = await make_sim_cluster("edge", ready_after=60)
     async with running(tmp_path, [edge], hook_timeout=0.1) as rig:

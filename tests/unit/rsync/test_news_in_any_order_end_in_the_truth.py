@@ -41,6 +41,7 @@ def known() -> Known:
     return Known(lambda labels: None)
 
 
+@pytest.mark.robustness(47)
 def test_an_answer_that_was_overtaken_is_not_believed(known: Known) -> None:
     known.listed(KIND, [obj("a", revision=7, status="ready")], before={})
     known.answered(KIND, obj("a", revision=5, status="made"))
@@ -73,6 +74,7 @@ def test_an_answer_about_what_is_gone_already_does_not_bring_it_back(known: Know
 
 
 @pytest.mark.parametrize("revision", ["9" * 30, "7"])
+@pytest.mark.robustness(47)
 def test_a_list_asked_for_after_an_answer_goes_before_it_whatever_the_numbers_say(known: Known, revision: str) -> None:
     """A cluster that was restored from a backup counts again from an earlier number."""
     known.listed(KIND, [obj("a", revision=6)], before={})
