@@ -16,6 +16,7 @@ from emco_common.appcontext.model import (
     AppDependencyForm,
     Approval,
     Cluster,
+    DeliveryOptions,
     Dependency,
     Meta,
     Resource,
@@ -93,6 +94,15 @@ def decode_approval(key: str, value: bytes) -> Approval:
     return Approval(*texts)
 
 
+def decode_options(key: str, value: bytes) -> DeliveryOptions:
+    fields = folded(values.decode_object(key, value))
+    heal, replace, timeout = fields.get("heal", False), fields.get("replace", False), fields.get("readytimeout")
+    known = timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout > 0)
+    if not isinstance(heal, bool) or not isinstance(replace, bool) or not known:
+        raise MalformedContext(f"the value of {key} does not say how to deliver")
+    return DeliveryOptions(heal, replace, None if timeout is None else float(timeout))
+
+
 def _dependency(key: str, fields: Mapping[str, Any]) -> Dependency:
     app, op_status, wait = fields.get("app", ""), fields.get("opstatus", ""), fields.get("wait", 0)
     if not isinstance(app, str) or not isinstance(op_status, str) or type(wait) is not int or wait < 0:
@@ -126,13 +136,16 @@ class _Decoder:
         if not self._id or values.decode_string(root, self._stored[root]) not in root:
             raise MalformedContext("these keys are not one context: there is no root key, or it holds another id")
         meta, order = keys.meta(self._id), keys.app_order(self._id)
-        status_context = keys.status_context(self._id)
+        status_context, delivery = keys.status_context(self._id), keys.delivery(self._id)
         return AppContext(
             id=self._id,
             apps=tuple(self._app(name) for name in decode_app_order(order, self._required(order))),
             meta=decode_meta(meta, self._stored[meta]) if meta in self._stored else None,
             status_context=self._text(status_context),
             dependency_form=self._dependency_form(),
+            options=(
+                decode_options(delivery, self._stored[delivery]) if delivery in self._stored else DeliveryOptions()
+            ),
         )
 
     def _app(self, name: str) -> App:

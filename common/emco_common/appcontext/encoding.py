@@ -12,6 +12,7 @@ from emco_common.appcontext.model import (
     AppDependencyForm,
     Approval,
     Cluster,
+    DeliveryOptions,
     Dependency,
     Meta,
     Resource,
@@ -36,6 +37,8 @@ def encode_context(context: AppContext) -> list[Put]:
         puts.append(Put(keys.meta(context.id), encode_meta(context.meta)))
     if context.status_context:
         puts.append(Put(keys.status_context(context.id), encode(context.status_context)))
+    if context.options != DeliveryOptions():
+        puts.append(Put(keys.delivery(context.id), encode_options(context.options)))
     puts.extend(_app_dependency(context))
     encoded: dict[str, bytes] = {}
     for app in context.apps:
@@ -69,6 +72,11 @@ def encode_meta(meta: Meta) -> bytes:
             "LogicalCloudLevel": meta.logical_cloud_level,
         }
     )
+
+
+def encode_options(options: DeliveryOptions) -> bytes:
+    flags: dict[str, object] = {"heal": options.heal, "replace": options.replace}
+    return encode(flags | ({} if options.ready_timeout is None else {"readyTimeout": options.ready_timeout}))
 
 
 def encode_dependencies(dependencies: Sequence[Dependency]) -> bytes:

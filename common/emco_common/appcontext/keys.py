@@ -42,6 +42,8 @@ INSTALLED = "installed/"
 """Ours, in the status context: which context's app is complete on the cluster, so that an update knows what is new."""
 PHASE = "phase/"
 """Ours, in the context that is worked on: as what its app came to the cluster, so that its hooks are known."""
+DELIVERY = "delivery/"
+"""Ours: how the context is to be delivered, a JSON object; not there where nothing beyond the usual is asked for."""
 GIVEN_UP = "givenup/"
 """Ours: the clusters that are not waited for when the context is removed, a list of names (lifecycle defect 33)."""
 REASON = "error/"
@@ -111,6 +113,10 @@ def queue(context: str) -> str:
 
 def given_up(context: str) -> str:
     return root(context) + GIVEN_UP
+
+
+def delivery(context: str) -> str:
+    return root(context) + DELIVERY
 
 
 def reason(context: str) -> str:

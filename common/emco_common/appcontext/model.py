@@ -113,6 +113,20 @@ class AppDependencyForm(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryOptions:
+    """What whoever deploys allows the resource synchronizer beyond what EMCO always did; ours.
+
+    ``heal``: what others changed or deleted on a cluster is put right. ``replace``: an object that cannot be changed in
+    place may be deleted and made anew. ``ready_timeout``: seconds until an app that waits for another one to be ready
+    counts as failed; ``None`` waits for ever.
+    """
+
+    heal: bool = False
+    replace: bool = False
+    ready_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AppContext:
     """``id`` is a decimal number as text. ``status_context`` is "" where the context collects its own status."""
 
@@ -121,3 +135,4 @@ class AppContext:
     meta: Meta | None = None
     status_context: str = ""
     dependency_form: AppDependencyForm = AppDependencyForm.PLAIN
+    options: DeliveryOptions = DeliveryOptions()

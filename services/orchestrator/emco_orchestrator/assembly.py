@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from emco_common.appcontext.model import App, AppContext, Cluster, Dependency, Meta, Resource
+from emco_common.appcontext.model import App, AppContext, Cluster, DeliveryOptions, Dependency, Meta, Resource
 from emco_common.errors import Unprocessable
 from emco_common.helm.api import Manifest, RenderedApp
 from emco_orchestrator.dependencies import check_dependencies
@@ -48,7 +49,14 @@ def assemble(
         for app, rendering in zip(inputs.apps, rendered, strict=True)
     )
     _refuse_collisions(inputs, apps, rendered)
-    return AppContext(id=instance, apps=apps, meta=_meta(inputs))
+    return AppContext(id=instance, apps=apps, meta=_meta(inputs), options=options_of(inputs.group.spec))
+
+
+def options_of(spec: Mapping[str, Any]) -> DeliveryOptions:
+    """How the group wants to be delivered."""
+    said = spec.get("delivery") or {}
+    timeout = float(said.get("readyTimeout", 0))
+    return DeliveryOptions(bool(said.get("heal")), bool(said.get("replace")), timeout or None)
 
 
 def _clusters(groups: Iterable[Group], rendering: RenderedApp) -> tuple[Cluster, ...]:

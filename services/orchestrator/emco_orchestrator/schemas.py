@@ -71,11 +71,28 @@ class OverrideValues(Wire):
     values: GivenMap = Field(default=None, validate_default=True)
 
 
+class Delivery(Wire):
+    """What is allowed beyond what EMCO always did; ours. ``ready_timeout`` is in seconds, 0 waits for ever."""
+
+    heal: bool = False
+    replace: bool = False
+    ready_timeout: Annotated[int, Field(ge=0, le=604_800)] = 0
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked_for(self, handler: Any) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if value}
+
+
 class DeploymentIntentGroupSpec(Wire):
     composite_profile: Name = ""
     version: Name = ""
     override_values: list[OverrideValues] = Field(default_factory=list)
     logical_cloud: Name = ""
+    delivery: Delivery | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_empty_delivery(self, handler: Any) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key != "delivery" or value}
 
 
 class DeploymentIntentGroup(Named):

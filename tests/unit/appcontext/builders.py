@@ -10,6 +10,7 @@ from emco_common.appcontext import (
     AppDependencyForm,
     Approval,
     Cluster,
+    DeliveryOptions,
     Dependency,
     Meta,
     OperationStatus,
@@ -76,4 +77,7 @@ def contexts(draw: st.DrawFn) -> AppContext:
         meta=draw(st.none() | metas),
         status_context=draw(st.just("") | st.integers(0, 2**63 - 2).map(str)),
         dependency_form=draw(st.sampled_from(AppDependencyForm)),
+        options=draw(
+            st.builds(DeliveryOptions, st.booleans(), st.booleans(), st.none() | st.floats(1, 1e6, allow_nan=False))
+        ),
     )

@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import groupby
 
 from emco_common.appcontext import keys
-from emco_common.appcontext.model import AppContext, Approval, Cluster, Dependency, Resource
+from emco_common.appcontext.model import AppContext, Approval, Cluster, DeliveryOptions, Dependency, Resource
 from emco_common.appcontext.states import HookPhase
 from emco_common.kube import KubeError, Ref, encode, ref_of
 from emco_rsync.plan.manifests import BadManifest, Json, parse, prepare
@@ -115,6 +115,7 @@ class Plan:
     level: str
     namespace: str
     apps: tuple[AppPlan, ...]
+    options: DeliveryOptions = DeliveryOptions()
 
     @property
     def clusters(self) -> tuple[ClusterPlan, ...]:
@@ -140,7 +141,8 @@ def make_plan(context: AppContext) -> Plan:
         reader = _Reader(label, namespace)
         clusters = tuple(_cluster(app.name, cluster, reader) for cluster in app.clusters)
         apps.append(AppPlan(app.name, app.dependencies, clusters))
-    return Plan(context.id, status_context, (meta.level if meta else "") or ADMIN_LEVEL, namespace, tuple(apps))
+    level = (meta.level if meta else "") or ADMIN_LEVEL
+    return Plan(context.id, status_context, level, namespace, tuple(apps), context.options)
 
 
 def _cluster(app: str, cluster: Cluster, reader: _Reader) -> ClusterPlan:
