@@ -46,6 +46,8 @@ DELIVERY = "delivery/"
 """Ours: how the context is to be delivered, a JSON object; not there where nothing beyond the usual is asked for."""
 GIVEN_UP = "givenup/"
 """Ours: the clusters that are not waited for when the context is removed, a list of names (lifecycle defect 33)."""
+DRIFT = "drift/"
+"""Ours, beside a resource: what others have changed of it on the cluster since it was applied; empty for nothing."""
 REASON = "error/"
 """Ours, beside the original's: why a context, cluster or resource is not as it should be; empty when all is well."""
 

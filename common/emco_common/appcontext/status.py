@@ -26,7 +26,12 @@ class QueueElement:
 @dataclass(frozen=True, slots=True)
 class ResourceStatus:
     """``reference`` is the context that handled the resource last, ``definition`` the live object as JSON text,
-    ``reason`` why it failed or what it waits for."""
+    ``reason`` why it failed or what it waits for.
+
+    ``digest`` goes with the status ``Applied``: what the cluster acknowledged as ours. It is ``""`` where that is not
+    known, and only written together with ``status``. ``drift`` is what others have changed since then, ``""`` for
+    nothing.
+    """
 
     status: str | None = None
     reference: str | None = None
@@ -34,6 +39,8 @@ class ResourceStatus:
     success: bool | None = None
     definition: str | None = None
     reason: str | None = None
+    drift: str | None = None
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +183,7 @@ _CLUSTER_LEAVES = frozenset(
     {keys.CONNECTIVITY, keys.STATUS, keys.READY, keys.REFERENCE, keys.REASON, keys.INSTALLED, keys.PHASE}
 )
 _RESOURCE_LEAVES = frozenset(
-    {keys.STATUS, keys.REFERENCE, keys.RESOURCE_READY, keys.RESOURCE_SUCCESS, keys.DEFINITION, keys.REASON}
+    {keys.STATUS, keys.REFERENCE, keys.RESOURCE_READY, keys.RESOURCE_SUCCESS, keys.DEFINITION, keys.REASON, keys.DRIFT}
 )
 
 
@@ -214,6 +221,8 @@ def _resource_status(leaves: Mapping[str, Entry]) -> ResourceStatus:
         success=_flag(leaves, keys.RESOURCE_SUCCESS),
         definition=_text(leaves, keys.DEFINITION),
         reason=_text(leaves, keys.REASON),
+        drift=_text(leaves, keys.DRIFT),
+        digest=_digest(leaves),
     )
 
 
@@ -232,14 +241,22 @@ def _cluster_puts(root: str, status: ClusterStatus) -> Iterator[Put]:
 
 def _resource_puts(root: str, status: ResourceStatus) -> Iterator[Put]:
     leaves: dict[str, object] = {
-        keys.STATUS: None if status.status is None else {"Status": status.status},
+        keys.STATUS: _state_value(status),
         keys.REFERENCE: status.reference,
         keys.RESOURCE_READY: status.ready,
         keys.RESOURCE_SUCCESS: status.success,
         keys.DEFINITION: status.definition,
         keys.REASON: status.reason,
+        keys.DRIFT: status.drift,
     }
     return (Put(root + leaf, values.encode(value)) for leaf, value in leaves.items() if value is not None)
+
+
+def _state_value(status: ResourceStatus) -> dict[str, str] | None:
+    """Readers of the original pass over the digest."""
+    if status.status is None:
+        return None
+    return {"Status": status.status} | ({"Digest": status.digest} if status.digest else {})
 
 
 def _queue_element(key: str, fields: Mapping[str, object]) -> QueueElement:
@@ -262,3 +279,11 @@ def _flag(leaves: Mapping[str, Entry], leaf: str) -> bool | None:
 def _state(leaves: Mapping[str, Entry], leaf: str) -> str | None:
     entry = leaves.get(leaf)
     return None if entry is None else values.decode_state(entry.key, entry.value)
+
+
+def _digest(leaves: Mapping[str, Entry]) -> str:
+    entry = leaves.get(keys.STATUS)
+    if entry is None or b"igest" not in entry.value:
+        return ""
+    digest = folded(values.decode_object(entry.key, entry.value)).get("digest")
+    return digest if isinstance(digest, str) else ""

@@ -115,7 +115,7 @@ class Plan:
     level: str
     namespace: str
     apps: tuple[AppPlan, ...]
-    options: DeliveryOptions = DeliveryOptions()
+    options: DeliveryOptions = field(default_factory=DeliveryOptions)
 
     @property
     def clusters(self) -> tuple[ClusterPlan, ...]:
