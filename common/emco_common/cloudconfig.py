@@ -18,6 +18,8 @@ KEY_NAMES = ("cloudConfigClusterProvider", "cloudConfigCluster", "level", "names
 ADMIN_LEVEL = "0"
 ADMIN_NAMESPACE = "default"
 CLOUD_LEVEL = "1"
+IMPERSONATED = "impersonatedUser"
+"""In ``gitops`` of a record of level 1, on a cluster with an agent: the user whose rights the agent's calls have."""
 
 
 class AccessMissing(Conflict):

@@ -10,6 +10,7 @@ from emco_common.errors import NotFound
 from emco_common.resources.service import Draft, Hooks
 from emco_common.secrets import Sealer
 from emco_common.store.api import Document
+from emco_common.syncobjects import record_of
 
 
 class KeyValueHooks(Hooks):
@@ -36,17 +37,13 @@ class SyncObjectHooks(KeyValueHooks):
         self._sealer = sealer
 
     async def prepare(self, draft: Draft) -> Draft:
-        record = _record(draft.document)
+        record = record_of(draft.document.key)
         sealed = _changed(draft.document, lambda value: self._sealer.seal(value.encode(), record=record))
         return replace(draft, document=sealed)
 
     def shown(self, document: Document) -> Document:
-        record = _record(document)
+        record = record_of(document.key)
         return _changed(document, lambda value: self._sealer.open(value, record=record).decode())
-
-
-def _record(document: Document) -> str:
-    return f"cluster sync object {document.key['clusterProvider']}/{document.key['clusterSyncObject']}"
 
 
 def _changed(document: Document, change: Callable[[str], str]) -> Document:

@@ -20,15 +20,15 @@ def _label(body: Body) -> tuple[str, ...]:
 
 
 def is_direct(body: Body) -> bool:
-    """Whether the cluster is reached by a kubeconfig, and not through Git."""
+    """Whether the cluster is reached by a kubeconfig, and not through Git or an agent."""
     return not body["spec"]["gitOps"]["gitOpsType"]
 
 
 def sync_objects_of(body: Body, key: Key) -> Iterable[Key]:
-    """The sync objects that hold the credentials of a GitOps cluster."""
+    """The sync objects that hold the credentials of a cluster without kubeconfig."""
     if not is_direct(body):
         named = {body["spec"]["gitOps"][member] for member in ("gitOpsReferenceObject", "gitOpsResourceObject")}
-        for name in sorted(named):
+        for name in sorted(named - {""}):
             yield {"clusterProvider": key["clusterProvider"], "clusterSyncObject": name}
 
 

@@ -9,11 +9,16 @@ from pydantic_core import PydanticCustomError
 
 from emco_common.resources.model import Metadata, Name, Named, Text128, Wire, given_array, section
 
-GITOPS_TYPES = ("fluxcd", "azureArcV2", "anthos")
+AGENT = "agent"
+GITOPS_TYPES = ("fluxcd", "azureArcV2", "anthos", AGENT)
 
 
 class GitOps(Wire):
-    """How a cluster is reached through Git; an empty type means that it is reached directly."""
+    """How a cluster is reached that has no kubeconfig; an empty type means that it is reached directly.
+
+    With ``agent`` an agent in the cluster connects to rsync; the reference object holds its token, and there is no
+    resource object.
+    """
 
     git_ops_type: str = ""
     git_ops_reference_object: Text128 = ""
@@ -27,7 +32,7 @@ class GitOps(Wire):
             raise PydanticCustomError("schema", f"gitOpsType must be one of {', '.join(GITOPS_TYPES)}")
         if not self.git_ops_reference_object:
             raise PydanticCustomError("schema", "gitOpsReferenceObject is required")
-        if not self.git_ops_resource_object:
+        if not self.git_ops_resource_object and self.git_ops_type != AGENT:
             raise PydanticCustomError("schema", "gitOpsResourceObject is required")
         return self
 

@@ -14,7 +14,8 @@ Json = dict[str, Any]
 CSR_KIND = "CertificateSigningRequest"
 SIGNER = "kubernetes.io/kube-apiserver-client"
 ANTHOS = "anthos"
-GITOPS_TYPES = ("fluxcd", "azureArcV2", ANTHOS)
+AGENT = "agent"
+GITOPS_TYPES = ("fluxcd", "azureArcV2", ANTHOS, AGENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def cluster_resources(cloud: CloudFacts, *, gitops: str, request: Resource | Non
 
 
 def _service_account(cloud: CloudFacts, gitops: str) -> Iterator[Resource]:
-    if not gitops or gitops == ANTHOS:
+    if gitops in ("", ANTHOS, AGENT):
         return
     metadata = {"name": f"{cloud.namespace}-sa", "namespace": cloud.namespace, "labels": dict(cloud.labels)}
     # The name in the context is without the ending, as every reader expects it.
@@ -133,12 +134,12 @@ def _role_of(cloud: CloudFacts, permission: Permission) -> tuple[str, str]:
 
 
 def _accounts(cloud: CloudFacts, gitops: str) -> Iterator[Json]:
-    """Who acts for the cloud on a GitOps cluster (defect 10)."""
+    """Who acts for the cloud on a GitOps cluster (defect 10). An agent acts as the cloud's user itself."""
     if gitops == ANTHOS:
         sync = f"repo-sync-{cloud.name}"
         name, namespace = f"ns-reconciler-{cloud.namespace}-{sync}-{len(sync)}", "config-management-system"
         yield {"kind": "ServiceAccount", "name": name, "namespace": namespace}
-    elif gitops:
+    elif gitops not in ("", AGENT):
         yield {"kind": "ServiceAccount", "name": f"{cloud.namespace}-sa", "namespace": cloud.namespace}
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from emco_common.appcontext import Cluster, ContextStatus, ResourceState, keys
-from emco_common.cloudconfig import CLOUD_LEVEL, Access
+from emco_common.cloudconfig import CLOUD_LEVEL, IMPERSONATED, Access
 from emco_common.kube.kubeconfig import BadKubeconfig
 from emco_common.operations import Subject
 from emco_dcm.blueprint import APP, object_name, request_of
 from emco_dcm.clouds import ClusterReference
 from emco_dcm.issued import Certificate, Observed, Stage, best, observed
 from emco_dcm.kubeconfig import Credentials, Json, certificate_in, dump, user_kubeconfig, way_of
-from emco_dcm.manifests import CSR_KIND
+from emco_dcm.manifests import AGENT, CSR_KIND
 from emco_dcm.privatekey import PublicKey
 
 LOST_AFTER = timedelta(hours=1)
@@ -80,7 +80,7 @@ class Facts:
         if registered is None and view.present is None:
             return replace(view, problem="the cluster is not registered any more")
         if resource is None:
-            wanted = self._record(cluster.name, gitops=registered.gitops) if registered else view.present
+            wanted = self._record(cluster.name, gitops=self._own(registered.gitops)) if registered else view.present
             return replace(view, wanted=wanted)
         request = object_name(resource)
         seen = observed(self.status.cluster(APP, cluster.name).status, request)
@@ -137,6 +137,12 @@ class Facts:
         sent = self.status.resource(APP, view.cluster, f"{view.request}+{CSR_KIND}").status == ResourceState.APPLIED
         patience = {Stage.NO_REQUEST: LOST_AFTER, Stage.ISSUED: UNUSABLE_AFTER}.get(view.seen.stage)
         return sent and patience is not None and self.now - self.cloud.state.actions[-1].time > patience
+
+    def _own(self, gitops: Mapping[str, str]) -> Mapping[str, str]:
+        """The way of registration for this cloud: an agent is told whose rights its calls have."""
+        if gitops.get("gitOpsType") != AGENT:
+            return gitops
+        return {**gitops, IMPERSONATED: self.cloud.spec["user"]["userName"]}
 
     def _record(self, cluster: str, *, kubeconfig: bytes = b"", gitops: Mapping[str, str] = {}) -> Access:  # read only
         provider, name = keys.split_cluster_name(cluster)

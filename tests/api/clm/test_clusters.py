@@ -140,6 +140,7 @@ class TestGitOps:
             ({"gitOpsType": "fluxv2"}, "gitOpsType must be one of fluxcd"),
             ({"gitOpsReferenceObject": ""}, "gitOpsReferenceObject is required"),
             ({"gitOpsResourceObject": ""}, "gitOpsResourceObject is required"),
+            ({"gitOpsType": "agent", "gitOpsReferenceObject": ""}, "gitOpsReferenceObject is required"),
             ({"gitOpsResourceObject": "nowhere"}, "no cluster sync object nowhere"),
         ],
     )
@@ -147,6 +148,11 @@ class TestGitOps:
         answer = await git.register("c", None, git_ops={**self.GOOD, **wrong})
         assert (answer.status_code, reason in answer.text) == (400, True)
         assert (await git.client.get(f"{CLUSTERS}/c")).status_code == 404
+
+    async def test_a_cluster_with_an_agent_needs_its_token_and_no_resource_object(self, git: Clm) -> None:
+        spec = {"gitOpsType": "agent", "gitOpsReferenceObject": "s"}
+        assert (await git.register("c", None, git_ops=spec)).status_code == 201
+        assert (await git.client.delete(f"{SYNC}/s")).status_code == 409
 
 
 class TestNetworksOfACluster:

@@ -138,6 +138,18 @@ async def test_gitops_clusters_get_an_account_instead_of_a_certificate(dcm: Dcm)
     assert (await dcm.client.get(f"{LC}/cluster-references/fluxcd-ref/kubeconfig")).content == b""
 
 
+@pytest.mark.robustness(31)
+async def test_the_agent_of_a_cluster_is_told_whose_rights_the_calls_of_a_cloud_have(dcm: Dcm) -> None:
+    await dcm.custom("far")
+    registered = {"gitOpsType": "agent", "gitOpsReferenceObject": "far-token"}
+    await CloudConfigs(dcm.deps.store, dcm.deps.sealer).put(Access("acme", "far", gitops=registered))
+    await dcm.post(f"{LC}/instantiate", expect=202)
+    granted = await dcm.granted("far")
+    user = (await dcm.get(LC))["spec"]["user"]["userName"]
+    assert granted.gitops == {**registered, "impersonatedUser": user}
+    assert granted.kubeconfig == b""
+
+
 async def test_of_two_clouds_that_come_to_a_cluster_at_once_at_most_one_gets_the_namespace(dcm: Dcm) -> None:
     await dcm.custom("hq")
     await dcm.custom("hq", name="twin")

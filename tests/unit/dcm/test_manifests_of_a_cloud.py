@@ -91,6 +91,14 @@ def test_on_a_gitops_cluster_the_account_that_acts_there_has_the_same_rights(
     assert ("retail+ServiceAccount" in made) is (gitops != "anthos")
 
 
+def test_on_a_cluster_with_an_agent_the_user_of_the_cloud_has_the_rights_and_nobody_else() -> None:
+    made = objects("agent")
+
+    assert "retail+ServiceAccount" not in made
+    for binding in ("retail-lc-roleBinding0+RoleBinding", "retail-lc-clusterRoleBinding1+ClusterRoleBinding"):
+        assert [(one["kind"], one["name"]) for one in made[binding]["subjects"]] == [("User", CLOUD.user)]
+
+
 @pytest.mark.parametrize(("seconds", "said"), [(0, None), (86_400, 86_400)])
 def test_how_long_the_certificate_is_valid_is_asked_for_only_if_the_cloud_says(seconds: int, said: int | None) -> None:
     request = SigningRequest(b"pem", APPROVAL, seconds)

@@ -1,0 +1,44 @@
+"""Sync objects: credentials and timing that clusters refer to (spec clm 7, rsync 11.2). Written by clm, read by rsync.
+
+Their values are sealed in the store.
+"""
+
+from __future__ import annotations
+
+from emco_common.errors import Conflict
+from emco_common.secrets import Sealer
+from emco_common.store.api import DocumentStore, Key
+
+KEY_NAMES = ("clusterProvider", "clusterSyncObject")
+
+
+class SyncObjectMissing(Conflict):
+    """The provider has no sync object of this name."""
+
+
+def record_of(key: Key) -> str:
+    """What the values of a sync object are sealed for."""
+    return f"cluster sync object {key['clusterProvider']}/{key['clusterSyncObject']}"
+
+
+class SyncObjects:
+    """The sync objects in the store, for those who use them."""
+
+    def __init__(self, store: DocumentStore, sealer: Sealer) -> None:
+        self._store = store
+        self._sealer = sealer
+
+    async def values(self, provider: str, name: str) -> dict[str, str]:
+        """The pairs of a sync object, opened; of a key that comes twice the first. ``SyncObjectMissing``,
+        ``SealBroken``."""
+        key: Key = dict(zip(KEY_NAMES, (provider, name), strict=True))
+        document = await self._store.get(key)
+        if document is None:
+            raise SyncObjectMissing(f"cluster provider {provider} has no cluster sync object {name}")
+        record = record_of(key)
+        found: dict[str, str] = {}
+        for pairs in document.body["spec"]["kv"]:
+            for word, sealed in pairs.items():
+                if word not in found:
+                    found[word] = self._sealer.open(sealed, record=record).decode()
+        return found

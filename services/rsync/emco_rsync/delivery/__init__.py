@@ -1,0 +1,1 @@
+"""Ways to clusters other than calling their API servers."""
