@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,11 @@ class Side:
         apps: dict[str, list[dict[str, Any]]],
         clusters: list[str],
         status_context: str = "",
+        heal: bool = False,
     ) -> None:
         found = {app: workload.manifests(objects) for app, objects in apps.items()}
         made = workload.context(id, found, clusters, status_context=status_context)
-        await self._contexts.write_new(made)
+        await self._contexts.write_new(replace(made, options=replace(made.options, heal=heal)))
 
     async def install(self, id: str) -> dict[str, float]:
         """Seconds from the call to the status that says that all was acknowledged, and those of the processor."""
@@ -58,6 +60,21 @@ class Side:
 
     async def update(self, old: str, new: str) -> dict[str, float]:
         return await self._measured(new, lambda: self._update(old, new))
+
+    async def drift(self, id: str, patience: float) -> float | None:
+        """When the bus first told that something of the deployment has drifted, by the clock that processes share."""
+        context = await self._contexts.status_context_id(id)
+        try:
+            async with asyncio.timeout(patience), aclosing(self._deps.bus.watch(keys.root(context))) as watch:
+                async for events in watch:
+                    for event in events:
+                        if event.entry.key.endswith(f"/{keys.DRIFT}") and values.decode(
+                            event.entry.key, event.entry.value
+                        ):
+                            return time.perf_counter()
+        except TimeoutError:
+            return None
+        return None
 
     async def uninstall(self, id: str) -> dict[str, float]:
         return await self._measured(id, lambda: self._uninstall(id))
@@ -154,6 +171,7 @@ async def main(folder: Path, bus: str) -> None:
                     "install": side.install,
                     "update": side.update,
                     "uninstall": side.uninstall,
+                    "drift": side.drift,
                     "arrive": side.arrive,
                 }
             )
