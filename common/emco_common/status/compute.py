@@ -158,9 +158,9 @@ class _Cluster:
         detail = self._manifests.read(text) if self._whole else None
         reason = kept.reason or ""
         if not self._of_clusters:
-            return Row(gvk, name, kept.status or ResourceState.PENDING, detail, reason, events)
+            return Row(gvk, name, kept.status or ResourceState.PENDING, detail, reason, events, kept.drift or "")
         state = Readiness.READY if kept.success else _expected(gvk)
-        return Row(gvk, name, state, detail, reason, events)
+        return Row(gvk, name, state, detail, reason, events, kept.drift or "")
 
     def _taken_over(self, reference: str | None) -> bool:
         """A later update handled the resource, and this context collects the status itself (12.4 rule 4)."""
@@ -216,5 +216,5 @@ def _overlaid(rows: list[Row], live: Iterable[Live], *, whole: bool) -> list[Row
             seen.append(Row(found.gvk, found.name, state, detail, found.ready.reason))
         else:
             row = seen[index]
-            seen[index] = Row(row.gvk, row.name, state, detail, found.ready.reason or row.reason, row.events)
+            seen[index] = replace(row, state=state, detail=detail, reason=found.ready.reason or row.reason)
     return seen

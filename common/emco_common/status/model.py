@@ -25,6 +25,7 @@ class GroupVersionKind:
 class Row:
     """One object. ``state`` is empty where it has none; ``reason`` says why a state is not the good one.
 
+    ``drift`` is what others have changed of it on the cluster since it was applied.
     ``events`` are the hook events of a hook that is not due in the present phase, so that it is reported apart.
     """
 
@@ -34,6 +35,7 @@ class Row:
     detail: Mapping[str, Any] | None = None
     reason: str = ""
     events: tuple[str, ...] = ()
+    drift: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class StatusResource(StatusName):
     deployedStatus: ResourceState = Field(ResourceState.PENDING, description="With `status=deployed`.")
     readyStatus: Readiness = Field(Readiness.READY, description="With `status=ready`.")
     reason: str = ""
+    drift: str = Field("", description="What others have changed of it on the cluster since it was applied.")
 
 
 class StatusHook(StatusResource):

@@ -1,8 +1,8 @@
 """The exact JSON of a status answer: which keys, in which order, what is left out (spec lifecycle 12.2, 12.3, 12.5,
 dcm 9, ncm 7).
 
-Pure. Keys that the original does not have come last: ``reason`` of a resource, ``hooks`` and ``reason`` of a
-cluster.
+Pure. Keys that the original does not have come last: ``reason`` and ``drift`` of a resource, ``hooks`` and ``reason``
+of a cluster.
 """
 
 from __future__ import annotations
@@ -129,6 +129,8 @@ def _row(row: Row, form: Form) -> Json:
         body[_STATE[form]] = row.state
     if row.reason:
         body["reason"] = row.reason
+    if row.drift:
+        body["drift"] = row.drift
     return body
 
 

@@ -407,3 +407,20 @@ def test_dates_in_manifests_stay_text() -> None:
     of = context(App("web", (Cluster(HQ, resources=(Resource("a+Role", "apiVersion: v1\nday: 2026-03-01"),)),)))
 
     assert at_hq(ask(once(of), "output=detail"))["resources"][0]["detail"]["day"] == "2026-03-01"
+
+
+# Beyond: drift
+
+
+@pytest.mark.parametrize("asked", ["status=deployed", "status=ready"])
+def test_what_others_have_changed_stands_beside_the_state(asked: str) -> None:
+    of = web("a+Deployment", "b+Role")
+    drift = "spec.replicas changed by kubectl-edit"
+    kept = {
+        ("web", HQ, "a+Deployment"): ResourceStatus("Applied", of.id, drift=drift),
+        ("web", HQ, "b+Role"): ResourceStatus("Applied", of.id, drift=""),
+    }
+
+    rows = at_hq(ask(with_report(of, reported(live("a+Deployment")), resources=kept), asked))
+
+    assert [row.get("drift") for row in rows["resources"]] == [drift, None]

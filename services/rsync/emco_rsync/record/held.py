@@ -1,0 +1,127 @@
+"""What the status context of a deployment holds, as small as it can be: kept for as long as the deployment lives.
+
+An object per resource would be most of what an idle cluster costs, so equal cells are one, and names are shared.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from emco_common.appcontext import keys
+from emco_common.appcontext.keys import INSTRUCTION
+from emco_common.appcontext.status import ResourceStatus
+
+Place = tuple[str, str, str]
+"""App, cluster, resource."""
+_APP_PARTS, _CLUSTER_PARTS, _RESOURCE_PARTS = 6, 8, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Of one resource. ``reason``: one is or was written; ``drift``: what is told of it now."""
+
+    state: str | None = None
+    digest: str = ""
+    reason: bool = False
+    drift: str = ""
+
+
+_NEW = Cell()
+
+
+@dataclass(slots=True)
+class _Spot:
+    """Of one app on one cluster. ``known``: its key is there, ``reason``: one is or was written."""
+
+    known: bool = False
+    reason: bool = False
+    cells: dict[str, Cell] = field(default_factory=dict)
+
+
+class Held:
+    """Apps, clusters and resources of one context."""
+
+    def __init__(self) -> None:
+        self._apps: set[str] = set()
+        self._spots: dict[tuple[str, str], _Spot] = {}
+        self._cells: dict[Cell, Cell] = {}
+
+    @classmethod
+    def read(cls, context: str, known: Iterable[str], resources: Mapping[Place, ResourceStatus]) -> Held:
+        """From the keys of the context, and what they say of its resources."""
+        held = cls()
+        start = keys.root(context)
+        for key in known:
+            if key.startswith(start):
+                held._take(key.split("/"))
+        for place, status in resources.items():
+            cell = Cell(status.status, sys.intern(status.digest), status.reason is not None, status.drift or "")
+            held._put(place, cell)
+        return held
+
+    def app(self, app: str) -> bool:
+        """Is its key there? From now on it counts as there."""
+        there = app in self._apps
+        self._apps.add(app)
+        return there
+
+    def cluster(self, app: str, cluster: str) -> bool:
+        """As ``app``."""
+        spot = self._spot(app, cluster)
+        there, spot.known = spot.known, True
+        return there
+
+    def resource(self, place: Place) -> bool:
+        """As ``app``."""
+        there = self.has(place)
+        if not there:
+            self._put(place, _NEW)
+        return there
+
+    def has(self, place: Place) -> bool:
+        spot = self._spots.get(place[:2])
+        return spot is not None and place[2] in spot.cells
+
+    def cell(self, place: Place) -> Cell:
+        spot = self._spots.get(place[:2])
+        return spot.cells.get(place[2], _NEW) if spot is not None else _NEW
+
+    def change(self, place: Place, **fields: Any) -> None:
+        self._put(place, replace(self.cell(place), **fields))
+
+    def reason_of(self, app: str, cluster: str, reason: str) -> bool:
+        """Is it worth a key? Where no reason was ever given, none is not."""
+        spot = self._spot(app, cluster)
+        spot.reason = spot.reason or bool(reason)
+        return spot.reason
+
+    def drifted(self) -> int:
+        """How many resources others have changed."""
+        return sum(1 for spot in self._spots.values() for cell in spot.cells.values() if cell.drift)
+
+    def _take(self, parts: list[str]) -> None:
+        """Of a key, split: ``/context/<id>/app/<app>/cluster/<cluster>/resource/<resource>/``."""
+        if len(parts) < _APP_PARTS or parts[3] != "app" or parts[4] == INSTRUCTION:
+            return
+        if len(parts) == _APP_PARTS:
+            self._apps.add(parts[4])
+        elif len(parts) >= _CLUSTER_PARTS and parts[5] == "cluster":
+            spot = self._spot(parts[4], parts[6])
+            if len(parts) == _CLUSTER_PARTS:
+                spot.known = True
+            elif f"{parts[7]}/" == keys.REASON:
+                spot.reason = True
+            elif len(parts) == _RESOURCE_PARTS and parts[7] == "resource" and parts[8] != INSTRUCTION:
+                spot.cells.setdefault(sys.intern(parts[8]), _NEW)
+
+    def _spot(self, app: str, cluster: str) -> _Spot:
+        spot = self._spots.get((app, cluster))
+        if spot is None:
+            spot = self._spots[app, cluster] = _Spot()
+        return spot
+
+    def _put(self, place: Place, cell: Cell) -> None:
+        self._spot(*place[:2]).cells[sys.intern(place[2])] = self._cells.setdefault(cell, cell)
