@@ -145,7 +145,16 @@ async def _diff(found: Field) -> float:
 
 async def _diff_one(kubeconfig: Path, file: Path) -> None:
     manager = f"--field-manager={workload.MANAGER}"
-    command = (program(), "diff", "--server-side", manager, f"--kubeconfig={kubeconfig}", "-f", str(file))
+    command = (
+        program(),
+        "diff",
+        "--server-side",
+        "--force-conflicts",
+        manager,
+        f"--kubeconfig={kubeconfig}",
+        "-f",
+        str(file),
+    )
     process = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=PIPE)
     _, error = await process.communicate()
     if process.returncode not in (0, 1):  # 1: there are differences
