@@ -10,10 +10,13 @@ from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+import orjson
+
 from emco_common.kube.api import Carrier, Json, ObjectList, Ref, WatchEvent
 from emco_common.kube.discovery import Discovery, Kind, Resource
 from emco_common.kube.errors import AlreadyExists, BadAnswer, Forbidden, Gone, Invalid, UnknownKind, error_from_event
 from emco_common.kube.kubeconfig import Kubeconfig
+from emco_common.kube.network import Network
 from emco_common.kube.transport import Transport
 
 PAGE = 500
@@ -43,7 +46,10 @@ def ref_of(obj: Mapping[str, Any], *, namespace: str = "") -> Ref:
 
 
 class KubeClient:
-    """``timeout`` is the default deadline of a call in seconds. ``carrier`` if not the network."""
+    """``timeout`` is the default deadline of a call in seconds.
+
+    ``network`` is what all clients of a process share; ``carrier`` is there if it is not the network that carries.
+    """
 
     def __init__(
         self,
@@ -53,8 +59,11 @@ class KubeClient:
         watches: int = 64,
         timeout: float = 15.0,
         carrier: Carrier | None = None,
+        network: Network | None = None,
     ) -> None:
-        self._transport = carrier or Transport(kubeconfig, connections=connections, watches=watches, timeout=timeout)
+        self._transport = carrier or Transport(
+            kubeconfig, connections=connections, watches=watches, timeout=timeout, network=network
+        )
         self._discovery = Discovery(self._fetch)
         self.server = kubeconfig.server
         self.namespace = kubeconfig.namespace or "default"
@@ -72,7 +81,10 @@ class KubeClient:
 
     async def version(self, *, timeout: float | None = None) -> Json:
         """The server's ``/version``; the cheapest proof that it is there."""
-        return await self._transport.request("GET", "/version", timeout=timeout)
+        answer = await self._transport.request("GET", "/version", timeout=timeout)
+        if not isinstance(answer.get("gitVersion"), str):
+            raise BadAnswer(f"{self.server}: does not tell its version as an API server does")
+        return answer
 
     async def check_identity(self, *, timeout: float | None = None) -> None:
         """``Unauthorized`` if the server does not know us any more; ``/version`` answers strangers as well."""
@@ -220,10 +232,12 @@ class KubeClient:
             except UnknownKind:
                 self._discovery.forget(kind)
                 raise
-            metadata = answer.get("metadata") or {}
+            metadata, found = answer.get("metadata"), answer.get("items")
+            if not isinstance(metadata, dict) or not isinstance(found, list | None) or "items" not in answer:
+                raise BadAnswer(f"{self.server}: the answer is not a list of {kind}")  # and not that there are none
             items.extend(
                 {**item, "apiVersion": kind.api_version, "kind": kind.kind}
-                for item in answer.get("items") or []
+                for item in found or []
                 if isinstance(item, dict)
             )
             if len(items) > MAX_LISTED:
@@ -249,13 +263,24 @@ class KubeClient:
             namespace=ref.namespace or self.namespace, name="" if collection else ref.name, subresource=subresource
         )
         try:
-            return await self._transport.request(method, path, query=query, body=body, content_type=content_type)
+            answer = await self._transport.request(method, path, query=query, body=body, content_type=content_type)
         except UnknownKind:
             self._discovery.forget(ref.kind)
             raise
+        if not subresource and not _is_about(answer, ref, status=method == "DELETE"):
+            raise BadAnswer(f"{self.server}: the answer to {method} is not about {ref}")
+        return answer
 
     async def _fetch(self, path: str, *, accept: str) -> Json:
         return await self._transport.request("GET", path, accept=accept)
+
+
+def _is_about(answer: Json, ref: Ref, *, status: bool) -> bool:
+    """Whatever else answers in place of an API server, its word counts neither for success nor for absence."""
+    if status and answer.get("kind") == "Status":
+        return True
+    metadata = answer.get("metadata")
+    return isinstance(metadata, dict) and metadata.get("name") == ref.name
 
 
 def encode(obj: Mapping[str, Any]) -> bytes:
@@ -268,9 +293,9 @@ def encode(obj: Mapping[str, Any]) -> bytes:
 
 def _event(line: bytes) -> WatchEvent:
     try:
-        decoded = json.loads(line)
+        decoded = orjson.loads(line)
         event = WatchEvent(str(decoded["type"]), decoded["object"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         raise BadAnswer("a watch event is not a JSON object with type and object") from None
     if event.type == "ERROR":
         raise error_from_event(event.object)

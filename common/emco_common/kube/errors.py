@@ -4,6 +4,7 @@
 
     KubeError                     base; also raised for other refusals (400, 405, 413, 415 …)
     ├── Unreachable               no answer: refused, reset, name unknown, TLS, deadline. Retriable, soon
+    ├── NoRoom                    no connection to be had: this process has as many open as it may. Retriable
     ├── Unauthorized              401: the credential is wrong or was revoked
     ├── Forbidden                 403: the credential may not do this
     │   └── NamespaceTerminating  403: the namespace is on its way out. Retriable, it will be gone
@@ -16,7 +17,7 @@
     ├── Invalid                   422: well-formed, refused by validation
     ├── TooManyRequests           429: retriable after ``retry_after`` seconds
     ├── ServerError               5xx: the cluster's own trouble. Retriable, with back-off
-    └── BadAnswer                 the answer is too big, no JSON, or not what was asked for
+    └── BadAnswer                 the answer is too big, no JSON, not what was asked for, or not an API server's
 
 A reconciler retries what is ``retriable`` and reports the rest. The text may come from a hostile cluster, so it is
 cut to a stated length and freed of control characters before anybody sees it.
@@ -59,6 +60,8 @@ class KubeError(EmcoError):
     status = 422
     code = grpc.StatusCode.FAILED_PRECONDITION
     default_reason: ClassVar[str] = "Unknown"
+    retry_after: float = 0.0
+    """Seconds that the server asks to be left alone, at most 300."""
 
     def __init__(
         self,
@@ -82,6 +85,15 @@ class Unreachable(KubeError):
     code = grpc.StatusCode.UNAVAILABLE
     retriable = True
     default_reason = "Unreachable"
+
+
+class NoRoom(KubeError):
+    """Says nothing of the cluster. A watch is not waited for: poll instead."""
+
+    status = 503
+    code = grpc.StatusCode.UNAVAILABLE
+    retriable = True
+    default_reason = "NoRoom"
 
 
 class Unauthorized(KubeError):
@@ -155,6 +167,9 @@ class ServerError(KubeError):
 
 
 class BadAnswer(KubeError):
+    status = 503
+    code = grpc.StatusCode.UNAVAILABLE
+    retriable = True
     default_reason = "BadAnswer"
 
 
@@ -167,6 +182,11 @@ _BY_STATUS: Mapping[int, type[KubeError]] = {
     422: Invalid,
     429: TooManyRequests,
 }
+
+
+_WITHOUT_STATUS = (Unauthorized, TooManyRequests, ServerError)
+"""What an API server, or a proxy before it, may say in plain text. Else it is somebody else who speaks."""
+_NO_SUCH_PATH = b"404 page not found"
 
 
 def clean(text: str, *, limit: int = MAX_MESSAGE) -> str:
@@ -182,9 +202,10 @@ def error_from_answer(http_status: int, body: bytes, *, retry_after: str | None 
     reason = clean(_text(status.get("reason")), limit=100)
     causes = _causes(details)
     message = clean(_text(status.get("message")))
-    kind = _class_of(
-        http_status, reason=reason, causes=causes, is_status=status.get("kind") == "Status", message=message
-    )
+    is_status = status.get("kind") == "Status"
+    kind = _class_of(http_status, reason=reason, causes=causes, is_status=is_status, message=message)
+    if not is_status and kind not in _WITHOUT_STATUS and not (kind is UnknownKind and body.startswith(_NO_SUCH_PATH)):
+        kind = BadAnswer
     error = kind(
         clean(_text(status.get("message")))
         or clean(body[:MAX_MESSAGE].decode(errors="replace"))
@@ -194,7 +215,7 @@ def error_from_answer(http_status: int, body: bytes, *, retry_after: str | None 
         causes=causes,
         subject_kind=clean(_text(details.get("kind")), limit=100),
     )
-    if isinstance(error, TooManyRequests):
+    if isinstance(error, TooManyRequests) or (isinstance(error, ServerError) and retry_after):
         error.retry_after = _seconds(retry_after, details.get("retryAfterSeconds"))
     return error
 

@@ -7,42 +7,59 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
-import socket
+import re
 import ssl
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any
+from urllib.parse import urlencode, urlsplit
 
-import aiohttp
-from yarl import URL
+import orjson
 
 from emco_common.kube.api import Json
-from emco_common.kube.certificates import tls_context
-from emco_common.kube.errors import BadAnswer, Unreachable, clean, error_from_answer
-from emco_common.kube.kubeconfig import BadKubeconfig, Kubeconfig
+from emco_common.kube.connections import Call, Connections
+from emco_common.kube.errors import BadAnswer, Invalid, NoRoom, Unreachable, clean, error_from_answer
+from emco_common.kube.exchange import Broken, Head, Request
+from emco_common.kube.kubeconfig import Kubeconfig
+from emco_common.kube.network import Network
+from emco_common.kube.wire import Endpoint
 
 MAX_ANSWER = 32 * 1024 * 1024
 """Bytes of one answer, or of one line of a watch, that are read at most; a member cluster may be hostile."""
 MAX_ERROR = 64 * 1024
-IDLE_SECONDS = 30.0
-"""An unused connection (about 300 KB with TLS) is closed after this time."""
 
 _USER_AGENT = "emco"
+_NO_TARGET = re.compile(r"[^!-~]")
 
 
 class Transport:
-    """``connections`` bounds the calls in flight, ``watches`` the streams beside them."""
+    """``connections`` bounds the calls in flight; ``watches`` the streams where each needs a connection of its own."""
 
-    def __init__(self, kubeconfig: Kubeconfig, *, connections: int, watches: int, timeout: float) -> None:
+    def __init__(
+        self,
+        kubeconfig: Kubeconfig,
+        *,
+        connections: int,
+        watches: int,
+        timeout: float,
+        network: Network | None = None,
+    ) -> None:
+        network = network or Network()
         self._base = kubeconfig.server
-        self._server_name = kubeconfig.server_name
         self._timeout = timeout
-        self._limits = {"calls": connections, "watches": watches}
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
-        self._headers = {"Accept-Encoding": "identity", "User-Agent": _USER_AGENT, **_authorization(kubeconfig)}
-        self._tls = _context(kubeconfig)
-        self._closed = False
-        self._streams: set[aiohttp.ClientResponse] = set()
+        address = urlsplit(kubeconfig.server)
+        context = network.context(kubeconfig)
+        self._path = address.path.rstrip("/")
+        self._connections = Connections(
+            Endpoint(
+                address.hostname or "",
+                address.port or (443 if context is not None else 80),
+                context=context,
+                name=kubeconfig.server_name or "",
+            ),
+            Head(context is not None, address.netloc, _fixed_headers(kubeconfig)),
+            limit=connections,
+            watches=watches,
+            network=network,
+        )
 
     async def request(
         self,
@@ -56,189 +73,136 @@ class Transport:
         timeout: float | None = None,
     ) -> Json:
         """One call; the answer is a JSON object. Any ``KubeError``."""
-        headers = {"Accept": accept}
-        if body is not None:
-            headers["Content-Type"] = content_type
+        request = Request(method, self._target(path, query), accept, body, content_type)
         seconds = timeout or self._timeout
-        repeatable = method != "POST"
         try:
             async with asyncio.timeout(seconds):
                 try:
-                    return await self._once(method, path, query=query, body=body, headers=headers)
-                except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-                    # The server closed an idle connection just as it was taken up again.
-                    if not repeatable:
+                    return await self._once(request)
+                except Broken as error:
+                    # The server closed an idle connection just as it was taken up again, or is about to.
+                    if self._connections.closed or (method == "POST" and not error.untouched):
                         raise
-                    return await self._once(method, path, query=query, body=body, headers=headers)
+                    return await self._once(request)
         except TimeoutError:
-            raise Unreachable(f"no answer from {self._base} within {seconds:g} s", reason="Timeout") from None
-        except (aiohttp.ClientError, OSError) as error:
+            raise self._late(f"no answer from {self._base} within {seconds:g} s") from None
+        except OSError as error:
             raise self._unreachable(error) from error
 
     async def lines(
         self, path: str, *, query: Mapping[str, str], accept: str, silence: float
     ) -> AsyncGenerator[bytes, None]:
-        """The lines of a stream until the server ends it; ``Unreachable`` after ``silence`` seconds without a byte."""
+        """The lines of a stream until the server ends it; ``Unreachable`` after ``silence`` seconds without a byte.
+
+        ``NoRoom`` where no connection may be kept open for it.
+        """
+        request = Request("GET", self._target(path, query), accept)
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._open("watches", "GET", path, query=query, headers={"Accept": accept})
-            async with response:
-                async with asyncio.timeout(self._timeout):
-                    await self._raise_for_failure(response)
-                self._streams.add(response)
                 try:
-                    async for line in _lines(response, silence=silence):
-                        yield line
-                finally:
-                    self._streams.discard(response)
+                    call = await self._connections.watch(request)
+                except Broken as error:
+                    if self._connections.closed or not error.untouched:
+                        raise
+                    call = await self._connections.watch(request)
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await self._raise_for_failure(call)
+                async for line in _lines(call, silence=silence):
+                    yield line
+            finally:
+                call.close()
         except TimeoutError:
-            raise Unreachable(f"{self._base}: the watch was silent for too long", reason="Timeout") from None
-        except (aiohttp.ClientError, OSError) as error:
+            raise self._late(f"{self._base}: the watch was silent for too long") from None
+        except OSError as error:
             raise self._unreachable(error) from error
 
     async def close(self) -> None:
-        self._closed = True
-        for stream in tuple(self._streams):
-            stream.close()  # who reads it hears of it at once; of a closed session only after minutes
-        sessions, self._sessions = list(self._sessions.values()), {}
-        for session in sessions:
-            await session.close()
+        await self._connections.close(f"the client of {self._base} is closed")
 
-    async def _once(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None,
-        body: bytes | None,
-        headers: Mapping[str, str],
-    ) -> Json:
-        async with self._open("calls", method, path, query=query, headers=headers, body=body) as response:
-            await self._raise_for_failure(response)
-            return _object(await _read(response, MAX_ANSWER), where=self._base)
+    async def _once(self, request: Request) -> Json:
+        call = await self._connections.call(request)
+        try:
+            await self._raise_for_failure(call)
+            return _object(await _read(call, MAX_ANSWER), where=self._base)
+        finally:
+            call.close()
 
-    def _open(
-        self,
-        purpose: str,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None,
-        headers: Mapping[str, str],
-        body: bytes | None = None,
-    ) -> Any:
-        url = URL(self._base + path, encoded=True)
-        return self._session(purpose).request(
-            method,
-            url.with_query(query) if query else url,
-            data=body,
-            headers=headers,
-            allow_redirects=False,
-            server_hostname=self._server_name,
-        )
+    def _target(self, path: str, query: Mapping[str, str] | None) -> str:
+        target = f"{self._path}{path}?{urlencode(query)}" if query else self._path + path
+        if _NO_TARGET.search(target):
+            raise Invalid("the path of the request holds a character that no path may have")
+        return target
 
-    def _session(self, purpose: str) -> aiohttp.ClientSession:
-        if self._closed:
-            raise Unreachable(f"the client of {self._base} is closed", reason="Closed")
-        session = self._sessions.get(purpose)
-        if session is None:
-            connector = aiohttp.TCPConnector(
-                limit=self._limits[purpose],
-                ssl=self._tls if self._tls is not None else True,
-                keepalive_timeout=IDLE_SECONDS,
-                socket_factory=_socket,
-            )
-            session = self._sessions[purpose] = aiohttp.ClientSession(
-                connector=connector,
-                headers=self._headers,
-                trust_env=False,
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(),
-            )
-        return session
-
-    async def _raise_for_failure(self, response: aiohttp.ClientResponse) -> None:
-        if response.status < 300:
+    async def _raise_for_failure(self, call: Call) -> None:
+        if call.status < 300:
             return
-        if response.status < 400:
-            raise BadAnswer(f"{self._base}: answered a redirect, which is not followed", http_status=response.status)
-        body = await _read(response, MAX_ERROR, cut=True)
-        raise error_from_answer(response.status, body, retry_after=response.headers.get("Retry-After"))
+        if call.status < 400:
+            raise BadAnswer(f"{self._base}: answered a redirect, which is not followed", http_status=call.status)
+        body = await _read(call, MAX_ERROR, cut=True)
+        raise error_from_answer(call.status, body, retry_after=call.retry_after)
 
-    def _unreachable(self, error: Exception) -> Unreachable:
-        reason = "CertificateRejected" if isinstance(error, aiohttp.ClientConnectorCertificateError) else ""
+    def _late(self, text: str) -> Unreachable | NoRoom:
+        short = self._connections.short_of_descriptors()
+        return short if short is not None else Unreachable(text, reason="Timeout")
+
+    def _unreachable(self, error: OSError) -> Unreachable:
+        reason = "CertificateRejected" if isinstance(error, ssl.SSLCertVerificationError) else ""
+        if self._connections.closed:
+            reason = "Closed"
         return Unreachable(f"{self._base}: {clean(str(error) or type(error).__name__, limit=300)}", reason=reason)
 
 
-def _context(kubeconfig: Kubeconfig) -> ssl.SSLContext | None:
-    if not kubeconfig.server.startswith("https:"):
-        return None
-    try:
-        return tls_context(
-            ca=kubeconfig.ca_data,
-            certificate=kubeconfig.client_certificate,
-            key=kubeconfig.client_key,
-            verify=kubeconfig.verify,
-        )
-    except (ssl.SSLError, ValueError, OSError):
-        raise BadKubeconfig("kubeconfig: the certificate or key data cannot be used for TLS") from None
+def _fixed_headers(kubeconfig: Kubeconfig) -> tuple[tuple[str, str], ...]:
+    return (("User-Agent", _USER_AGENT), ("Accept-Encoding", "identity"), *_authorization(kubeconfig))
 
 
-def _authorization(kubeconfig: Kubeconfig) -> dict[str, str]:
+def _authorization(kubeconfig: Kubeconfig) -> tuple[tuple[str, str], ...]:
     if kubeconfig.token is not None:
-        return {"Authorization": f"Bearer {kubeconfig.token}"}
+        return (("Authorization", f"Bearer {kubeconfig.token}"),)
     if kubeconfig.username is not None:
         pair = f"{kubeconfig.username}:{kubeconfig.password}".encode()
-        return {"Authorization": "Basic " + base64.b64encode(pair).decode("ascii")}
-    return {}
+        return (("Authorization", "Basic " + base64.b64encode(pair).decode("ascii")),)
+    return ()
 
 
-def _socket(address: Any) -> socket.socket:
-    """A socket that notices within about 40 s that its peer is gone without a word."""
-    family, kind, protocol, *_ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 7), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 40_000)):
-        if hasattr(socket, option):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    return made
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int, *, cut: bool = False) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            response.close()
+async def _read(call: Call, limit: int, *, cut: bool = False) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while data := await call.read():
+        parts.append(data)
+        size += len(data)
+        if size > limit:
             if cut:
                 break
-            raise BadAnswer(f"the answer is larger than {limit} bytes", http_status=response.status)
-    return bytes(body[:limit])
+            raise BadAnswer(f"the answer is larger than {limit} bytes", http_status=call.status)
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    return body[:limit] if size > limit else body
 
 
-async def _lines(response: aiohttp.ClientResponse, *, silence: float) -> AsyncGenerator[bytes, None]:
+async def _lines(call: Call, *, silence: float) -> AsyncGenerator[bytes, None]:
     pending = bytearray()
     while True:
         async with asyncio.timeout(silence):
-            chunk = await response.content.readany()
+            chunk = await call.read()
         if not chunk:
             return
-        pending += chunk
         if b"\n" in chunk:
-            *lines, rest = bytes(pending).split(b"\n")
+            *lines, rest = (bytes(pending) + chunk).split(b"\n") if pending else chunk.split(b"\n")
             pending = bytearray(rest)
             for line in lines:
                 if line.strip():
                     yield line
+        else:
+            pending += chunk
         if len(pending) > MAX_ANSWER:
             raise BadAnswer(f"a watch event is larger than {MAX_ANSWER} bytes")
 
 
 def _object(body: bytes, *, where: str) -> Json:
     try:
-        decoded = json.loads(body)
-    except (ValueError, RecursionError):
+        decoded = orjson.loads(body)
+    except ValueError:
         raise BadAnswer(f"{where}: the answer is not JSON") from None
     if not isinstance(decoded, dict):
         raise BadAnswer(f"{where}: the answer is not a JSON object")

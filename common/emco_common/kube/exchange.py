@@ -1,0 +1,84 @@
+"""What a request over a connection looks like, whichever HTTP it speaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+MAX_HEADERS = 64 * 1024
+"""Bytes of the headers of one answer that are read at most."""
+MAX_UNREAD = 256 * 1024
+"""Bytes of one answer that wait for their reader at most; then the server waits."""
+
+
+class Broken(ConnectionError):
+    """The connection or the stream ended before the answer. ``untouched``: the server has done nothing of it."""
+
+    def __init__(self, message: str, *, untouched: bool = False) -> None:
+        super().__init__(message)
+        self.untouched = untouched
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What every request to one server begins with. ``fixed`` are headers whose values may be secret."""
+
+    secure: bool
+    authority: str
+    fixed: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``target`` is path and query as they go over the wire."""
+
+    method: str
+    target: str
+    accept: str
+    body: bytes | None = None
+    content_type: str = ""
+
+
+class Exchange(Protocol):
+    """An answer whose headers are there."""
+
+    status: int
+    retry_after: str | None
+
+    async def read(self) -> bytes:
+        """What has come of the body, at least a byte; nothing at its end. ``Broken``."""
+        ...
+
+    def close(self) -> None:
+        """Nobody reads on; what is still to come is not sent for long."""
+        ...
+
+
+class Connection(Protocol):
+    """One connection to one server."""
+
+    @property
+    def room(self) -> bool:
+        """Takes another exchange now?"""
+        ...
+
+    @property
+    def used(self) -> int:
+        """Exchanges under way."""
+        ...
+
+    @property
+    def leaving(self) -> bool:
+        """Takes no more exchanges and ends with those it has."""
+        ...
+
+    @property
+    def over(self) -> bool: ...
+
+    async def exchange(self, request: Request) -> Exchange:
+        """Send a request and wait for the headers of its answer. ``Broken``."""
+        ...
+
+    def close(self, reason: str) -> None:
+        """Now; exchanges under way are ``Broken`` with the reason."""
+        ...
