@@ -36,11 +36,15 @@ class Floor:
             )
             self._sessions[name] = parse_kubeconfig(kubeconfig).server, session
 
-    async def prepare(self, job: str, objects: list[dict[str, Any]], label: str) -> None:
+    async def prepare(
+        self, job: str, objects: list[dict[str, Any]], label: str, clusters: list[str] | None = None
+    ) -> None:
+        """Write the requests down, for all clusters or the named ones."""
         waves = workload.waves(objects, label=label)
         self._jobs[job] = {
             name: [[(URL(server + one.path, encoded=True), one.body) for one in wave] for wave in waves]
             for name, (server, _) in self._sessions.items()
+            if clusters is None or name in clusters
         }
 
     async def run(self, job: str, clusters: list[str]) -> dict[str, float]:
