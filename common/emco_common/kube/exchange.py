@@ -30,13 +30,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``target`` is path and query as they go over the wire."""
+    """``target`` is path and query as they go over the wire; ``user`` whose rights it is made with, if not our own."""
 
     method: str
     target: str
     accept: str
     body: bytes | None = None
     content_type: str = ""
+    user: str = ""
 
 
 class Exchange(Protocol):

@@ -131,6 +131,8 @@ def request_headers(fixed: bytes, request: Request) -> bytes:
     block = fixed[:1] + method + b"\x04" + _string(request.target) + fixed[1:] + _ACCEPT + _string(request.accept)
     if request.body is not None:
         block += _CONTENT_TYPE + _string(request.content_type) + _CONTENT_LENGTH + _string(str(len(request.body)))
+    if request.user:
+        block += _named("Impersonate-User", request.user, never_indexed=False)
     return block
 
 

@@ -230,4 +230,6 @@ def _head_of(request: Request, fixed: bytes) -> bytes:
     said = begin + fixed + f"Accept: {request.accept}\r\n".encode("latin-1")
     if request.body is not None:
         said += f"Content-Type: {request.content_type}\r\nContent-Length: {len(request.body)}\r\n".encode("latin-1")
+    if request.user:
+        said += f"Impersonate-User: {request.user}\r\n".encode("latin-1")
     return said + b"\r\n"

@@ -45,21 +45,8 @@ class Transport:
         network = network or Network()
         self._base = kubeconfig.server
         self._timeout = timeout
-        address = urlsplit(kubeconfig.server)
-        context = network.context(kubeconfig)
-        self._path = address.path.rstrip("/")
-        self._connections = Connections(
-            Endpoint(
-                address.hostname or "",
-                address.port or (443 if context is not None else 80),
-                context=context,
-                name=kubeconfig.server_name or "",
-            ),
-            Head(context is not None, address.netloc, _fixed_headers(kubeconfig)),
-            limit=connections,
-            watches=watches,
-            network=network,
-        )
+        self._path = urlsplit(kubeconfig.server).path.rstrip("/")
+        self._connections = connections_to(kubeconfig, limit=connections, watches=watches, network=network)
 
     async def request(
         self,
@@ -151,6 +138,20 @@ class Transport:
         if self._connections.closed:
             reason = "Closed"
         return Unreachable(f"{self._base}: {clean(str(error) or type(error).__name__, limit=300)}", reason=reason)
+
+
+def connections_to(kubeconfig: Kubeconfig, *, limit: int, watches: int, network: Network) -> Connections:
+    """Connections to its server as its user; none is opened yet. ``BadKubeconfig``."""
+    address = urlsplit(kubeconfig.server)
+    context = network.context(kubeconfig)
+    endpoint = Endpoint(
+        address.hostname or "",
+        address.port or (443 if context is not None else 80),
+        context=context,
+        name=kubeconfig.server_name or "",
+    )
+    head = Head(context is not None, address.netloc, _fixed_headers(kubeconfig))
+    return Connections(endpoint, head, limit=limit, watches=watches, network=network)
 
 
 def _fixed_headers(kubeconfig: Kubeconfig) -> tuple[tuple[str, str], ...]:
