@@ -37,7 +37,7 @@ from emco_common.errors import EmcoError
 
 MAX_MESSAGE = 1_000
 """Characters of a cluster's message that are kept."""
-MAX_CAUSES = 20
+MAX_CAUSES = 100
 
 _UNPRINTABLE = re.compile(
     r"(?:\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff])+"
@@ -190,9 +190,17 @@ _NO_SUCH_PATH = b"404 page not found"
 
 
 def clean(text: str, *, limit: int = MAX_MESSAGE) -> str:
-    """A foreign text made harmless: one line, no control or direction characters, at most ``limit`` characters."""
-    line = _UNPRINTABLE.sub(" ", text[: limit * 4]).strip()
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    """A foreign text made harmless: one line, no control or direction characters, at most ``limit`` characters.
+
+    Of a longer one the end is kept as well: where a server quotes a whole object, what is wrong with it comes last.
+    """
+    if len(text) <= limit * 4:
+        line = _UNPRINTABLE.sub(" ", text).strip()
+        if len(line) <= limit:
+            return line
+    tail = limit // 4
+    start, end = (_UNPRINTABLE.sub(" ", part).strip() for part in (text[: limit * 3], text[-limit:]))
+    return start[: limit - tail - 1] + "…" + end[-tail:]
 
 
 def error_from_answer(http_status: int, body: bytes, *, retry_after: str | None = None) -> KubeError:

@@ -123,3 +123,11 @@ def test_any_answer_becomes_an_error_with_a_text(code: int, body: bytes) -> None
 @given(st.recursive(st.none() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)))
 def test_any_error_event_becomes_an_error(body: object) -> None:
     assert isinstance(errors.error_from_event(body), errors.KubeError)
+
+
+def test_of_a_long_message_the_start_and_the_end_are_kept() -> None:
+    text = errors.clean("spec.template: " + "x" * 50_000 + "\x1b[31m: field is immutable")
+    assert text.startswith("spec.template: x")
+    assert text.endswith(": field is immutable")
+    assert len(text) == errors.MAX_MESSAGE
+    assert "\x1b" not in text

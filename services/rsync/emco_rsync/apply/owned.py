@@ -1,0 +1,50 @@
+"""Whose a live object is: this deployment's, another's, or nobody's we know. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from emco_rsync.plan.manifests import Json, deployment_of
+from emco_rsync.watch.drift import MANAGER
+
+
+def carries(obj: Json, label: str) -> bool:
+    """Does the live object belong to this app of the deployment?"""
+    return deployment_of(obj) == label
+
+
+def was_brought_by_us(obj: Json) -> bool:
+    """Some EMCO applied it, whatever has become of its label since."""
+    managers = (obj.get("metadata") or {}).get("managedFields") or []
+    return any(isinstance(entry, dict) and entry.get("manager") == MANAGER for entry in managers)
+
+
+def is_ours(obj: Json, is_own: Callable[[str], bool]) -> bool:
+    """Does it bear the label of one of the deployment's apps, or no such label but fields that we applied?
+
+    ``is_own`` knows the labels of the deployment.
+    Somebody may have taken the label off; one of another deployment says that it has gone over to that.
+    """
+    label = deployment_of(obj)
+    return is_own(label) if label else was_brought_by_us(obj)
+
+
+def uid_of(obj: Json) -> str:
+    metadata = obj.get("metadata")
+    return str(metadata.get("uid") or "") if isinstance(metadata, dict) else ""
+
+
+def is_leaving(obj: Json) -> str:
+    """What an object that is being deleted waits for, in words; ``""`` for one that is not."""
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, dict) or not metadata.get("deletionTimestamp"):
+        return ""
+    return leaving(obj)
+
+
+def leaving(obj: Json) -> str:
+    """The same for an object that is known to be on its way out."""
+    metadata = obj.get("metadata")
+    finalizers = metadata.get("finalizers") if isinstance(metadata, dict) else None
+    names = ", ".join(map(str, finalizers)) if isinstance(finalizers, list) else ""
+    return f"it is being deleted and waits for its finalizers: {names[:300]}" if names else "it is being deleted"
