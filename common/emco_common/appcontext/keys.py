@@ -245,6 +245,11 @@ def deployment_label(status_context: str, app_name: str) -> str:
     return f"{status_context}-{hashlib.sha256(app_name.encode()).hexdigest()[:24]}"
 
 
+def context_of_label(label: str) -> str:
+    """The status context of the deployment whose label it is."""
+    return label.partition("-")[0]
+
+
 def is_label_of(label: str, status_context: str) -> bool:
     """Is it the label of one of the deployment's apps, whichever?"""
     return label.startswith(f"{status_context}-")

@@ -54,7 +54,7 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     executor = Executor(links, tracker, settings=settings.apply, pace=pace)
     queue = Queue(deps.bus)
     registry = CollectorRegistry()
-    metrics = Metrics(registry, version=__version__, states=links.states)
+    metrics = Metrics(registry, version=__version__, states=links.states, breakers=links.breakers)
     supervisor = Supervisor(
         lambda told: Workshop(
             bus=deps.bus,

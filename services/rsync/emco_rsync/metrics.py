@@ -9,28 +9,31 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from emco_common.appcontext.states import Connectivity, QueueState
+from emco_rsync.reach.breaker import BreakerState
 from emco_rsync.reach.ways import Identity
 
 States = Callable[[], Iterable[tuple[Identity, Connectivity]]]
+Breakers = Callable[[], Iterable[tuple[str, BreakerState]]]
 
 
 class Metrics:
-    """``states`` is asked at each scrape."""
+    """``states`` and ``breakers`` are asked at each scrape."""
 
-    def __init__(self, registry: CollectorRegistry, *, version: str, states: States) -> None:
+    def __init__(self, registry: CollectorRegistry, *, version: str, states: States, breakers: Breakers) -> None:
         Info("emco_build", "What was built", registry=registry).info({"component": "rsync", "version": version})
         self._events = Counter(
             "emco_rsync_events", "Events of contexts that are done with", ["event", "result"], registry=registry
         )
-        registry.register(_Connectivity(states))
+        registry.register(_Connectivity(states, breakers))
 
     def finished(self, event: str, result: QueueState) -> None:
         self._events.labels(event, str(result)).inc()
 
 
 class _Connectivity(Collector):
-    def __init__(self, states: States) -> None:
+    def __init__(self, states: States, breakers: Breakers) -> None:
         self._states = states
+        self._breakers = breakers
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         family = GaugeMetricFamily(
@@ -39,4 +42,12 @@ class _Connectivity(Collector):
         for identity, state in self._states():
             up = 1.0 if state is Connectivity.AVAILABLE else 0.0
             family.add_metric([identity.cluster, identity.level, identity.namespace], up)
+        yield family
+        family = GaugeMetricFamily(
+            "emco_rsync_cluster_breaker",
+            "0 if calls to the cluster go, 1 while an attempt decides, 2 if they are held back",
+            labels=["cluster"],
+        )
+        for cluster, breaker in self._breakers():
+            family.add_metric([cluster], float(breaker))
         yield family

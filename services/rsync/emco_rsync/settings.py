@@ -21,6 +21,14 @@ class RsyncSettings(KubeconfigSettings):
         le=64,
         description="Calls at a time to one cluster. More gains little, and each connection costs 300 KB.",
     )
+    cluster_reads: int = Field(
+        4, gt=0, le=64, description="Calls at a time to one cluster that only look, beside those that change something."
+    )
+    calls_at_once: int = Field(
+        128,
+        gt=0,
+        description="Calls at a time over all clusters, apart from those that last longer than a tenth of a second.",
+    )
     cluster_timeout: float = Field(
         15.0,
         gt=0,
@@ -53,6 +61,8 @@ class RsyncSettings(KubeconfigSettings):
     def link(self) -> LinkSettings:
         return LinkSettings(
             connections=self.cluster_connections,
+            reads=self.cluster_reads,
+            calls=self.calls_at_once,
             probe_timeout=self.probe_timeout,
             max_failures=self.max_retries,
         )
@@ -60,7 +70,9 @@ class RsyncSettings(KubeconfigSettings):
     @property
     def direct(self) -> DirectSettings:
         return DirectSettings(
-            connections=self.cluster_connections, timeout=self.cluster_timeout, policy=self.kubeconfigs
+            connections=self.cluster_connections + self.cluster_reads,
+            timeout=self.cluster_timeout,
+            policy=self.kubeconfigs,
         )
 
     @property

@@ -192,16 +192,51 @@ async def test_a_list_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) ->
             await client.list(CONFIG_MAP)
 
 
+MAP = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}
+PLACE = Ref(Kind("v1", "ConfigMap"), "a", "default")
+
+
+@pytest.mark.robustness(27, 49)
+@pytest.mark.parametrize("answer", [{}, {"hello": 1}, {"metadata": {"name": "b"}}, {"metadata": []}], ids=str)
+async def test_an_answer_about_something_else_is_neither_success_nor_absence(answer: dict[str, object]) -> None:
+    async with scripted_cluster() as (script, client):
+        script.json("/api/v1/namespaces/default/configmaps/a", answer)
+        script.json("/api/v1/configmaps", answer)
+        script.json("/version", answer)
+        for call in (
+            client.apply(MAP, manager="m"),
+            client.get(PLACE),
+            client.delete(PLACE),
+            client.list(PLACE.kind),
+            client.version(),
+        ):
+            with pytest.raises(errors.BadAnswer):
+                await call
+
+
+@pytest.mark.robustness(27, 49)
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 410, 422])
+async def test_a_page_of_a_proxy_is_no_word_of_the_api_server(status: int) -> None:
+    async def page(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text="<html>sign in</html>", content_type="text/html")
+
+    async with scripted_cluster() as (script, client):
+        script.answers["/api/v1/namespaces/default/configmaps/a"] = page
+        with pytest.raises(errors.BadAnswer) as caught:
+            await client.get(PLACE)
+        assert caught.value.retriable
+
+
 async def test_credentials_go_into_the_header_and_nowhere_else() -> None:
     async with scripted_cluster(token="canary-1") as (script, client):
         got: list[str] = []
 
         async def answer(request: web.Request) -> web.StreamResponse:
             got.append(request.headers["Authorization"])
-            return web.Response(status=403, text="no")
+            return web.Response(status=401, text="no")
 
         script.answers["/version"] = answer
-        with pytest.raises(errors.Forbidden) as caught:
+        with pytest.raises(errors.Unauthorized) as caught:
             await client.version()
         assert got == ["Bearer canary-1"]
         assert "canary" not in str(caught.value)
@@ -217,7 +252,7 @@ async def test_calls_in_flight_are_bounded() -> None:
             most = max(most, now)
             await asyncio.sleep(0.01)
             now -= 1
-            return web.json_response({})
+            return web.json_response({"gitVersion": "v1"})
 
         script.answers["/version"] = answer
         async with KubeClient(Kubeconfig(server=_.server), connections=3) as client:

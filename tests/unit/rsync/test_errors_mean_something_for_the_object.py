@@ -26,7 +26,7 @@ from emco_rsync.reach.classify import Verdict, classify, classify_removal, descr
         (errors.Invalid("x"), Verdict.REFUSED, Verdict.REFUSED),
         (errors.TooManyRequests("x"), Verdict.RETRY, Verdict.RETRY),
         (errors.ServerError("x"), Verdict.RETRY, Verdict.RETRY),
-        (errors.BadAnswer("x"), Verdict.REFUSED, Verdict.REFUSED),
+        (errors.BadAnswer("x"), Verdict.RETRY, Verdict.RETRY),
     ],
 )
 def test_each_error_is_classified(error: errors.KubeError, verdict: Verdict, removal: Verdict) -> None:
@@ -41,6 +41,7 @@ def test_what_is_refused_or_in_conflict_is_not_tried_again() -> None:
 def test_the_reason_of_a_secret_names_fields_and_no_values() -> None:
     error = errors.Invalid("data: Invalid value: canary", causes=(Cause("FieldValueInvalid", "data[k]", "canary"),))
     assert describe(error, kind="Secret") == "Invalid: data[k]"
+    assert "canary" not in describe(errors.BadAnswer("<html>canary"), kind="Secret")
     assert describe(error, kind="ConfigMap") == "Invalid: data: Invalid value: canary"
 
 

@@ -89,7 +89,7 @@ async def _clear_old_run(site: Site, item: Item, *, again: bool) -> None:
         return
     try:
         for piece in item.pieces:
-            present = await site.persist(item, methodcaller("get", piece.ref), verdict=classify_removal)
+            present = await site.persist(item, methodcaller("get", piece.ref), verdict=classify_removal, reading=True)
             verdict = hook_verdict(present)
             if verdict.ok or verdict.failed or not again:
                 await clear(site, item)
@@ -119,7 +119,9 @@ async def _wait(site: Site, item: Item, piece: Piece) -> str:
     looks = 0
     while True:
         try:
-            present = await site.persist(item, lambda client: client.get(piece.ref), verdict=classify_removal)
+            present = await site.persist(
+                item, lambda client: client.get(piece.ref), verdict=classify_removal, reading=True
+            )
         except errors.NotFound:
             return "it was deleted before it had finished"
         verdict = hook_verdict(present)

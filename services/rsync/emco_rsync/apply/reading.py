@@ -20,7 +20,7 @@ async def read_item(site: Site, item: Item, *, namespace: str) -> None:
         site.failed(item, str(error))
         return
     try:
-        found = await site.persist(item, methodcaller("get", ref), verdict=classify_removal)
+        found = await site.persist(item, methodcaller("get", ref), verdict=classify_removal, reading=True)
     except KubeError as error:
         site.failed(item, describe(error, kind=item.kind))
         return

@@ -13,6 +13,7 @@ from emco_rsync.concurrent import concurrently
 from emco_rsync.plan.manifests import Json, deployment_of
 from emco_rsync.plan.plan import NAMESPACE_KIND, ClusterPlan, Item, Piece, Wave
 from emco_rsync.reach.classify import Verdict, classify_removal, describe
+from emco_rsync.reach.lanes import READING
 
 NAMESPACE = Kind("v1", NAMESPACE_KIND)
 
@@ -57,7 +58,7 @@ async def cluster_scoped(site: Site, refs: Iterable[Ref]) -> frozenset[Ref]:
     found = set()
     for ref in refs:
         try:
-            served = await site.link.call(methodcaller("resource", ref.kind))
+            served = await site.link.call(methodcaller("resource", ref.kind), turn=READING)
         except errors.UnknownKind:
             continue
         if not served.namespaced:
@@ -89,7 +90,9 @@ async def _remove(site: Site, item: Item, piece: Piece) -> str:
     uid = ""
     try:
         if piece.ref.kind == NAMESPACE:
-            present = await site.persist(item, lambda client: client.get(piece.ref), verdict=classify_removal)
+            present = await site.persist(
+                item, lambda client: client.get(piece.ref), verdict=classify_removal, reading=True
+            )
             if not carries(present, site.plan.label):
                 return "left in place: the namespace was there before"
         answer = await site.persist(item, lambda client: client.delete(piece.ref), verdict=classify_removal)
@@ -119,7 +122,9 @@ async def _may_be_there(site: Site, item: Item, piece: Piece) -> bool:
     """
     async with site.as_admin() as admin:
         try:
-            present = await admin.persist(item, lambda client: client.get(piece.ref), verdict=classify_removal)
+            present = await admin.persist(
+                item, lambda client: client.get(piece.ref), verdict=classify_removal, reading=True
+            )
         except (errors.NotFound, errors.UnknownKind):
             return False
         except KubeError:
@@ -143,7 +148,7 @@ async def _until_gone(site: Site, item: Item, piece: Piece, *, uid: str) -> None
         return await client.get(piece.ref)
 
     while True:
-        present = await site.persist(item, look, verdict=classify_removal)
+        present = await site.persist(item, look, verdict=classify_removal, reading=True)
         metadata = present.get("metadata")
         metadata = metadata if isinstance(metadata, dict) else {}
         if uid and metadata.get("uid") not in (None, uid):

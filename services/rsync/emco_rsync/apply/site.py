@@ -14,13 +14,15 @@ from typing import TypeVar
 
 import structlog
 
+from emco_common.appcontext import keys
 from emco_common.appcontext.states import ResourceState
-from emco_common.kube import KubeApi, KubeError, errors
+from emco_common.kube import KubeApi, KubeError
 from emco_rsync.plan.manifests import Json
 from emco_rsync.plan.plan import ClusterPlan, Item
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.classify import Verdict, classify, describe
-from emco_rsync.reach.links import Link, Sleep
+from emco_rsync.reach.lanes import MAX_PAUSE_SECONDS, Sleep, Turn
+from emco_rsync.reach.links import Link
 from emco_rsync.record.recorder import Recorder
 
 _log = structlog.get_logger()
@@ -96,34 +98,31 @@ class Site:
         *,
         attempts: int | None = None,
         verdict: Callable[[KubeError], Verdict] = classify,
+        reading: bool = False,
     ) -> T:
         """Do it until it is done, refused (raises that ``KubeError``), or has been tried ``attempts`` times.
 
         Time in which the cluster is away does not count; with ``attempts`` ``None`` the cluster's own trouble is borne
-        for ``give_up_after`` seconds. What it waits for is told meanwhile.
+        for ``give_up_after`` seconds. What it waits for is told meanwhile. ``reading`` says that it changes nothing.
         """
-        away = answered = 0
-        since = self.pace.clock()
+        subject = f"{self.plan.label}/{item.resource}"
+        turn = Turn(keys.context_of_label(self.plan.label), subject, item.kind, reading)
+        outages, tried, since = self.link.outages, 0, self.pace.clock()
         while True:
             try:
-                return await self.link.call(operation)
+                return await self.link.call(operation, turn=turn)
             except KubeError as error:
-                found = verdict(error)
-                if found is Verdict.AWAY:
-                    away += 1
-                    delay = self.pace.backoff.delay(away)
-                    since = self.pace.clock()
-                elif not found.transient:
+                if not verdict(error).transient:
                     raise
-                else:
-                    answered += 1
-                    too_long = self.pace.clock() - since > self.settings.give_up_after
-                    if too_long if attempts is None else answered >= attempts:
-                        raise
-                    asked = error.retry_after if isinstance(error, errors.TooManyRequests) else 0.0
-                    delay = self.pace.backoff.delay(answered, at_least=asked)
+                if self.link.outages != outages:  # it was the cluster's fault so far
+                    outages, tried, since = self.link.outages, 0, self.pace.clock()
+                tried += 1
+                too_long = self.pace.clock() - since > self.settings.give_up_after
+                if too_long if attempts is None else tried >= attempts:
+                    raise
                 self.note(item, describe(error, kind=item.kind))
-                await self.pace.sleep(delay)
+                asked = min(error.retry_after, MAX_PAUSE_SECONDS)
+                await self.pace.sleep(self.pace.backoff.delay(tried, at_least=asked))
 
     def saw(self, obj: Json) -> None:
         self._saw(self.plan.label, self.plan.cluster, obj)

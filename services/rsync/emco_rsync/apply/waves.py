@@ -124,7 +124,9 @@ async def _until_established(site: Site, item: Item, ref: Ref) -> None:
     """Custom resources can only follow when the cluster serves their kind (D13)."""
     deadline = site.pace.clock() + site.settings.crd_timeout
     looks = 0
-    while not established(await site.persist(item, lambda client: client.get(ref), verdict=classify_removal)):
+    while not established(
+        await site.persist(item, lambda client: client.get(ref), verdict=classify_removal, reading=True)
+    ):
         if site.pace.clock() > deadline:
             raise errors.UnknownKind(f"the definition is not established after {site.settings.crd_timeout:g} s")
         looks += 1

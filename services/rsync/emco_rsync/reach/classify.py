@@ -59,4 +59,6 @@ def describe(error: errors.KubeError, *, kind: str) -> str:
     fields = ", ".join(dict.fromkeys(cause.field for cause in error.causes if cause.field))
     if isinstance(error, errors.Invalid | errors.FieldConflict):
         return f"{error.reason}: {fields or 'the object was refused'}"
+    if isinstance(error, errors.BadAnswer):
+        return f"{error.reason}: the answer was not what an API server answers"
     return f"{error.reason}: {error}"

@@ -1,7 +1,8 @@
-"""The way to one cluster as one user: is it there, at most so many calls at once, and a fresh client when needed.
+"""The way to one cluster as one user: is it there, is it our turn, and a fresh client when needed.
 
 A link that cannot reach its cluster keeps trying on its own, with back-off, reading the access record anew each time
-(credentials may have been rotated); everybody else waits for it at no cost. Clusters know nothing of each other.
+(credentials may have been rotated); everybody else waits for it at no cost. All links to one cluster share a ``Gate``:
+what one of them learns of the cluster all know. Clusters know nothing of each other.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -19,19 +19,20 @@ import structlog
 from emco_common.appcontext.states import Connectivity
 from emco_common.errors import EmcoError
 from emco_common.kube import KubeApi, KubeError
-from emco_common.kube.errors import Unauthorized
+from emco_common.kube.errors import Unauthorized, Unreachable
 from emco_rsync.reach.backoff import Backoff
-from emco_rsync.reach.classify import Verdict, classify
+from emco_rsync.reach.breaker import BreakerState
+from emco_rsync.reach.gate import CLOSED, Gate
+from emco_rsync.reach.lanes import EAGER_CALLS, NOBODY, Shared, Sleep, Turn
+from emco_rsync.reach.slots import FairSlots
 from emco_rsync.reach.ways import Access, Identity, Open, Way
+
+__all__ = ["EAGER_CALLS", "Link", "LinkSettings", "Links", "Listener", "RetriesExceeded", "Sleep"]
 
 _log = structlog.get_logger()
 T = TypeVar("T")
-EAGER_CALLS = 3
-"""Calls at once to a cluster that answers quickly: a further connection costs more than it gains there."""
-SLOW_CALL_SECONDS = 0.1
 Listener = Callable[[Connectivity, str], None]
-"""Told of each change, with the reason while the cluster is away."""
-Sleep = Callable[[float], Awaitable[None]]
+"""Told of each change, with the reason while the cluster is away, or there but not well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class LinkSettings:
     """Times in seconds."""
 
     connections: int = 8
+    """Calls at once to one cluster that change something,"""
+    reads: int = 4
+    """that only look,"""
+    calls: int = 128
+    """and over all clusters, apart from such as last."""
     probe_timeout: float = 5.0
     max_failures: int | None = None
     """Give a cluster up after so many attempts in a row; ``None`` never does."""
@@ -48,12 +54,17 @@ class RetriesExceeded(EmcoError):
     """The cluster stayed away for as many attempts as the operator allows."""
 
 
+class _NotNow(Exception):
+    """The cluster went away while a call waited for its turn."""
+
+
 class Link:
     """One identity's link. Made and closed by ``Links``."""
 
     def __init__(
         self,
         identity: Identity,
+        gate: Gate,
         *,
         access: Access,
         open_way: Open,
@@ -64,13 +75,14 @@ class Link:
         self.identity = identity
         self.state = Connectivity.UNKNOWN
         self.reason = ""
+        self.outages = 0
+        """How often the cluster was found to be away."""
+        self._gate = gate
         self._access = access
         self._open_way = open_way
         self._settings = settings
         self._backoff = backoff
         self._sleep = sleep
-        self._width = min(EAGER_CALLS, settings.connections)
-        self._slots = asyncio.Semaphore(self._width)
         self._listeners: set[Listener] = set()
         self._client: KubeApi | None = None
         self._way = Way()
@@ -78,6 +90,7 @@ class Link:
         self._prober: asyncio.Task[KubeApi] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self.under_way: set[asyncio.Future[Any]] = set()
+        self._deaf = gate.listen(self._gate_changed)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Be told of changes, and at once of the present state if it is known. Answers how to stop it."""
@@ -96,37 +109,41 @@ class Link:
 
     async def available(self) -> KubeApi:
         """Wait, for ever if need be, until the cluster answers. ``RetriesExceeded`` where the operator set a limit."""
-        if self._client is not None and self._prober is None:
-            return self._client
+        if (client := self._usable()) is not None:
+            return client
         return await asyncio.shield(self._prober or self._start_probing())
 
-    async def call(self, operation: Callable[[KubeApi], Awaitable[T]]) -> T:
-        """One call, when a slot is free and the cluster there. Any ``KubeError``; ``RetriesExceeded``.
+    async def call(self, operation: Callable[[KubeApi], Awaitable[T]], *, turn: Turn = NOBODY) -> T:
+        """One call, when the cluster is there and it is our turn. Any ``KubeError``; ``RetriesExceeded``.
 
         After an error that puts the cluster in doubt, the next call waits until it has answered a probe. A cancelled
         caller leaves only after its call has ended, so that nothing it sent arrives after what is sent next.
         """
-        async with self._slots:
-            client = await self.available()
-            loop = asyncio.get_running_loop()
-            began = loop.time()
-            try:
-                return await self._to_its_end(operation(client))
-            except KubeError as error:
-                self.doubt(error, client=client)
-                raise
-            finally:
-                self._widen(loop.time() - began)
+        while True:
+            await self.available()
+            with suppress(_NotNow):
+                async with self._gate.passing(turn):
+                    if (client := self._usable()) is None:
+                        raise _NotNow
+                    try:
+                        return await self._to_its_end(operation(client))
+                    except KubeError as error:
+                        self.doubt(error, client=client)
+                        raise
 
     def doubt(self, error: KubeError, *, client: KubeApi) -> None:
-        """Take note of an error that ``client`` met outside of ``call`` (a watch)."""
-        if classify(error) is not Verdict.AWAY or client is not self._client:
+        """Take note of an error that ``client`` met, also outside of ``call`` (a watch)."""
+        if client is not self._client:
             return
-        self._unknown_to_it = self._unknown_to_it or isinstance(error, Unauthorized)
-        if self._prober is None:
-            self._start_probing()
+        if isinstance(error, Unauthorized):  # this user's affair
+            self._unknown_to_it = True
+            if self._prober is None:
+                self._start_probing()
+        elif isinstance(error, Unreachable) and error.reason != CLOSED:
+            self._gate.server(client.server).doubt()
 
     async def close(self) -> None:
+        self._deaf()
         if self._prober is not None:
             self._prober.cancel()
             await asyncio.gather(self._prober, return_exceptions=True)
@@ -146,11 +163,20 @@ class Link:
             _ = task.cancelled() or task.exception()  # nobody is left whom its error would concern
             raise
 
-    def _widen(self, seconds: float) -> None:
-        """A call to a distant cluster is mostly waiting, so more of them go at once."""
-        if seconds > SLOW_CALL_SECONDS and self._width < self._settings.connections:
-            self._width += 1
-            self._slots.release()
+    def _usable(self) -> KubeApi | None:
+        """What to call the cluster with, unless there is something to be found out first."""
+        if self._client is None or self._prober is not None:
+            return None
+        return self._client if self._gate.server(self._client.server).breaker.closed else None
+
+    def _gate_changed(self) -> None:
+        """Somebody has learned something of the cluster."""
+        if self._client is None or self._prober is not None:
+            return
+        if self._usable() is None:
+            self._start_probing()
+        elif self.state is Connectivity.AVAILABLE:
+            self._become(Connectivity.AVAILABLE, self._gate.trouble())
 
     def _start_probing(self) -> asyncio.Task[KubeApi]:
         prober = self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")
@@ -166,15 +192,24 @@ class Link:
                     client = await self._reach()
                 except EmcoError as error:
                     failures += 1
-                    self._become(Connectivity.RETRYING, str(error))
+                    held = self._held()
+                    self._become(Connectivity.RETRYING, held or str(error))
                     if self._settings.max_failures is not None and failures > self._settings.max_failures + 1:
                         raise RetriesExceeded(f"Retries exceeded max: {self.identity.cluster}") from error
-                    await self._sleep(self._backoff.delay(failures))
+                    if not held:  # else the next probe waits until it is time
+                        await self._sleep(self._backoff.delay(failures))
                 else:
-                    self._become(Connectivity.AVAILABLE, "")
+                    self._become(Connectivity.AVAILABLE, self._gate.trouble())
                     return client
         finally:
             self._prober = None
+
+    def _held(self) -> str:
+        """Why the server is not to be tried now; ``""`` if it may be."""
+        if self._client is None:
+            return ""
+        server = self._gate.server(self._client.server)
+        return self._gate.away(self._client.server) if server.breaker.state is BreakerState.OPEN else ""
 
     async def _reach(self) -> KubeApi:
         way = await self._access(self.identity)
@@ -182,17 +217,22 @@ class Link:
             self._client, self._way = self._open_way(self.identity, way), way
         elif way != self._way:
             self._client = await self._exchanged(self._client, way)
-        await self._client.version(timeout=self._settings.probe_timeout)
+        await self._ask(self._client)
         if self._unknown_to_it:
             await self._client.check_identity(timeout=self._settings.probe_timeout)
             self._unknown_to_it = False
         return self._client
 
+    async def _ask(self, client: KubeApi) -> None:
+        """Is there an answer? Asked once for all who want to know."""
+        server = self._gate.server(client.server)
+        await server.probe(lambda: client.version(timeout=self._settings.probe_timeout))
+
     async def _exchanged(self, former: KubeApi, way: Way) -> KubeApi:
         """The client to go on with: new credentials take over once the cluster knows them, not before."""
         fresh = self._open_way(self.identity, way)
         try:
-            await fresh.version(timeout=self._settings.probe_timeout)
+            await self._ask(fresh)
             await fresh.check_identity(timeout=self._settings.probe_timeout)
         except BaseException as error:
             await fresh.close()
@@ -217,6 +257,7 @@ class Link:
         if (state, reason) == (self.state, self.reason):
             return
         if state is not self.state:
+            self.outages += state is Connectivity.RETRYING
             _log.info("cluster_connectivity_changed", cluster=self.identity.cluster, state=str(state), reason=reason)
         self.state, self.reason = state, reason
         for listener in list(self._listeners):
@@ -224,7 +265,7 @@ class Link:
 
 
 class Links:
-    """All links of the process; a link lives as long as somebody uses it."""
+    """All links of the process; a link lives as long as somebody uses it, what links share as long as one of them."""
 
     def __init__(
         self,
@@ -234,10 +275,20 @@ class Links:
         settings: LinkSettings,
         backoff: Backoff,
         sleep: Sleep = asyncio.sleep,
+        clock: Callable[[], float] = lambda: asyncio.get_running_loop().time(),
     ) -> None:
-        self._make: Callable[[Identity], Link] = partial(
-            Link, access=access, open_way=open_way, settings=settings, backoff=backoff, sleep=sleep
+        self._access = access
+        self._open_way = open_way
+        self._settings = settings
+        self._shared = Shared(
+            calls=FairSlots(settings.calls),
+            writes=settings.connections,
+            reads=settings.reads,
+            backoff=backoff,
+            sleep=sleep,
+            clock=clock,
         )
+        self._gates: dict[str, Gate] = {}
         self._links: dict[Identity, Link] = {}
         self._users: Counter[Identity] = Counter()
 
@@ -255,6 +306,26 @@ class Links:
             if not self._users[identity]:
                 del self._users[identity], self._links[identity]
                 await link.close()
+                await self._close_gate(identity.cluster)
+
+    def _make(self, identity: Identity) -> Link:
+        gate = self._gates.get(identity.cluster)
+        if gate is None:
+            gate = self._gates[identity.cluster] = Gate(identity.cluster, self._shared)
+        return Link(
+            identity,
+            gate,
+            access=self._access,
+            open_way=self._open_way,
+            settings=self._settings,
+            backoff=self._shared.backoff,
+            sleep=self._shared.sleep,
+        )
+
+    async def _close_gate(self, cluster: str) -> None:
+        """When nobody is left who passes through it."""
+        if cluster in self._gates and all(identity.cluster != cluster for identity in self._links):
+            await self._gates.pop(cluster).close()
 
     async def last_calls(self, *, grace: float) -> None:
         """Until cancelled, as the process stops; then calls under way have ``grace`` seconds before they are cut.
@@ -273,3 +344,7 @@ class Links:
     def states(self) -> list[tuple[Identity, Connectivity]]:
         """For metrics and readiness."""
         return [(identity, link.state) for identity, link in self._links.items()]
+
+    def breakers(self) -> list[tuple[str, BreakerState]]:
+        """By cluster, the worst there is."""
+        return [(name, max(breaker.state for breaker in gate.breakers())) for name, gate in self._gates.items()]

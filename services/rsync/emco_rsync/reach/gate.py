@@ -1,0 +1,178 @@
+"""What all who speak to one cluster share: whose turn it is, whether it is to be spared, and whether it answers.
+
+Calls that read and calls that write go in lanes of their own, so that who waits for something does not hold up who does
+something. Whether the server answers at all is tried by one probe for everybody; see ``links`` for who asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from emco_common.kube import KubeError, errors
+from emco_rsync.reach.breaker import Breaker
+from emco_rsync.reach.classify import describe
+from emco_rsync.reach.lanes import EAGER_CALLS, MAX_PAUSE_SECONDS, SLOW_CALL_SECONDS, Lane, Shared, Turn
+
+CLOSED = "Closed"
+"""The reason of an error that says that our own client was closed, which tells nothing of the cluster."""
+
+
+def is_fault(error: KubeError) -> bool:
+    """Does the error say that the server is not well, and not that it was asked for what it will not do?"""
+    return isinstance(error, errors.Unreachable | errors.ServerError | errors.BadAnswer | errors.TooManyRequests)
+
+
+class Server:
+    """Is there an answer at this address? ``changed`` is told when that is in doubt, and when it is settled."""
+
+    def __init__(self, shared: Shared, *, changed: Callable[[], None]) -> None:
+        self.breaker = shared.breaker()
+        self._shared = shared
+        self._changed = changed
+        self._probe: asyncio.Task[KubeError | None] | None = None
+
+    def doubt(self) -> None:
+        if self.breaker.closed:
+            self.breaker.doubted()
+            self._changed()
+
+    async def probe(self, ask: Callable[[], Awaitable[object]]) -> None:
+        """Returns when the server has answered, whoever asked: while one asks all others wait for the same answer.
+
+        Raises the ``KubeError`` that says why not; to the one who asked also what it was answered instead.
+        """
+        asking = self._probe is None
+        if self._probe is None:
+            self._probe = asyncio.create_task(self._ask(ask), name="probe")
+            self._probe.add_done_callback(lambda done: done.cancelled() or done.exception())
+        refusal = await asyncio.shield(self._probe)
+        if asking and refusal is not None:
+            raise refusal
+
+    async def close(self) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.gather(self._probe, return_exceptions=True)
+
+    async def _ask(self, ask: Callable[[], Awaitable[object]]) -> KubeError | None:
+        try:
+            while self.breaker.wait > 0.0:
+                await self._shared.sleep(self.breaker.wait)
+            self.breaker.tries()
+            try:
+                await ask()
+            except KubeError as error:
+                if is_fault(error):
+                    self._failed(error)
+                    raise
+                self._settled()
+                return error
+            self._settled()
+            return None
+        finally:
+            self._probe = None
+
+    def _failed(self, error: KubeError) -> None:
+        if error.reason == CLOSED:
+            return
+        pause = min(error.retry_after, MAX_PAUSE_SECONDS)
+        self.breaker.failed(word=error.reason, reason=describe(error, kind=""), at_least=pause)
+        self._changed()
+
+    def _settled(self) -> None:
+        if not self.breaker.closed:
+            self.breaker.succeeded()
+            self._changed()
+
+
+class Gate:
+    """Of one cluster. Listeners are told when something of it has changed."""
+
+    def __init__(self, cluster: str, shared: Shared) -> None:
+        self.cluster = cluster
+        self._shared = shared
+        self._servers: dict[str, Server] = {}
+        self._listeners: set[Callable[[], None]] = set()
+        eager = min(EAGER_CALLS, shared.writes)
+        self._writes = Lane("writes", shared, width=eager, most=shared.writes, changed=self._changed)
+        self._reads = Lane("reads", shared, width=shared.reads, most=shared.reads, changed=self._changed)
+
+    def server(self, address: str) -> Server:
+        """Identities may know the cluster by different addresses, of which one may be wrong."""
+        found = self._servers.get(address)
+        if found is None:
+            found = self._servers[address] = Server(self._shared, changed=self._changed)
+        return found
+
+    @asynccontextmanager
+    async def passing(self, turn: Turn) -> AsyncIterator[None]:
+        """One call. How it ends is taken note of."""
+        lane = self._reads if turn.reading else self._writes
+        attempt = await lane.enter(turn.deployment)
+        began = self._shared.clock()
+        try:
+            async with self._in_flight():
+                began = self._shared.clock()
+                yield
+            lane.answered()
+        except KubeError as error:
+            if not is_fault(error):
+                lane.answered()
+            elif not isinstance(error, errors.Unreachable):
+                lane.failed(error, turn)
+            raise
+        finally:
+            lane.leave(attempt=attempt, seconds=self._shared.clock() - began)
+
+    @asynccontextmanager
+    async def _in_flight(self) -> AsyncIterator[None]:
+        """Calls at once are bounded for what they cost this process. One that lasts costs nothing while it lasts, so
+        that clusters which are slow or dead keep nobody waiting."""
+        calls = self._shared.calls
+        await calls.acquire(self.cluster)
+        given_back = False
+
+        def give_back() -> None:
+            nonlocal given_back
+            if not given_back:
+                given_back = True
+                calls.release()
+
+        timer = asyncio.get_running_loop().call_later(SLOW_CALL_SECONDS, give_back)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give_back()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        self._listeners.add(listener)
+        return lambda: self._listeners.discard(listener)
+
+    def trouble(self) -> str:
+        """What of the calls is held up, and why; ``""`` if nothing is. Said in the same words until that changes."""
+        lanes = (self._told(lane.breaker, f"{lane.name} are held back") for lane in (self._writes, self._reads))
+        return "; ".join(told for told in lanes if told)
+
+    def away(self, address: str) -> str:
+        """Why there is no answer."""
+        return self._told(self.server(address).breaker, "open")
+
+    def breakers(self) -> list[Breaker]:
+        return [self._writes.breaker, self._reads.breaker, *(server.breaker for server in self._servers.values())]
+
+    async def close(self) -> None:
+        for server in self._servers.values():
+            await server.close()
+
+    def _told(self, breaker: Breaker, what: str) -> str:
+        if breaker.since is None:
+            return ""
+        since, longest = breaker.since.strftime("%Y-%m-%dT%H:%M:%SZ"), self._shared.backoff.longest
+        return f"breaker: {what} since {since}, next try within {longest:g} s: {breaker.reason}"
+
+    def _changed(self) -> None:
+        for listener in list(self._listeners):
+            listener()
