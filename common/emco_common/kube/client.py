@@ -17,7 +17,7 @@ from emco_common.kube.discovery import Discovery, Kind, Resource
 from emco_common.kube.errors import AlreadyExists, BadAnswer, Forbidden, Gone, Invalid, UnknownKind, error_from_event
 from emco_common.kube.kubeconfig import Kubeconfig
 from emco_common.kube.network import Network
-from emco_common.kube.transport import Transport
+from emco_common.kube.transport import transport_to
 
 PAGE = 500
 """Objects per page of a list."""
@@ -61,7 +61,7 @@ class KubeClient:
         carrier: Carrier | None = None,
         network: Network | None = None,
     ) -> None:
-        self._transport = carrier or Transport(
+        self._transport = carrier or transport_to(
             kubeconfig, connections=connections, watches=watches, timeout=timeout, network=network
         )
         self._discovery = Discovery(self._fetch)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from emco_common.kube.errors import NoRoom
+
 MAX_HEADERS = 64 * 1024
 """Bytes of the headers of one answer that are read at most."""
 MAX_UNREAD = 256 * 1024
@@ -82,4 +84,27 @@ class Connection(Protocol):
 
     def close(self, reason: str) -> None:
         """Now; exchanges under way are ``Broken`` with the reason."""
+        ...
+
+
+class Exchanges(Protocol):
+    """What a carrier of requests needs of the way to one server."""
+
+    @property
+    def closed(self) -> str:
+        """Why, once it is."""
+        ...
+
+    async def call(self, request: Request) -> Exchange:
+        """Send a request when there is room for it; the deadline is the caller's. ``OSError``, ``KubeError``."""
+        ...
+
+    async def watch(self, request: Request) -> Exchange:
+        """As ``call``, for an answer that lasts: ``NoRoom`` where that cannot be kept."""
+        ...
+
+    async def close(self, reason: str) -> None: ...
+
+    def short_of_descriptors(self) -> NoRoom | None:
+        """Why a call came to nothing that was given up as it waited for a connection of its own."""
         ...

@@ -15,9 +15,9 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 
 from emco_common.kube.api import Json
-from emco_common.kube.connections import Call, Connections
+from emco_common.kube.connections import Connections
 from emco_common.kube.errors import BadAnswer, Invalid, NoRoom, Unreachable, clean, error_from_answer
-from emco_common.kube.exchange import Broken, Head, Request
+from emco_common.kube.exchange import Broken, Exchange, Exchanges, Head, Request
 from emco_common.kube.kubeconfig import Kubeconfig
 from emco_common.kube.network import Network
 from emco_common.kube.wire import Endpoint
@@ -31,22 +31,13 @@ _NO_TARGET = re.compile(r"[^!-~]")
 
 
 class Transport:
-    """``connections`` bounds the calls in flight; ``watches`` the streams where each needs a connection of its own."""
+    """``name`` is what errors call the server; ``path`` is what all its paths begin with."""
 
-    def __init__(
-        self,
-        kubeconfig: Kubeconfig,
-        *,
-        connections: int,
-        watches: int,
-        timeout: float,
-        network: Network | None = None,
-    ) -> None:
-        network = network or Network()
-        self._base = kubeconfig.server
+    def __init__(self, name: str, exchanges: Exchanges, *, timeout: float, path: str = "") -> None:
+        self._base = name
+        self._exchanges = exchanges
         self._timeout = timeout
-        self._path = urlsplit(kubeconfig.server).path.rstrip("/")
-        self._connections = connections_to(kubeconfig, limit=connections, watches=watches, network=network)
+        self._path = path
 
     async def request(
         self,
@@ -68,7 +59,7 @@ class Transport:
                     return await self._once(request)
                 except Broken as error:
                     # The server closed an idle connection just as it was taken up again, or is about to.
-                    if self._connections.closed or (method == "POST" and not error.untouched):
+                    if self._exchanges.closed or (method == "POST" and not error.untouched):
                         raise
                     return await self._once(request)
         except TimeoutError:
@@ -87,11 +78,11 @@ class Transport:
         try:
             async with asyncio.timeout(self._timeout):
                 try:
-                    call = await self._connections.watch(request)
+                    call = await self._exchanges.watch(request)
                 except Broken as error:
-                    if self._connections.closed or not error.untouched:
+                    if self._exchanges.closed or not error.untouched:
                         raise
-                    call = await self._connections.watch(request)
+                    call = await self._exchanges.watch(request)
             try:
                 async with asyncio.timeout(self._timeout):
                     await self._raise_for_failure(call)
@@ -105,10 +96,10 @@ class Transport:
             raise self._unreachable(error) from error
 
     async def close(self) -> None:
-        await self._connections.close(f"the client of {self._base} is closed")
+        await self._exchanges.close(f"the client of {self._base} is closed")
 
     async def _once(self, request: Request) -> Json:
-        call = await self._connections.call(request)
+        call = await self._exchanges.call(request)
         try:
             await self._raise_for_failure(call)
             return _object(await _read(call, MAX_ANSWER), where=self._base)
@@ -121,7 +112,7 @@ class Transport:
             raise Invalid("the path of the request holds a character that no path may have")
         return target
 
-    async def _raise_for_failure(self, call: Call) -> None:
+    async def _raise_for_failure(self, call: Exchange) -> None:
         if call.status < 300:
             return
         if call.status < 400:
@@ -130,14 +121,24 @@ class Transport:
         raise error_from_answer(call.status, body, retry_after=call.retry_after)
 
     def _late(self, text: str) -> Unreachable | NoRoom:
-        short = self._connections.short_of_descriptors()
+        short = self._exchanges.short_of_descriptors()
         return short if short is not None else Unreachable(text, reason="Timeout")
 
     def _unreachable(self, error: OSError) -> Unreachable:
         reason = "CertificateRejected" if isinstance(error, ssl.SSLCertVerificationError) else ""
-        if self._connections.closed:
+        if self._exchanges.closed:
             reason = "Closed"
         return Unreachable(f"{self._base}: {clean(str(error) or type(error).__name__, limit=300)}", reason=reason)
+
+
+def transport_to(
+    kubeconfig: Kubeconfig, *, connections: int, watches: int, timeout: float, network: Network | None = None
+) -> Transport:
+    """Over the network, as the kubeconfig says. ``connections`` bounds the calls in flight; ``watches`` the streams
+    where each needs a connection of its own. ``BadKubeconfig``."""
+    opened = connections_to(kubeconfig, limit=connections, watches=watches, network=network or Network())
+    path = urlsplit(kubeconfig.server).path.rstrip("/")
+    return Transport(kubeconfig.server, opened, timeout=timeout, path=path)
 
 
 def connections_to(kubeconfig: Kubeconfig, *, limit: int, watches: int, network: Network) -> Connections:
@@ -167,7 +168,7 @@ def _authorization(kubeconfig: Kubeconfig) -> tuple[tuple[str, str], ...]:
     return ()
 
 
-async def _read(call: Call, limit: int, *, cut: bool = False) -> bytes:
+async def _read(call: Exchange, limit: int, *, cut: bool = False) -> bytes:
     parts: list[bytes] = []
     size = 0
     while data := await call.read():
@@ -181,7 +182,7 @@ async def _read(call: Call, limit: int, *, cut: bool = False) -> bytes:
     return body[:limit] if size > limit else body
 
 
-async def _lines(call: Call, *, silence: float) -> AsyncGenerator[bytes, None]:
+async def _lines(call: Exchange, *, silence: float) -> AsyncGenerator[bytes, None]:
     pending = bytearray()
     while True:
         async with asyncio.timeout(silence):
