@@ -1,4 +1,4 @@
-"""Refusals in the words of a real API server (1.33): which say that a field cannot be changed in place, and which not."""
+"""Refusals in the words of a real API server: which say that a field cannot be changed in place, and which do not."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from emco_common.kube.errors import Invalid, error_from_answer
 from emco_rsync.apply.immutable import frozen_fields
 
 _STS = (
-    "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
-    "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+    "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
+    "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
 )
 _POD = (
     "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
@@ -19,7 +19,7 @@ _POD = (
 )
 _PVC = (
     "Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound "
-    'claims\n@@ -10,7 +10,7 @@\n   }\n  },\n  "VolumeName": "",\n- "StorageClassName": "one",\n+ "StorageClassName": "two"'
+    'claims\n@@ -10,7 +10,7 @@\n   }\n  },\n- "StorageClassName": "one",\n+ "StorageClassName": "two"'
 )
 _JOB = f'Invalid value: {{"labels":{{"job-name":"j"}},"Spec":{{"Volumes":{"x" * 9000}}}}}: field is immutable'
 
