@@ -76,7 +76,10 @@ class World:
     """A running EMCO with its clusters."""
 
     client: httpx.AsyncClient
-    emco: programs.Emco
+    rsync: int
+    """Its gRPC port."""
+    services: Mapping[str, str]
+    """REST addresses, which are also those of the metrics."""
     fleet: Mapping[str, str]
     equal: bool
 
@@ -95,8 +98,8 @@ async def measure(clusters: int, environment: Mapping[str, str], folder: Path, *
         fleet = await stack.enter_async_context(programs.simulated_clusters(clusters, folder))
         running = await stack.enter_async_context(programs.emco(folder / "data", environment))
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=running.url, timeout=300))
-        world = World(client, running, fleet, equal)
-        rows += await _onboard(world)
+        world = World(client, running.grpc["rsync"], running.services, fleet, equal)
+        rows += await onboard(world)
         rows += await _deploy(world)
         instance = await _instance(world)
     rows.append(await _http_floor([kubeconfig.encode() for kubeconfig in fleet.values()]))
@@ -105,9 +108,10 @@ async def measure(clusters: int, environment: Mapping[str, str], folder: Path, *
     return rows
 
 
-async def _onboard(world: World) -> Sequence[Row]:
+async def onboard(world: World) -> Sequence[Row]:
+    """Clusters, a logical cloud over all of them, ten apps placed on them; approved, not instantiated."""
     names = list(world.fleet)
-    await world.post("/v2/controllers", _named("rsync", host="127.0.0.1", port=world.emco.grpc["rsync"]))
+    await world.post("/v2/controllers", _named("rsync", host="127.0.0.1", port=world.rsync))
     await world.post("/v2/cluster-providers", _named("sim"))
     await world.post("/v2/projects", _named("p"))
     await world.post("/v2/projects/p/logical-clouds", _named("lc", level="0"))
@@ -129,7 +133,7 @@ async def _onboard(world: World) -> Sequence[Row]:
     await label()
     rows.append(await _timed("their cluster references", refer))
     await world.post(f"{CLOUD}/instantiate")
-    await _until(world, f"{CLOUD}/status", deployedStatus="Instantiated")
+    await until(world, f"{CLOUD}/status", deployedStatus="Instantiated")
     rows.append(await _timed("create the apps", lambda: _create_apps(world)))
     return rows
 
@@ -158,9 +162,9 @@ async def _deploy(world: World) -> Sequence[Row]:
     began = time.perf_counter()
     rows = [await _timed("instantiate answered", lambda: world.post(f"{GROUP}/instantiate"))]
     rows += [(f"  {step}", spent) for step, spent in (await _steps(world)).items()]
-    await _until(world, f"{GROUP}/status", deployedStatus="Instantiated")
+    await until(world, f"{GROUP}/status", deployedStatus="Instantiated")
     rows.append(("all applied", time.perf_counter() - began))
-    await _until(world, f"{GROUP}/status", status="ready", readyStatus="Ready")
+    await until(world, f"{GROUP}/status", status="ready", readyStatus="Ready")
     for status in ("deployed", "ready"):
 
         async def read(status: str = status) -> None:
@@ -221,7 +225,7 @@ async def _timed(what: str, work: Callable[[], Awaitable[object]]) -> Row:
 
 
 async def _steps(world: World) -> Mapping[str, float]:
-    text = (await world.client.get(f"{world.emco.services['orchestrator']}/metrics")).text
+    text = (await world.client.get(f"{world.services['orchestrator']}/metrics")).text
     spent = {
         sample.labels["step"]: sample.value
         for family in text_string_to_metric_families(text)
@@ -236,7 +240,7 @@ async def _instance(world: World) -> str:
     return str(answer.json()["states"]["actions"][-1]["instance"])
 
 
-async def _until(world: World, path: str, *, status: str = "deployed", **wanted: str) -> None:
+async def until(world: World, path: str, *, status: str = "deployed", pause: float = 0.02, **wanted: str) -> None:
     """Ask again and again, but have EMCO spend no more than a tenth of its time on it."""
     deadline = time.perf_counter() + 600
     while time.perf_counter() < deadline:
@@ -244,7 +248,7 @@ async def _until(world: World, path: str, *, status: str = "deployed", **wanted:
         answer = await world.client.get(path, params={"status": status, "output": "summary"})
         if wanted.items() <= answer.json().items():
             return
-        await asyncio.sleep(max(0.02, 9 * (time.perf_counter() - began)))
+        await asyncio.sleep(max(pause, 9 * (time.perf_counter() - began)))
     raise SystemExit(f"{path} did not get there: {answer.text[:500]}")
 
 

@@ -28,6 +28,7 @@ class Emco:
     url: str
     services: Mapping[str, str]
     grpc: Mapping[str, int]
+    pid: int
 
 
 @asynccontextmanager
@@ -43,7 +44,7 @@ async def emco(data: Path, environment: Mapping[str, str]) -> AsyncIterator[Emco
             addresses = await _announced(process)
         yield addresses
     finally:
-        await _end(process)
+        await end(process)
 
 
 async def _announced(process: Process) -> Emco:
@@ -57,7 +58,7 @@ async def _announced(process: Process) -> Emco:
             services[found[1]] = f"http://127.0.0.1:{found[2]}"
             grpc[found[1]] = int(found[3] or 0)
         elif found := _UP.match(text):
-            return Emco(found[1], services, grpc)
+            return Emco(found[1], services, grpc, process.pid)
     raise SystemExit("EMCO did not start")
 
 
@@ -81,7 +82,7 @@ async def simulated_clusters(count: int, folder: Path) -> AsyncIterator[Mapping[
                 raise SystemExit("the simulated clusters did not start")
         yield {name: await asyncio.to_thread((folder / f"{name}.kubeconfig").read_text) for name in names}
     finally:
-        await _end(process)
+        await end(process)
 
 
 @asynccontextmanager
@@ -136,7 +137,7 @@ async def _server(*command: str, port: int) -> AsyncIterator[None]:
                 await asyncio.sleep(0.05)
         yield
     finally:
-        await _end(process)
+        await end(process)
 
 
 async def _answers(port: int) -> bool:
@@ -148,7 +149,8 @@ async def _answers(port: int) -> bool:
     return True
 
 
-async def _end(process: Process) -> None:
+async def end(process: Process) -> None:
+    """Ask it to end, and end it where it does not."""
     if process.returncode is None:
         process.terminate()
     try:
