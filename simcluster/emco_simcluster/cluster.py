@@ -15,6 +15,7 @@ from typing import Any, Self
 import structlog
 import yaml
 
+from emco_common.kube.wire import READ_SIZE
 from emco_simcluster.controllers.garbage import Garbage
 from emco_simcluster.controllers.platform import Platform
 from emco_simcluster.controllers.pods import Pods
@@ -108,7 +109,7 @@ class SimCluster:
     async def start(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes a free one. Raises OSError if the address is taken."""
         context = server_context(self._authority, hosts=[host, "localhost", "kubernetes.default.svc"])
-        self._listener = Listener(self._server.protocol_factory(), context)
+        self._listener = Listener(self._server.handle, context, buffer=bytearray(READ_SIZE))
         self._listener.start(host, port)
         shown = f"[{host}]" if ":" in host else host
         self._url = f"https://{shown}:{self._listener.port}"
@@ -223,6 +224,10 @@ class SimCluster:
     def cut(self) -> None:
         if self._listener is not None:
             self._listener.cut()
+
+    def go_away(self) -> None:
+        if self._listener is not None:
+            self._listener.go_away()
 
     def _changed(self, change: Change) -> None:
         for reaction in self._reactions:

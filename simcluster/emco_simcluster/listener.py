@@ -6,10 +6,14 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
+
+from emco_common.kube.wire import Wire, accept
+from emco_simcluster.http1 import Http1, http1_factory
+from emco_simcluster.http2 import Http2
+from emco_simcluster.messages import Handler
 
 log = structlog.get_logger()
 
@@ -19,14 +23,16 @@ _HANDSHAKE_SECONDS = 10.0
 
 
 class Listener:
-    """Accepts TLS connections for a protocol factory and keeps account of them."""
+    """Accepts TLS connections and keeps account of them: HTTP/2 for who speaks it, else HTTP/1.1."""
 
-    def __init__(self, factory: Callable[[], asyncio.Protocol], context: ssl.SSLContext) -> None:
-        self._factory, self._context = factory, context
+    def __init__(self, handler: Handler, context: ssl.SSLContext, *, buffer: bytearray) -> None:
+        self._handler, self._context, self._buffer = handler, context, buffer
+        self._http1 = http1_factory(handler)
+        self._hung = False
         self._socket: socket.socket | None = None
         self._address = ("", 0)
         self._listening = self._accepting = False
-        self._transports: set[asyncio.BaseTransport] = set()
+        self._wires: dict[Wire, Http2 | Http1] = {}
         self._pending: set[asyncio.Task[None]] = set()
         self._raw: set[socket.socket] = set()
 
@@ -56,6 +62,7 @@ class Listener:
 
     def open(self) -> None:
         """Accept connections (again), also those that waited unanswered."""
+        self._hung = False
         if self._socket is None:
             return
         if not self._listening:
@@ -66,14 +73,24 @@ class Listener:
             self._accepting = True
 
     def deafen(self) -> None:
-        """The kernel takes connections, nobody answers them."""
+        """The kernel takes connections, nobody answers them; from open ones nothing comes any more."""
+        self._hung = True
+        self._stop_accepting()
+
+    def go_away(self) -> None:
+        """Ask the clients of open connections to make new ones, as a server that is going to stop does."""
+        for speaker in self._wires.values():
+            if isinstance(speaker, Http2):
+                speaker.go_away()
+
+    def _stop_accepting(self) -> None:
         if self._accepting and self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._accepting = False
 
     def close(self) -> None:
         """Refuse connections and cut the open ones. The port stays bound, so that nobody else gets it."""
-        self.deafen()
+        self._stop_accepting()
         self.cut()
         if self._socket is not None and self._listening:
             self._socket.close()
@@ -82,10 +99,9 @@ class Listener:
 
     def cut(self) -> None:
         """Break every open connection, handshakes included."""
-        for transport in list(self._transports):
-            if isinstance(transport, asyncio.WriteTransport):
-                transport.abort()
-        self._transports.clear()
+        for wire in list(self._wires):
+            wire.fail(None)
+        self._wires.clear()
         # A handshake is ended by its socket: a task that is cancelled before its transport has begun leaves that one
         # behind, registered for a descriptor which the next connection gets.
         for connection in list(self._raw):
@@ -94,7 +110,7 @@ class Listener:
 
     async def stop(self) -> None:
         """Stop for good."""
-        self.deafen()
+        self._stop_accepting()
         self.cut()
         if self._socket is not None:
             self._socket.close()
@@ -115,7 +131,7 @@ class Listener:
                 if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     raise
                 log.warning("simulated server ran out of descriptors", port=self.port)
-                self.deafen()
+                self._stop_accepting()
                 loop.call_later(_PAUSE_WITHOUT_DESCRIPTORS, self.open)
                 return
             connection.setblocking(False)
@@ -127,16 +143,19 @@ class Listener:
     async def _serve(self, connection: socket.socket) -> None:
         self._raw.add(connection)
         try:
-            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
-                self._factory, connection, ssl=self._context, ssl_handshake_timeout=_HANDSHAKE_SECONDS
-            )
-        except (OSError, ssl.SSLError, asyncio.CancelledError):
+            async with asyncio.timeout(_HANDSHAKE_SECONDS):
+                wire = await accept(connection, self._context, buffer=self._buffer)
+        except (OSError, TimeoutError, asyncio.CancelledError):
             connection.close()
             return
         finally:
             self._raw.discard(connection)
-        self._transports = {t for t in self._transports if not t.is_closing()} if self._crowded() else self._transports
-        self._transports.add(transport)
+        if len(self._wires) % 64 == 63:
+            self._wires = {wire: speaker for wire, speaker in self._wires.items() if not wire.over}
+        if wire.protocol == "h2":
+            self._wires[wire] = Http2(wire, self._handler, hung=self._is_hung)
+        else:
+            self._wires[wire] = Http1(wire, self._http1, hung=self._is_hung)
 
-    def _crowded(self) -> bool:
-        return len(self._transports) % 64 == 63
+    def _is_hung(self) -> bool:
+        return self._hung

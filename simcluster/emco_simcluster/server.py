@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from aiohttp import web
 
 from emco_simcluster import discovery, errors
 from emco_simcluster.errors import ApiError
 from emco_simcluster.faults import Faults, Outage, Rule
 from emco_simcluster.incoming import APPLY_PATCH
 from emco_simcluster.kinds import KindTable
+from emco_simcluster.messages import BODY_LIMIT, Answer, Asked
 from emco_simcluster.reads import Watch, is_bookmark
 from emco_simcluster.routes import Target, find, parts_of, verb_of
 from emco_simcluster.storage import Store, encode
@@ -24,9 +24,6 @@ from emco_simcluster.tls import User, user_of
 from emco_simcluster.verbs import Call, Reply, Verbs
 
 log = structlog.get_logger()
-
-BODY_LIMIT = 3 * 1024 * 1024
-"""Bytes a request may have, as on a real server."""
 
 _OPEN = frozenset({"healthz", "livez", "readyz", "version"})
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
@@ -46,95 +43,82 @@ class ApiServer:
     bookmark_every: float
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def protocol_factory(self) -> web.Server:
-        """What makes a connection of it."""
-
-        def request(
-            message: Any, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
-        ) -> web.BaseRequest:
-            loop = asyncio.get_running_loop()
-            return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_LIMIT)
-
-        return web.Server(
-            self.handle, request_factory=request, access_log=None, handler_cancellation=True, keepalive_timeout=90.0
-        )
-
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, asked: Asked, answer: Answer) -> None:
         """Answer one request; whatever goes wrong becomes a Status."""
         try:
-            return await self._answer(request)
+            await self._answer(asked, answer)
         except ApiError as error:
-            return self._refusal(error)
-        except web.HTTPRequestEntityTooLarge:
-            return self._refusal(errors.too_large(BODY_LIMIT))
+            await self._refuse(answer, error)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
-            log.exception("simulated server failed", cluster=self.name, path=request.path)
-            return self._refusal(errors.internal("the simulated server failed; see its log"))
+            log.exception("simulated server failed", cluster=self.name, path=asked.path)
+            await self._refuse(answer, errors.internal("the simulated server failed; see its log"))
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, asked: Asked, answer: Answer) -> None:
         if self.faults.outage is Outage.HANG:
             await self.faults.resumed.wait()
-            if request.transport is None or request.transport.is_closing():
+            if answer.cut:
                 await asyncio.Event().wait()  # the end of the connection cancels this request
-        parts = parts_of(request.rel_url.raw_path)
-        if request.method not in _METHODS:
+        parts = parts_of(asked.path)
+        if asked.method not in _METHODS:
             raise errors.method_not_allowed()
+        if asked.too_large:
+            raise errors.too_large(BODY_LIMIT)
         if parts and parts[0] in _OPEN:
-            return await self._send(request, self._open(parts), self._outage_rules())
-        user = self._user(request)
+            return await self._send(answer, self._open(parts), self._outage_rules())
+        user = self._user(asked)
         if parts[:1] == ["simulated"]:
-            return self._response(await self._control(request, parts[1:]))
+            return await self._send(answer, self._control(asked, parts[1:]), [])
         target = find(self.kinds, parts)
         if target is None:
-            described = self._described(request, parts)
+            described = self._described(asked, parts)
             if described is None and self._serves_group(parts):
                 raise errors.no_such_path()
             if described is None:
-                return self._response(Reply(404, b"404 page not found\n", "text/plain; charset=utf-8"))
-            return await self._send(request, described, self._outage_rules())
-        return await self._resource(request, target, user)
+                return await self._send(answer, Reply(404, b"404 page not found\n", "text/plain; charset=utf-8"), [])
+            return await self._send(answer, described, self._outage_rules())
+        return await self._resource(asked, answer, target, user)
 
     def _outage_rules(self) -> list[Rule]:
         return [Rule(cut=True)] if self.faults.outage is Outage.CUT else []
 
-    def _user(self, request: web.BaseRequest) -> User:
+    def _user(self, asked: Asked) -> User:
         """Who asks: by bearer token or client certificate; nobody is refused."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, token = asked.headers.get("authorization", "").partition(" ")
         user = self.tokens.get(token.strip()) if scheme.lower() == "bearer" else None
         if not scheme:
-            user = user_of(request.get_extra_info("peercert"))
+            user = user_of(asked.peer)
         if user is None or user.name in self.revoked:
             raise errors.unauthorized()
         return User(user.name, (*user.groups, "system:authenticated"))
 
-    async def _resource(self, request: web.BaseRequest, target: Target, user: User) -> web.StreamResponse:
-        query = request.query
-        media = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    async def _resource(self, asked: Asked, answer: Answer, target: Target, user: User) -> None:
+        query = asked.query
+        media = asked.headers.get("content-type", "").partition(";")[0].strip().lower()
         watching = query.get("watch", "") in ("true", "1")
-        verb = verb_of(request.method, target, watch=watching, apply=media == APPLY_PATCH)
+        verb = verb_of(asked.method, target, watch=watching, apply=media == APPLY_PATCH)
         self.counts[verb, target.resource] += 1
         rules = self._outage_rules() + self.faults.hit(
             verb=verb, resource=target.resource, namespace=target.space, name=target.name
         )
         await self._suffer(rules)
         if verb == "watch":
-            return await self._watch(request, target, query, rules)
+            return await self._watch(answer, target, query, rules)
         call = Call(
             verb=verb,
             target=target,
             query=query,
             user=user,
-            agent=request.headers.get("User-Agent", ""),
+            agent=asked.headers.get("user-agent", ""),
             media=media,
-            body=await request.read() if request.body_exists else b"",
+            body=asked.body,
         )
         reply = self.verbs.answer(call)
         for rule in rules:
             if rule.status and rule.after_write:
                 raise rule.error()
-        return await self._send(request, reply, rules)
+        return await self._send(answer, reply, rules)
 
     async def _suffer(self, rules: list[Rule]) -> None:
         for rule in rules:
@@ -146,63 +130,56 @@ class ApiServer:
             if rule.status and not rule.after_write:
                 raise rule.error()
 
-    async def _watch(
-        self, request: web.BaseRequest, target: Target, query: Mapping[str, str], rules: list[Rule]
-    ) -> web.StreamResponse:
+    async def _watch(self, answer: Answer, target: Target, query: Mapping[str, str], rules: list[Rule]) -> None:
         watch = Watch.read(self.store, target.kind, target.namespace, query)
-        response = web.StreamResponse(
-            headers={**self._headers("application/json"), "Cache-Control": "no-cache, private"}
-        )
-        response.enable_chunked_encoding()
-        await response.prepare(request)
+        headers = {**self._headers("application/json"), "cache-control": "no-cache, private"}
+        await answer.begin(200, headers, length=None)
         cut, mute = any(rule.cut for rule in rules), any(rule.mute for rule in rules)
         async for frame in watch.frames(self.store, bookmark_every=self.bookmark_every):
             if mute and not is_bookmark(frame):
                 continue
             if cut:
-                await response.write(frame[: len(frame) // 2])
-                _abort(request)
+                await answer.write(frame[: len(frame) // 2])
+                answer.abort()
                 break
-            await response.write(frame)
-        return response
+            await answer.write(frame)
 
-    async def _send(self, request: web.BaseRequest, reply: Reply, rules: list[Rule]) -> web.StreamResponse:
+    async def _send(
+        self, answer: Answer, reply: Reply, rules: list[Rule], *, more: Mapping[str, str] | None = None
+    ) -> None:
         speed = min((r.bytes_per_second for r in rules if r.bytes_per_second), default=0)
         cut = any(rule.cut for rule in rules)
+        headers = {**self._headers(reply.media), **(more or {})}
         if not speed and not cut:
-            return self._response(reply)
-        response = web.StreamResponse(status=reply.status, headers=self._headers(reply.media))
-        response.content_length = len(reply.body)
-        await response.prepare(request)
+            return await answer.whole(reply.status, headers, reply.body)
+        await answer.begin(reply.status, headers, length=len(reply.body))
         step = max(1, speed // 20) if speed else len(reply.body) // 2 + 1
         for start in range(0, len(reply.body), step):
-            await response.write(reply.body[start : start + step])
+            await answer.write(reply.body[start : start + step])
             if cut:
-                _abort(request)
+                answer.abort()
                 break
             await asyncio.sleep(0.05)
-        return response
+        return None
 
     def _headers(self, media: str) -> dict[str, str]:
-        return {"Content-Type": media, "Server": "emco-simulated-kube-apiserver", "Emco-Simulated": self.name}
+        return {"content-type": media, "server": "emco-simulated-kube-apiserver", "emco-simulated": self.name}
 
-    def _response(self, reply: Reply) -> web.Response:
-        return web.Response(status=reply.status, body=reply.body, headers=self._headers(reply.media))
-
-    def _refusal(self, error: ApiError) -> web.Response:
-        response = self._response(Reply(error.code, encode(error.body())))
-        if error.retry_after is not None:
-            response.headers["Retry-After"] = str(error.retry_after)
-        return response
+    async def _refuse(self, answer: Answer, error: ApiError) -> None:
+        if answer.begun:
+            answer.abort()
+            return
+        more = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+        await self._send(answer, Reply(error.code, encode(error.body())), [], more=more)
 
     def _open(self, parts: list[str]) -> Reply:
         if parts == ["version"]:
             return Reply(200, encode(discovery.version()))
         return Reply(200, b"ok", "text/plain; charset=utf-8")
 
-    def _described(self, request: web.BaseRequest, parts: list[str]) -> Reply | None:
+    def _described(self, asked: Asked, parts: list[str]) -> Reply | None:
         """Discovery and OpenAPI; None for a path that does not exist."""
-        accept = request.headers.get("Accept", "")
+        accept = asked.headers.get("accept", "")
         if parts in (["api"], ["apis"]) and "as=APIGroupDiscoveryList" in accept and "v=v2" in accept:
             body = discovery.aggregated(self.kinds, core=parts == ["api"])
             return Reply(200, encode(body), discovery.AGGREGATED)
@@ -252,11 +229,11 @@ class ApiServer:
                 return discovery.openapi_v3(self.kinds, f"{group}/{version}")
         return None
 
-    async def _control(self, request: web.BaseRequest, parts: list[str]) -> Reply:
+    def _control(self, asked: Asked, parts: list[str]) -> Reply:
         """``/simulated/faults`` and ``/simulated/restart``: faults from outside the process."""
         try:
-            if parts == ["restart"] and request.method == "POST":
-                body = json.loads(await request.read() or b"{}")
+            if parts == ["restart"] and asked.method == "POST":
+                body = json.loads(asked.body or b"{}")
                 self._soon(
                     lambda: self.faults.restart(
                         seconds=float(body.get("seconds", 0)),
@@ -264,11 +241,11 @@ class ApiServer:
                         lose_state=bool(body.get("loseState")),
                     )
                 )
-            elif parts == ["faults"] and request.method == "PUT":
-                self._set_faults(json.loads(await request.read()))
-            elif parts == ["faults"] and request.method == "DELETE":
+            elif parts == ["faults"] and asked.method == "PUT":
+                self._set_faults(json.loads(asked.body))
+            elif parts == ["faults"] and asked.method == "DELETE":
                 self.faults.clear()
-            elif parts != ["faults"] or request.method != "GET":
+            elif parts != ["faults"] or asked.method != "GET":
                 raise errors.no_such_path()
         except (ValueError, AttributeError, TypeError) as error:
             raise errors.bad_request(str(error)) from error
@@ -289,8 +266,3 @@ class ApiServer:
     def _soon(self, work: Callable[[], None]) -> None:
         """After the answer is out."""
         asyncio.get_running_loop().call_later(0.05, work)
-
-
-def _abort(request: web.BaseRequest) -> None:
-    if request.transport is not None:
-        request.transport.abort()

@@ -134,6 +134,7 @@ def server_context(authority: Authority, *, hosts: Sequence[str]) -> ssl.SSLCont
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["h2", "http/1.1"])
     context.load_verify_locations(cadata=authority.certificate.decode())
     pair = authority.server(hosts=hosts)
     with tempfile.TemporaryDirectory(prefix="emco-simulated-") as folder:

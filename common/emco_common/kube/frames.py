@@ -1,12 +1,12 @@
-"""Frames of HTTP/2 (RFC 9113) as bytes, and headers of requests (RFC 7541). Pure.
+"""Frames of HTTP/2 (RFC 9113) as bytes, and headers (RFC 7541). Pure.
 
-Requests are written without HPACK's tables: what never changes is encoded once per server.
+Headers are written without HPACK's tables: what never changes is encoded once per server.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from emco_common.kube.exchange import Head, Request
 
@@ -110,10 +110,13 @@ def number_of(payload: bytes) -> int:
     return int.from_bytes(payload)
 
 
+def settings(values: Iterable[tuple[int, int]]) -> bytes:
+    return b"".join(_SETTING.pack(name, value) for name, value in values)
+
+
 def opening(*, window: int, headers: int) -> bytes:
     """What a client says first: no pushes, this much of each answer unread, all of the connection's window."""
-    settings = ((_ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, window), (_MAX_HEADER_LIST_SIZE, headers))
-    said = b"".join(_SETTING.pack(name, value) for name, value in settings)
+    said = settings(((_ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, window), (_MAX_HEADER_LIST_SIZE, headers)))
     more = (MAX_WINDOW - DEFAULT_WINDOW).to_bytes(4)
     return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, said) + frame(WINDOW_UPDATE, 0, 0, more)
 
@@ -134,6 +137,15 @@ def request_headers(fixed: bytes, request: Request) -> bytes:
     if request.user:
         block += _named("Impersonate-User", request.user, never_indexed=False)
     return block
+
+
+def answer_headers(status: int, headers: Mapping[str, str]) -> bytes:
+    """The header block of an answer, for a server."""
+    return (
+        b"\x08"
+        + _string(str(status))
+        + b"".join(_named(name, value, never_indexed=False) for name, value in headers.items())
+    )
 
 
 _ACCEPT, _CONTENT_LENGTH, _CONTENT_TYPE = b"\x0f\x04", b"\x0f\x0d", b"\x0f\x10"

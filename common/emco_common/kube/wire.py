@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 READ_SIZE = 16 * 1024
 """What is read at once: a TLS record. OpenSSL's memory buffers keep the size that they once had."""
@@ -67,6 +67,15 @@ class Wire(asyncio.BufferedProtocol):
     def session(self) -> ssl.SSLSession | None:
         """With which the next connection to the same server needs no certificates."""
         return self._tls.session if self._tls is not None else None
+
+    @property
+    def peer(self) -> Mapping[str, Any] | None:
+        """The verified certificate of the other side, if it showed one."""
+        return self._tls.getpeercert() if self._tls is not None else None
+
+    @property
+    def over(self) -> bool:
+        return self._over or self._transport is None or self._transport.is_closing()
 
     def attach(self, receiver: Receiver) -> None:
         """From now on ``receiver`` is told; what came meanwhile it is told at once."""
@@ -245,6 +254,21 @@ async def connect(
     )
     try:
         _notice_death(wire)
+        await wire.shaken()
+    except BaseException:
+        wire.fail(None)
+        raise
+    return wire
+
+
+async def accept(connection: socket.socket, context: ssl.SSLContext, *, buffer: bytearray) -> Wire:
+    """The other side of ``connect``."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_side=True)
+    _, wire = await asyncio.get_running_loop().connect_accepted_socket(
+        lambda: Wire(buffer, (tls, incoming, outgoing)), connection
+    )
+    try:
         await wire.shaken()
     except BaseException:
         wire.fail(None)
