@@ -80,6 +80,10 @@ class Breaker:
             self.word, self.reason = word, reason
         self.next_try = self._clock() + self._backoff.delay(self.failures, at_least=at_least)
 
+    def hurry(self) -> None:
+        """There is reason to think that an attempt would go well now."""
+        self.next_try = self._clock()
+
     def tries(self) -> None:
         """An attempt begins."""
         if self.state is BreakerState.OPEN:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from emco_common.kube import KubeError, errors
 from emco_rsync.reach.breaker import Breaker
 from emco_rsync.reach.classify import describe
-from emco_rsync.reach.lanes import EAGER_CALLS, MAX_PAUSE_SECONDS, SLOW_CALL_SECONDS, Lane, Shared, Turn
+from emco_rsync.reach.lanes import EAGER_CALLS, MAX_PAUSE_SECONDS, SLOW_CALL_SECONDS, Lane, Shared, Turn, pause
 
 CLOSED = "Closed"
 """The reason of an error that says that our own client was closed, which tells nothing of the cluster."""
@@ -32,6 +32,12 @@ class Server:
         self._shared = shared
         self._changed = changed
         self._probe: asyncio.Task[KubeError | None] | None = None
+        self._hurried = asyncio.Event()
+
+    def hurry(self) -> None:
+        """It may be back: the next attempt is made now."""
+        self.breaker.hurry()
+        self._hurried.set()
 
     def doubt(self) -> None:
         if self.breaker.closed:
@@ -58,8 +64,9 @@ class Server:
 
     async def _ask(self, ask: Callable[[], Awaitable[object]]) -> KubeError | None:
         try:
-            while self.breaker.wait > 0.0:
-                await self._shared.sleep(self.breaker.wait)
+            while (seconds := self.breaker.wait) > 0.0:
+                self._hurried.clear()
+                await pause(self._shared.sleep, seconds, unless=self._hurried)
             self.breaker.tries()
             try:
                 await ask()
@@ -105,6 +112,11 @@ class Gate:
         if found is None:
             found = self._servers[address] = Server(self._shared, changed=self._changed)
         return found
+
+    def hurry(self) -> None:
+        """The cluster may be back."""
+        for server in self._servers.values():
+            server.hurry()
 
     @asynccontextmanager
     async def passing(self, turn: Turn) -> AsyncIterator[None]:

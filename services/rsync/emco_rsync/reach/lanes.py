@@ -124,12 +124,7 @@ class Lane:
     async def _wait(self, seconds: float) -> None:
         """Until then, or until something is different."""
         self._moved = moved = self._moved if not self._moved.is_set() else asyncio.Event()
-        waits = [asyncio.ensure_future(self._shared.sleep(seconds)), asyncio.ensure_future(moved.wait())]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await pause(self._shared.sleep, seconds, unless=moved)
 
     def _move(self) -> None:
         self._moved.set()
@@ -138,3 +133,13 @@ class Lane:
         if self.breaker.state is not before:
             self._move()
             self._changed()
+
+
+async def pause(sleep: Sleep, seconds: float, *, unless: asyncio.Event) -> None:
+    """Until then, or until the event is set."""
+    waits = [asyncio.ensure_future(sleep(seconds)), asyncio.ensure_future(unless.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -322,6 +322,12 @@ class Links:
             sleep=self._shared.sleep,
         )
 
+    def hurry(self, cluster: str) -> None:
+        """The cluster may be back, as somebody knows otherwise: the next attempt to reach it is made now."""
+        gate = self._gates.get(cluster)
+        if gate is not None:
+            gate.hurry()
+
     async def _close_gate(self, cluster: str) -> None:
         """When nobody is left who passes through it."""
         if cluster in self._gates and all(identity.cluster != cluster for identity in self._links):
