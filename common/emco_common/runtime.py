@@ -83,7 +83,8 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
 class Service:
     """One service with its ports. ``background`` work that fails is begun again after ``pause`` seconds.
 
-    ``leaving`` is called before anything is stopped, to end what would not end by itself.
+    ``leaving`` is called before anything is stopped, to end what would not end by itself. ``further`` are gRPC servers
+    on ports of their own.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Service:
     host: str
     http_port: int
     grpc: GrpcServer | None = None
+    further: Sequence[GrpcServer] = ()
     background: Sequence[Background] = ()
     leaving: Callable[[], Awaitable[None]] | None = None
     closing: Callable[[], Awaitable[None]] | None = None
@@ -101,13 +103,12 @@ class Service:
     async def start(self) -> None:
         """Returns when every port is served. Raises ``OSError`` naming the port that is taken."""
         http = HttpServer(self.app, self.host, self.http_port, name=self.name)
-        if self.grpc is not None:
-            await self.grpc.start()
         try:
+            for server in self._servers:
+                await server.start()
             await http.start()
         except BaseException:
-            if self.grpc is not None:
-                await self.grpc.stop()
+            await self._stop_servers()
             raise
         self._http, self.http_port = http, http.port
         self._tasks = [
@@ -122,8 +123,7 @@ class Service:
             await self._http.stop()
             self._http = None
         await self._stop_background()
-        if self.grpc is not None:
-            await self.grpc.stop()
+        await self._stop_servers()
         if self.closing is not None:
             await self.closing()
         _log.info("service_stopped", service=self.name)
@@ -136,6 +136,13 @@ class Service:
     @property
     def grpc_port(self) -> int:
         return self.grpc.port if self.grpc is not None else 0
+
+    @property
+    def _servers(self) -> Sequence[GrpcServer]:
+        return [*([self.grpc] if self.grpc is not None else []), *self.further]
+
+    async def _stop_servers(self) -> None:
+        await asyncio.gather(*(server.stop() for server in self._servers))
 
     async def _supervise(self, work: Background) -> None:
         while True:

@@ -13,7 +13,7 @@ from grpc import aio
 from emco_common.errors import EmcoError
 
 _log = structlog.get_logger()
-_UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+_UNLIMITED = [("grpc.max_send_message_length", -1)]
 _ALONE = ("grpc.so_reuseport", 0)
 """Without it a second process gets the same port, and half of the calls."""
 _KEEPALIVE = [
@@ -26,22 +26,43 @@ _KEEPALIVE = [
 
 
 class GrpcServer:
-    """A gRPC server on one address; ``port`` is known after ``start`` also when it was chosen by the system."""
+    """A gRPC server on one address; ``port`` is known after ``start`` also when it was chosen by the system.
 
-    def __init__(self, host: str, port: int, register: Callable[[aio.Server], None]) -> None:
+    ``credentials`` make it speak TLS. ``max_message`` bytes are the most that it takes at once from whoever comes.
+    ``stopping`` is called before it stops, to end what would not end by itself.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        register: Callable[[aio.Server], None],
+        *,
+        credentials: grpc.ServerCredentials | None = None,
+        max_message: int = -1,
+        stopping: Callable[[], None] | None = None,
+    ) -> None:
         self._host = host
         self.port = port
         self._register = register
+        self._credentials = credentials
+        self._limits = [*_UNLIMITED, ("grpc.max_receive_message_length", max_message)]
+        self._stopping = stopping
         self._server: aio.Server | None = None
 
     async def start(self) -> None:
         """Raises ``OSError`` if the address is taken."""
         self._look_at_port()
-        self._server = aio.server(interceptors=[_ErrorInterceptor()], options=[*_UNLIMITED, *_KEEPALIVE, _ALONE])
+        self._server = aio.server(interceptors=[_ErrorInterceptor()], options=[*self._limits, *_KEEPALIVE, _ALONE])
         self._register(self._server)
         host = f"[{self._host}]" if ":" in self._host else self._host
         try:
-            self.port = self._server.add_insecure_port(f"{host}:{self.port}")
+            address = f"{host}:{self.port}"
+            self.port = (
+                self._server.add_insecure_port(address)
+                if self._credentials is None
+                else self._server.add_secure_port(address, self._credentials)
+            )
         except RuntimeError as error:
             raise OSError(f"gRPC port {self._host}:{self.port} cannot be opened: {error}") from error
         await self._server.start()
@@ -58,6 +79,8 @@ class GrpcServer:
 
     async def stop(self, grace: float = 2.0) -> None:
         if self._server is not None:
+            if self._stopping is not None:
+                self._stopping()
             await self._server.stop(grace)
             self._server = None
 
