@@ -111,8 +111,13 @@ class Carrier(Protocol):
         """One call; the answer is a JSON object. Any ``KubeError``."""
         ...
 
-    def lines(self, path: str, *, query: Mapping[str, str], accept: str, silence: float) -> AsyncGenerator[bytes, None]:
-        """The lines of a stream until the server ends it; ``Unreachable`` after ``silence`` seconds without a byte."""
+    def lines(
+        self, path: str, *, query: Mapping[str, str], accept: str, silence: float, lasting: bool = True
+    ) -> AsyncGenerator[bytes, None]:
+        """The lines of a stream until the server ends it; ``Unreachable`` after ``silence`` seconds without a byte.
+
+        ``NoRoom`` where nothing can be kept open for one that is ``lasting``; a short one waits for its turn.
+        """
         ...
 
     async def close(self) -> None: ...

@@ -23,6 +23,8 @@ PAGE = 500
 """Objects per page of a list."""
 MAX_LISTED = 100_000
 """Objects of one list that are taken at most; a member cluster may be hostile and answer page after page."""
+SHORT_WATCH = 10
+"""Seconds up to which a watch is a question what has changed, for which no connection is kept."""
 _MAY_NOT_PATCH = "cannot patch resource"
 """How an API server says that it is the user's rights, and not a quota or a policy."""
 
@@ -192,7 +194,8 @@ class KubeClient:
 
         The server ends each stream after ``renew`` seconds and it is taken up where it stopped. A server sends
         bookmarks about once a minute, so a stream without a byte for ``silence`` seconds is taken for dead:
-        ``Unreachable``. ``Gone``: the version is too old, list again. After any other error too the caller may go
+        ``Unreachable``. ``NoRoom``: the process may keep no further connection open; ask now and then, with a
+        ``renew`` of at most ``SHORT_WATCH``. ``Gone``: the version is too old, list again. After any other error too the caller may go
         on from the last event it saw. Who stops early closes it (``contextlib.aclosing``).
         """
         resource = await self._discovery.resource(kind)
@@ -207,7 +210,11 @@ class KubeClient:
             if selector:
                 query["labelSelector"] = selector
             lines = self._transport.lines(
-                path, query=query, accept="application/json", silence=min(silence, renew + 10)
+                path,
+                query=query,
+                accept="application/json",
+                silence=min(silence, renew + 10),
+                lasting=renew > SHORT_WATCH,
             )
             try:
                 async for line in lines:

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import re
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from urllib.parse import urlencode, urlsplit
 
 import orjson
@@ -27,6 +27,7 @@ MAX_ANSWER = 32 * 1024 * 1024
 MAX_ERROR = 64 * 1024
 
 _USER_AGENT = "emco"
+Begin = Callable[[Request], Awaitable[Exchange]]
 _NO_TARGET = re.compile(r"[^!-~]")
 
 
@@ -55,34 +56,28 @@ class Transport:
         seconds = timeout or self._timeout
         try:
             async with asyncio.timeout(seconds):
+                call = await self._begun(self._exchanges.call, request)
                 try:
-                    return await self._once(request)
-                except Broken as error:
-                    # The server closed an idle connection just as it was taken up again, or is about to.
-                    if self._exchanges.closed or (method == "POST" and not error.untouched):
-                        raise
-                    return await self._once(request)
+                    await self._raise_for_failure(call)
+                    return _object(await _read(call, MAX_ANSWER), where=self._base)
+                finally:
+                    call.close()
         except TimeoutError:
             raise self._late(f"no answer from {self._base} within {seconds:g} s") from None
         except OSError as error:
             raise self._unreachable(error) from error
 
     async def lines(
-        self, path: str, *, query: Mapping[str, str], accept: str, silence: float
+        self, path: str, *, query: Mapping[str, str], accept: str, silence: float, lasting: bool = True
     ) -> AsyncGenerator[bytes, None]:
         """The lines of a stream until the server ends it; ``Unreachable`` after ``silence`` seconds without a byte.
 
-        ``NoRoom`` where no connection may be kept open for it.
+        ``NoRoom`` where no connection may be kept open for one that is ``lasting``; a short one waits for its turn.
         """
         request = Request("GET", self._target(path, query), accept)
         try:
             async with asyncio.timeout(self._timeout):
-                try:
-                    call = await self._exchanges.watch(request)
-                except Broken as error:
-                    if self._exchanges.closed or not error.untouched:
-                        raise
-                    call = await self._exchanges.watch(request)
+                call = await self._begun(self._exchanges.watch if lasting else self._exchanges.call, request)
             try:
                 async with asyncio.timeout(self._timeout):
                     await self._raise_for_failure(call)
@@ -98,13 +93,14 @@ class Transport:
     async def close(self) -> None:
         await self._exchanges.close(f"the client of {self._base} is closed")
 
-    async def _once(self, request: Request) -> Json:
-        call = await self._exchanges.call(request)
+    async def _begun(self, begin: Begin, request: Request) -> Exchange:
         try:
-            await self._raise_for_failure(call)
-            return _object(await _read(call, MAX_ANSWER), where=self._base)
-        finally:
-            call.close()
+            return await begin(request)
+        except Broken as error:
+            # The server closed an idle connection just as it was taken up again, or is about to.
+            if self._exchanges.closed or (request.method == "POST" and not error.untouched):
+                raise
+            return await begin(request)
 
     def _target(self, path: str, query: Mapping[str, str] | None) -> str:
         target = f"{self._path}{path}?{urlencode(query)}" if query else self._path + path
