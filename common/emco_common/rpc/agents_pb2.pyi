@@ -27,22 +27,24 @@ class AgentWelcome(_message.Message):
     def __init__(self, window: _Optional[int] = ..., charge: _Optional[int] = ..., silence: _Optional[int] = ...) -> None: ...
 
 class AgentRequest(_message.Message):
-    __slots__ = ("method", "target", "body", "content_type", "accept", "user", "milliseconds")
+    __slots__ = ("method", "target", "body", "content_type", "accept", "user", "lasting", "cluster")
     METHOD_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     BODY_FIELD_NUMBER: _ClassVar[int]
     CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
     ACCEPT_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
-    MILLISECONDS_FIELD_NUMBER: _ClassVar[int]
+    LASTING_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
     method: str
     target: str
     body: bytes
     content_type: str
     accept: str
     user: str
-    milliseconds: int
-    def __init__(self, method: _Optional[str] = ..., target: _Optional[str] = ..., body: _Optional[bytes] = ..., content_type: _Optional[str] = ..., accept: _Optional[str] = ..., user: _Optional[str] = ..., milliseconds: _Optional[int] = ...) -> None: ...
+    lasting: bool
+    cluster: str
+    def __init__(self, method: _Optional[str] = ..., target: _Optional[str] = ..., body: _Optional[bytes] = ..., content_type: _Optional[str] = ..., accept: _Optional[str] = ..., user: _Optional[str] = ..., lasting: _Optional[bool] = ..., cluster: _Optional[str] = ...) -> None: ...
 
 class AgentOrder(_message.Message):
     __slots__ = ("call", "welcome", "request", "cancel", "credit", "ping")
@@ -60,21 +62,13 @@ class AgentOrder(_message.Message):
     ping: bool
     def __init__(self, call: _Optional[int] = ..., welcome: _Optional[_Union[AgentWelcome, _Mapping]] = ..., request: _Optional[_Union[AgentRequest, _Mapping]] = ..., cancel: _Optional[bool] = ..., credit: _Optional[int] = ..., ping: _Optional[bool] = ...) -> None: ...
 
-class AgentProof(_message.Message):
-    __slots__ = ("cluster", "proof")
-    CLUSTER_FIELD_NUMBER: _ClassVar[int]
-    PROOF_FIELD_NUMBER: _ClassVar[int]
-    cluster: str
-    proof: str
-    def __init__(self, cluster: _Optional[str] = ..., proof: _Optional[str] = ...) -> None: ...
-
 class AgentOrders(_message.Message):
     __slots__ = ("orders", "proof")
     ORDERS_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
     orders: _containers.RepeatedCompositeFieldContainer[AgentOrder]
-    proof: AgentProof
-    def __init__(self, orders: _Optional[_Iterable[_Union[AgentOrder, _Mapping]]] = ..., proof: _Optional[_Union[AgentProof, _Mapping]] = ...) -> None: ...
+    proof: str
+    def __init__(self, orders: _Optional[_Iterable[_Union[AgentOrder, _Mapping]]] = ..., proof: _Optional[str] = ...) -> None: ...
 
 class AgentAnswer(_message.Message):
     __slots__ = ("call", "status", "retry_after", "body", "last", "failure", "pong")

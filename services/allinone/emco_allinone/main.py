@@ -50,8 +50,10 @@ def up(data: Path, host: str, ingress_port: int, log_level: str) -> None:
 @click.argument("service")
 @click.option("--config", type=click.Path(path_type=Path), default=Path("config.json"), help="EMCO's config.json.")
 def serve(service: str, config: Path) -> None:
-    """Run one SERVICE alone on MongoDB and etcd; settings come from the environment and CONFIG."""
-    _run(_serve(service, config))
+    """Run one SERVICE alone on MongoDB and etcd; settings come from the environment and CONFIG.
+
+    SERVICE `agent` is for a cluster that EMCO cannot reach; it runs there, and needs neither."""
+    _run(_agent() if service == "agent" else _serve(service, config))
 
 
 @cli.command()
@@ -100,7 +102,8 @@ async def _serve(name: str, config: Path) -> None:
 
     entry = next((entry for entry in CATALOGUE if entry.name == name), None)
     if entry is None:
-        raise BadSettings(f"there is no service {name!r}; choose one of {', '.join(sorted(e.name for e in CATALOGUE))}")
+        names = sorted((*(entry.name for entry in CATALOGUE), "agent"))
+        raise BadSettings(f"there is no service {name!r}; choose one of {', '.join(names)}")
     settings = entry.settings.load(name, os.environ, config=config)
     configure_logging(settings.log_level)
     async with open_deps(settings) as deps:
@@ -112,6 +115,22 @@ async def _serve(name: str, config: Path) -> None:
             await stopped.wait()
         finally:
             await service.stop()
+
+
+async def _agent() -> None:
+    from emco_agent.app import create_service
+    from emco_agent.settings import AgentSettings
+
+    settings = AgentSettings.load(os.environ)
+    configure_logging(settings.log_level)
+    service = create_service(settings)
+    await service.start()
+    stopped = watch_signals()
+    try:
+        click.echo(f"agent of {settings.cluster} is up: health {settings.host}:{service.http_port}")
+        await stopped.wait()
+    finally:
+        await service.stop()
 
 
 if __name__ == "__main__":

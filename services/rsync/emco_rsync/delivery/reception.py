@@ -1,0 +1,125 @@
+"""Receives agents: who is it, may it come in, and may it stay. Every answer to that is in the log (robustness 26, 35).
+
+Its port is open to the world, so nothing but this is served on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NoReturn
+from urllib.parse import unquote
+
+import grpc
+import structlog
+
+from emco_common.errors import EmcoError
+from emco_common.rpc import agents_pb2_grpc
+from emco_common.rpc.agents_pb2 import AgentAnswers, AgentHello, AgentOrder, AgentOrders, AgentWelcome
+from emco_rsync.delivery.admission import Admission, Admitted, Denied, TooManyAttempts
+from emco_rsync.delivery.agents import REPLACED, Agents
+from emco_rsync.delivery.carrying import SILENCE_SECONDS, carry
+from emco_rsync.delivery.session import CHARGE, WINDOW, Session
+from emco_rsync.reach.links import Sleep
+
+_log = structlog.get_logger()
+
+HELLO_SECONDS = 10.0
+"""How long a stranger may take to say who it is."""
+MAX_STRANGERS = 256
+"""Streams that have not said yet who they are."""
+CONFIRM_SECONDS = 3.0
+"""Within so long an agent whose token or cluster is gone is shown out,"""
+CONFIRMS_PER_SECOND = 200.0
+"""unless there are so many agents that looking at all of them would cost more than this."""
+REVOKED = "not admitted any more"
+_CODES = {REPLACED: grpc.StatusCode.ABORTED, REVOKED: grpc.StatusCode.UNAUTHENTICATED}
+
+
+class Reception(agents_pb2_grpc.emcoagentServicer):
+    """``confirm`` is to be run beside the server."""
+
+    def __init__(self, agents: Agents, admission: Admission, *, sleep: Sleep = asyncio.sleep) -> None:
+        self._agents = agents
+        self._admission = admission
+        self._sleep = sleep
+        self._strangers = 0
+        self._admitted: dict[Session, Admitted] = {}
+
+    async def Connect(self, requests: Any, context: Any) -> None:
+        peer = _address(context.peer())
+        if self._strangers >= MAX_STRANGERS:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many agents are connecting; try again")
+        self._strangers += 1
+        try:
+            hello = await _hello(context)
+            admitted = await self._admit(hello, context, peer=peer)
+        finally:
+            self._strangers -= 1
+        cluster = admitted.cluster
+        session = Session(f"the agent of {cluster}")
+        welcome = AgentWelcome(window=WINDOW, charge=CHARGE, silence=int(SILENCE_SECONDS))
+        await context.write(AgentOrders(orders=[AgentOrder(welcome=welcome)]))
+        _log.info("agent_accepted", audit=True, cluster=cluster, peer=peer, version=_word(hello.version))
+        self._admitted[session] = admitted
+        self._agents.enter(cluster, session)
+        try:
+            await carry(session, context.read, context.write, pings=True)
+        finally:
+            session.end("the connection has ended")
+            self._agents.leave(cluster, session)
+            del self._admitted[session]
+            _log.info("agent_left", audit=True, cluster=cluster, peer=peer, why=session.why)
+        await context.abort(_CODES.get(session.why, grpc.StatusCode.UNAVAILABLE), session.why)
+
+    async def confirm(self) -> None:
+        """Until cancelled: agents that would not be let in any more go. What cannot be read changes nothing."""
+        while True:
+            await self._sleep(CONFIRM_SECONDS)
+            for session, admitted in list(self._admitted.items()):
+                try:
+                    await self._admission.confirm(admitted)
+                except Denied as error:
+                    _log.warning("agent_revoked", audit=True, cluster=admitted.cluster, why=str(error))
+                    session.end(REVOKED)
+                except EmcoError as error:
+                    _log.warning("agent_not_confirmed", cluster=admitted.cluster, why=str(error))
+                if len(self._admitted) > CONFIRM_SECONDS * CONFIRMS_PER_SECOND:
+                    await self._sleep(1.0 / CONFIRMS_PER_SECOND)
+
+    async def _admit(self, hello: AgentHello, context: Any, *, peer: str) -> Admitted:
+        try:
+            return await self._admission.admit(hello.cluster, hello.token, peer=peer)
+        except Denied as error:
+            _log.warning("agent_denied", audit=True, cluster=_word(hello.cluster), peer=peer, why=str(error))
+            if isinstance(error, TooManyAttempts):
+                await _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+            await _refuse(context, grpc.StatusCode.UNAUTHENTICATED, "no agent of this name and token is expected")
+        except EmcoError as error:
+            _log.warning("agent_not_admitted", cluster=_word(hello.cluster), peer=peer, why=str(error))
+            await _refuse(context, grpc.StatusCode.UNAVAILABLE, "it cannot be looked up now who you are; try again")
+
+
+async def _hello(context: Any) -> AgentHello:
+    try:
+        async with asyncio.timeout(HELLO_SECONDS):
+            first = await context.read()
+    except TimeoutError:
+        first = None
+    if not isinstance(first, AgentAnswers) or not first.HasField("hello"):
+        await _refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "say who you are")
+    return first.hello
+
+
+async def _refuse(context: Any, code: grpc.StatusCode, text: str) -> NoReturn:
+    await context.abort(code, text)
+    raise AssertionError("abort raises")
+
+
+def _address(peer: str) -> str:
+    """``ipv4:10.0.0.7:4711`` without the port, which changes with each connection."""
+    return unquote(peer).rpartition(":")[0] or peer
+
+
+def _word(text: str) -> str:
+    """A stranger's word, fit for a log."""
+    return "".join(character for character in text[:100] if character.isprintable())
