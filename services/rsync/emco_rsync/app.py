@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import uuid
 
 from prometheus_client import CollectorRegistry
 
@@ -14,6 +16,7 @@ from emco_common.runtime import Deps, Service
 from emco_common.web.app import create_app
 from emco_rsync.apply.executor import Executor
 from emco_rsync.apply.site import Pace
+from emco_rsync.events.ownership import Ownership
 from emco_rsync.events.queue import Queue
 from emco_rsync.events.supervisor import Supervisor
 from emco_rsync.events.worker import Workshop
@@ -41,40 +44,39 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
         settings=settings.link,
         backoff=pace.backoff,
     )
-    subscriptions = Subscriptions()
+    subscriptions = Subscriptions(deps.bus, backoff=pace.bus_backoff)
     journal = Journal(deps.bus, backoff=pace.bus_backoff, gone=lambda context: tracker.abandon(context))
     tracker = Tracker(
         links,
         streams=settings.watch_streams,
         resync=settings.watch_resync,
         pace=pace,
-        notify=subscriptions.tell,
-        flush=journal.flush,
     )
     executor = Executor(links, tracker, settings=settings.apply, pace=pace)
     queue = Queue(deps.bus)
     registry = CollectorRegistry()
     metrics = Metrics(registry, version=__version__, states=links.states, breakers=links.breakers)
-    supervisor = Supervisor(
-        lambda told: Workshop(
-            bus=deps.bus,
-            queue=queue,
-            journal=journal,
-            executor=executor,
-            pace=pace,
-            finished=metrics.finished,
-            terminated=told.terminated,
-            left=told.left,
-        )
+    shop = Workshop(bus=deps.bus, queue=queue, journal=journal, executor=executor, pace=pace, finished=metrics.finished)
+    ownership = Ownership(
+        deps.bus,
+        replica=uuid.uuid4().hex,
+        address=lambda: settings.advertise or f"{_name_of(settings.host)}:{server.port}",
+        ttl=settings.lease,
+        backoff=pace.bus_backoff,
     )
+    supervisor = Supervisor(shop, ownership)
 
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(journal.run(), name="journal")
             tasks.create_task(tracker.run(), name="tracker")
-            tasks.create_task(tracker.announce(), name="news")
             tasks.create_task(supervisor.run(), name="supervisor")
-            tasks.create_task(links.last_calls(grace=STOP_GRACE), name="last calls")
+            last_calls = tasks.create_task(links.last_calls(grace=STOP_GRACE), name="last calls")
+            try:
+                await asyncio.Event().wait()
+            finally:  # what is written down, and only then what belongs to others
+                last_calls.cancel()
+                await asyncio.gather(supervisor.pause(), last_calls, return_exceptions=True)
 
     app = create_app(
         NAME,
@@ -91,3 +93,8 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
         lambda aio_server: register(aio_server, supervisor=supervisor, subscriptions=subscriptions),
     )
     return Service(NAME, app, settings.host, settings.http_port, grpc=server, background=(work,), closing=tracker.close)
+
+
+def _name_of(host: str) -> str:
+    """How others may call an address to listen on."""
+    return socket.gethostname() if host in ("", "0.0.0.0", "::") else host

@@ -77,7 +77,7 @@ class ReadyNotify(readynotify_pb2_grpc.readyNotifyServicer):
         self._subscriptions = subscriptions
 
     async def Alert(self, request: Any, context: Any) -> AsyncIterator[readynotify_pb2.Notification]:
-        with self._subscriptions.of(request.appContext, request.clientName) as news:
+        async with self._subscriptions.of(request.appContext, request.clientName) as news:
             await context.send_initial_metadata(())
             async for one in news:
                 yield readynotify_pb2.Notification(appContext=one.context, app=one.app, cluster=one.cluster)

@@ -53,6 +53,15 @@ class RsyncSettings(KubeconfigSettings):
         gt=0,
         description="What is watched is listed anew within so many seconds, so that no missed change stays missed.",
     )
+    lease: float = Field(
+        3.0,
+        ge=1,
+        description="How long a deployment waits for its replica that died before another goes on with it, and how "
+        "long a replica that has lost the bus still writes to clusters. etcd knows none below 2.",
+    )
+    advertise: str = Field(
+        "", description="`host:port` at which other replicas reach the gRPC of this one; by default its name and port."
+    )
     force_conflicts: bool = Field(
         True, description="Take fields over that another manager owns. EMCO has always done so; false reports them."
     )

@@ -100,6 +100,10 @@ class Executor:
         had its time."""
         await concurrently(self._tracker.unfollow(*place) for place in places)
 
+    async def let_go(self, status_context: str) -> None:
+        """Watch over it no longer and tell nothing more of it: from here on another process does."""
+        await self._tracker.let_go(status_context)
+
     async def _everywhere(self, clusters: Iterable[ClusterPlan], work: Work) -> list[str]:
         return flat(await concurrently(self._ground.alone(cluster, work) for cluster in clusters))
 

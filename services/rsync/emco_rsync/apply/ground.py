@@ -10,6 +10,7 @@ import structlog
 
 from emco_common.errors import EmcoError
 from emco_rsync.apply.site import ApplySettings, Pace, Site
+from emco_rsync.fence import NotOwner
 from emco_rsync.plan.plan import ClusterPlan, Plan
 from emco_rsync.reach.links import Link, Links
 from emco_rsync.reach.ways import Identity, admin_of
@@ -68,6 +69,8 @@ class Ground:
             return []
         try:
             return await work(cluster)
+        except NotOwner:
+            raise  # nothing is to be said of it either
         except EmcoError as error:
             return [f"{cluster.app} on {cluster.cluster}: {error}"]
         except Exception:

@@ -17,6 +17,7 @@ import structlog
 from emco_common.appcontext import keys
 from emco_common.appcontext.states import ResourceState
 from emco_common.kube import KubeApi, KubeError
+from emco_rsync.apply.fenced import fenced
 from emco_rsync.plan.manifests import Json
 from emco_rsync.plan.plan import ClusterPlan, Item
 from emco_rsync.reach.backoff import Backoff
@@ -110,7 +111,7 @@ class Site:
         outages, tried, since = self.link.outages, 0, self.pace.clock()
         while True:
             try:
-                return await self.link.call(operation, turn=turn)
+                return await self.link.call(lambda client: operation(fenced(client, self.recorder.fence)), turn=turn)
             except KubeError as error:
                 if not verdict(error).transient:
                     raise

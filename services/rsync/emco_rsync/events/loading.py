@@ -11,6 +11,7 @@ from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.status import ContextStatus, decode_queue, decode_status
 from emco_common.contextbus.api import ContextBus, Entry
 from emco_rsync.events.queue import replaced_by
+from emco_rsync.fence import Fence
 from emco_rsync.plan.deployment import Deployment, referred
 from emco_rsync.plan.plan import Plan, make_plan
 from emco_rsync.record.journal import Journal
@@ -32,15 +33,15 @@ async def check(bus: ContextBus, context: str) -> None:
     await asyncio.to_thread(codec.decode, entries)
 
 
-async def load(bus: ContextBus, journal: Journal, context: str) -> Loaded:
-    """What is needed to work on a context alone."""
+async def load(bus: ContextBus, journal: Journal, context: str, *, fence: Fence) -> Loaded:
+    """What is needed to work on a context alone, as long as its deployment is ours."""
     entries = await _entries(bus, context)
     plan = await asyncio.to_thread(lambda: make_plan(codec.decode(entries)))
     if plan.status_context != context:
         entries = (await bus.range(keys.root(plan.status_context))).entries
     status = await asyncio.to_thread(decode_status, plan.status_context, entries)
     recorder = Recorder(
-        journal,
+        journal.under(fence),
         context=context,
         status_context=plan.status_context,
         known={entry.key for entry in entries},

@@ -1,12 +1,13 @@
 """The durable queue of a context and the states around it, as they lie on the bus (appcontext 4.2, rsync 3 and 4).
 
 Every change is one transaction that holds only if nobody else changed the queue, so neither a second caller nor a
-second process loses an event (D2).
+second process loses an event (D2). Anybody adds; what the owner of the deployment alone may do takes its ``Fence`` and
+raises ``NotOwner`` once another is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from emco_common.appcontext import keys, values
@@ -16,9 +17,11 @@ from emco_common.appcontext.status import QueueElement, decode_queue, encode_que
 from emco_common.contextbus.api import Compare, ContextBus, Delete, Entry, Put
 from emco_common.errors import Conflict, Unavailable
 from emco_rsync.events.states import GONE
+from emco_rsync.fence import Fence
 
 LIVE = "/livecontext/"
-"""Contexts whose objects may be on clusters, so that their watch is taken up after a restart; rsync's own."""
+"""Contexts whose objects may be on clusters, so that their watch is taken up after a restart; rsync's own. The value is
+the status context."""
 
 SUPERSEDED = "cut short by an update to context "
 
@@ -62,6 +65,15 @@ class Desk:
 
 
 @dataclass(frozen=True, slots=True)
+class Added:
+    """What was put to the queue: the context, its status context, and the bus's revision with it."""
+
+    context: str
+    status_context: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """``given_up`` are clusters that are not to be waited for."""
 
@@ -94,7 +106,7 @@ class Queue:
             stored=stored,
         )
 
-    async def add(self, context: str, event: QueueEvent) -> None:
+    async def add(self, context: str, event: QueueEvent) -> Added:
         """Queue an event durably. The same event still waiting at the end of the queue is not queued twice."""
         for _ in range(_SWAPS):
             desk = await self.read(context)
@@ -106,17 +118,18 @@ class Queue:
             writes = [
                 Put(keys.queue(context), encode_queue(_shortened(elements))),
                 Put(keys.active(context), values.encode(context)),
-                Put(f"{LIVE}{context}/", values.encode(context)),
+                Put(f"{LIVE}{context}/", values.encode(desk.status_context)),
                 *_missing_states(desk),
             ]
             if event == QueueEvent.TERMINATE and waiting:
                 writes = [put for put in writes if put.key != keys.pending_terminate(context)]
                 writes.append(Put(keys.pending_terminate(context), values.encode(True)))
-            if await self._bus.transact(writes, when=desk.guard()) is not None:
-                return
+            revision = await self._bus.transact(writes, when=desk.guard())
+            if revision is not None:
+                return Added(context, desk.status_context, revision)
         raise Unavailable(f"the queue of context {context} is being changed by too many writers at once")
 
-    async def add_update(self, old: str, new: str, event: QueueEvent) -> None:
+    async def add_update(self, old: str, new: str, event: QueueEvent) -> Added:
         """Queue the replacement of context ``old`` by ``new`` durably; what ``old`` was still to do is not done.
 
         A stop that was asked for before this is over with (lifecycle defect 23), and the state that ``new`` may have of
@@ -133,15 +146,16 @@ class Queue:
             if source is not target:
                 writes += await self._superseded_writes(source, new)
                 guard += source.guard()
-            if await self._bus.transact(writes, when=guard) is not None:
-                return
+            revision = await self._bus.transact(writes, when=guard)
+            if revision is not None:
+                return Added(new, target.status_context, revision)
         raise Unavailable(f"the queues of contexts {old} and {new} are being changed by too many writers at once")
 
     def _update_writes(self, desk: Desk, old: str, event: QueueEvent) -> list[Put | Delete]:
         context, element = desk.context, QueueElement(event, QueueState.PENDING, old)
         writes: list[Put | Delete] = [
             Put(keys.active(context), values.encode(context)),
-            Put(f"{LIVE}{context}/", values.encode(context)),
+            Put(f"{LIVE}{context}/", values.encode(desk.status_context)),
         ]
         if desk.waiting[-1:] == (element,):
             return writes
@@ -167,18 +181,18 @@ class Queue:
                 writes += _state_writes(replaced, ContextState.UPDATE_FAILED, SUPERSEDED + new)
         return writes
 
-    async def mark(self, context: str, state: ContextState, *, reason: str = "") -> None:
+    async def mark(self, context: str, state: ContextState, *, fence: Fence, reason: str = "") -> None:
         """The state of a context that is being replaced. One that is gone, or was terminated, stays so."""
         try:
             desk = await self.read(context)
         except ContextNotFound:
             return
         if desk.state not in GONE:
-            await self._bus.transact(_state_writes(context, state, reason), when=[desk.guard()[0]])
+            await self._own(_state_writes(context, state, reason), when=[desk.guard()[0]], fence=fence)
 
-    async def begin(self, desk: Desk, *, running: ContextState, desired: ContextState) -> None:
-        """The event is being worked on. Not guarded: the queue does not change."""
-        await self._bus.transact(
+    async def begin(self, desk: Desk, *, running: ContextState, desired: ContextState, fence: Fence) -> None:
+        """The event is being worked on. The queue does not change, and may have changed."""
+        await self._own(
             [
                 Put(keys.desired_state(desk.context), values.encode_state(desired)),
                 Put(keys.current_state(desk.context), values.encode_state(running)),
@@ -186,10 +200,18 @@ class Queue:
                 Put(keys.reason(desk.context), values.encode("")),
             ],
             when=[desk.guard()[0]],
+            fence=fence,
         )
 
     async def finish(
-        self, context: str, position: QueueElement, result: QueueState, *, state: ContextState | None, reason: str = ""
+        self,
+        context: str,
+        position: QueueElement,
+        result: QueueState,
+        *,
+        state: ContextState | None,
+        fence: Fence,
+        reason: str = "",
     ) -> None:
         """The first waiting element is done with; the state changes if one is given, in the same transaction."""
         for _ in range(_SWAPS):
@@ -202,7 +224,7 @@ class Queue:
             writes: list[Put | Delete] = [Put(keys.queue(context), encode_queue(_shortened(tuple(elements))))]
             if state is not None:
                 writes += _state_writes(context, state, reason)
-            if await self._bus.transact(writes, when=desk.guard()) is not None:
+            if await self._own(writes, when=desk.guard(), fence=fence):
                 return
         raise Unavailable(f"the queue of context {context} is being changed by too many writers at once")
 
@@ -213,31 +235,31 @@ class Queue:
         entry = await self._bus.get(key)
         return Asked(stop, values.strings(key, values.decode(key, entry.value)) if entry else ())
 
-    async def retire(self, desk: Desk) -> bool:
+    async def retire(self, desk: Desk, *, fence: Fence) -> bool:
         """There is no more work; false if there is some after all."""
         writes: list[Put | Delete] = [Delete(keys.active(desk.context))]
         if desk.pending_terminate:
             writes.append(Put(keys.pending_terminate(desk.context), values.encode(False)))
-        return await self._bus.transact(writes, when=desk.guard()) is not None
+        return await self._own(writes, when=desk.guard(), fence=fence)
 
-    async def forget(self, context: str, *, live: bool = True) -> None:
+    async def forget(self, context: str, *, fence: Fence, live: bool = True) -> None:
         """The context is no longer to be watched (``live``), or does not exist any more."""
         writes: list[Put | Delete] = [Delete(f"{LIVE}{context}/")]
         if not live:
             writes.append(Delete(keys.active(context)))
-        await self._bus.transact(writes)
+        await self._own(writes, when=[], fence=fence)
 
-    async def active(self) -> list[str]:
-        """Contexts with work in progress."""
-        return await self._ids(keys.ACTIVE)
+    async def deployment_of(self, context: str) -> str:
+        """The status context, of a context that may not be there."""
+        return _text(await self._bus.get(keys.status_context(context))) or context
 
-    async def live(self) -> list[str]:
-        """Contexts whose objects may be on clusters."""
-        return await self._ids(LIVE)
-
-    async def _ids(self, prefix: str) -> list[str]:
-        found = await self._bus.range(prefix, keys_only=True)
-        return [entry.key.removeprefix(prefix).strip("/") for entry in found.entries]
+    async def _own(self, writes: Sequence[Put | Delete], *, when: Sequence[Compare], fence: Fence) -> bool:
+        """What only the owner may do. False if something else than the ownership was in the way."""
+        fence()
+        if await self._bus.transact(writes, when=[*when, *fence.guard()]) is not None:
+            return True
+        await fence.confirm()
+        return False
 
 
 def replaced_by(elements: Iterable[QueueElement]) -> tuple[str, ...]:

@@ -1,50 +1,41 @@
-"""Keeps one worker per context with work, takes up after a restart what was left, and answers what is asked over gRPC.
+"""Answers what is asked over gRPC, at whichever replica: events are queued durably, and their owner hears of it.
 
-A context that cannot be worked on (its values make no sense) is put aside with its reason; the others go on (D3).
+Who works on what is said by ``sharing``; what is done, by ``holding`` and ``worker``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Iterable
 
 import structlog
 
-from emco_common.appcontext.io import ContextNotFound
-from emco_common.appcontext.states import ContextState, QueueEvent
-from emco_common.errors import EmcoError
-from emco_rsync.events.loading import check, load
-from emco_rsync.events.queue import SUPERSEDED
-from emco_rsync.events.states import FIRST, REPLACED
-from emco_rsync.events.worker import Worker, Workshop
-from emco_rsync.plan.plan import Plan
+from emco_common.appcontext.states import QueueEvent
+from emco_rsync.events.loading import check
+from emco_rsync.events.ownership import Ownership
+from emco_rsync.events.sharing import STAGGER_SECONDS, Sharing
+from emco_rsync.events.states import FIRST
+from emco_rsync.events.worker import Workshop
 
 _log = structlog.get_logger()
+CHECKPOINT_SECONDS = 2.0
+"""How long the bus may take, as the process stops, to note down what was done until then."""
 
 
 class Supervisor:
-    """``equip`` makes what workers share; it is given this, to be told of what has ended.
+    """``submit`` may be called before ``run``; its events are durable and are found then."""
 
-    ``submit`` may be called before ``run``; its events are durable and are found then.
-    """
-
-    def __init__(self, equip: Callable[[Supervisor], Workshop]) -> None:
-        self._shop = equip(self)
-        self._queue = self._shop.queue
-        self._executor = self._shop.executor
-        self._workers: dict[str, Worker] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._running = False
+    def __init__(self, shop: Workshop, ownership: Ownership, *, stagger: float = STAGGER_SECONDS) -> None:
+        self._shop = shop
+        self._queue = shop.queue
+        self._sharing = Sharing(shop, ownership, stagger=stagger)
 
     async def submit(self, context: str, event: QueueEvent) -> None:
-        """Queue an event durably and see to it. ``ContextNotFound``, ``MalformedContext``, ``Unavailable``."""
+        """Queue an event durably and have it seen to. ``ContextNotFound``, ``MalformedContext``, ``Unavailable``."""
         await check(self._shop.bus, context)  # what makes no sense is refused now, not later
-        await self._queue.add(context, event)
+        added = await self._queue.add(context, event)
         _log.info("event_queued", context=context, queued=str(event))
-        if event == QueueEvent.TERMINATE:
-            self._interrupt(context, "cut short by a terminate")
-        self._see_to(context)
+        self._sharing.added(added)
 
     async def submit_update(self, old: str, new: str, *, rollback: bool) -> None:
         """Queue the replacement of ``old`` by ``new``; what ``old`` is in the middle of ends early.
@@ -56,88 +47,27 @@ class Supervisor:
             await check(self._shop.bus, context)
         before = (await self._queue.read(new)).state not in FIRST
         event = QueueEvent.ROLLBACK if rollback or before else QueueEvent.UPDATE
-        await self._queue.add_update(old, new, event)
+        added = await self._queue.add_update(old, new, event)
         _log.info("event_queued", context=new, queued=str(event), replaces=old)
-        if old != new:
-            self._interrupt(old, SUPERSEDED + new)
-        self._see_to(new)
+        self._sharing.added(added)
+
+    def heal(self, status_context: str, app: str, cluster: str, resources: Iterable[str]) -> None:
+        """Somebody has changed what was applied. Brought back by its owner, between two events, if that is us; the
+        next owner sees it as well."""
+        held = self._sharing.holding(status_context)
+        if held is not None:
+            held.heal(self._sharing.contexts(status_context), app, cluster, resources)
 
     async def run(self) -> None:
-        """Take up what was left, then supervise until cancelled."""
-        self._running = True
+        """Work on what is this replica's to work on, until cancelled."""
+        await self._sharing.run()
+
+    async def pause(self) -> None:
+        """As the process stops: end all work, and have the bus know how far it came. What is owned is let go by the
+        end of ``run``, so that others go on at once."""
+        await self._sharing.pause()
         try:
-            await self._take_up()
-            await asyncio.Event().wait()
-        finally:
-            self._running = False
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _take_up(self) -> None:
-        """Work in progress first; then the watch over what is on the clusters (D4)."""
-        active = await self._shop.surely(self._queue.active)
-        live = await self._shop.surely(self._queue.live)
-        for context in active:
-            self._see_to(context)
-        for context in live:
-            if context not in active:
-                self._start(self._watch_again(context), name=f"watch again {context}")
-        _log.info("work_taken_up", active=len(active), live=len(live))
-
-    def terminated(self, plan: Plan) -> None:
-        """Nothing is left to remove; see the end of what the objects leave behind."""
-        self._start(self._see_off(plan), name=f"see off {plan.context}")
-
-    def _interrupt(self, context: str, why: str) -> None:
-        worker = self._workers.get(context)
-        if worker is not None:
-            worker.interrupt(why)
-
-    def _see_to(self, context: str) -> None:
-        worker = self._workers.get(context)
-        if worker is None:
-            if self._running:
-                worker = self._workers[context] = Worker(context, self._shop)
-                self._start(self._work(worker), name=f"worker {context}")
-            return
-        worker.wake()
-
-    def _start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _work(self, worker: Worker) -> None:
-        try:
-            if await worker.run() and not worker.carried_out_any:
-                # The former process ended between the last result and its own tidying up.
-                self._start(self._watch_again(worker.context), name=f"watch again {worker.context}")
-        except Exception as error:
-            _log.exception("context_put_aside", context=worker.context, why=str(error))
-        finally:
-            del self._workers[worker.context]
-
-    async def _watch_again(self, context: str) -> None:
-        try:
-            desk = await self._shop.surely(lambda: self._queue.read(context))
-            loaded = await self._shop.surely(lambda: load(self._shop.bus, self._shop.journal, context))
-            if desk.state is ContextState.TERMINATED:
-                await self._executor.follow(loaded.plan, loaded.recorder, complete=False)
-                await self._see_off(loaded.plan)
-            elif desk.state in REPLACED:
-                await self._shop.surely(lambda: self._queue.forget(context))
-            elif desk.state is not ContextState.CREATED:
-                await self._executor.follow(loaded.plan, loaded.recorder)
-        except ContextNotFound:
-            await self._shop.surely(lambda: self._queue.forget(context))
-        except EmcoError as error:
-            _log.error("watch_not_taken_up", context=context, why=str(error))
-
-    def left(self, places: list[tuple[str, str]]) -> None:
-        """Nothing of an app is wanted there any more; see the end of what its objects leave behind."""
-        self._start(self._executor.unfollow(places), name="see off what an update has left")
-
-    async def _see_off(self, plan: Plan) -> None:
-        await self._executor.unfollow((cluster.label, cluster.cluster) for cluster in plan.clusters)
-        await self._shop.surely(lambda: self._queue.forget(plan.context))
+            async with asyncio.timeout(CHECKPOINT_SECONDS):
+                await self._shop.journal.flush()
+        except TimeoutError:
+            _log.warning("checkpoint_not_written", waited=CHECKPOINT_SECONDS)

@@ -1,22 +1,23 @@
 """The worker of one context: takes events off its queue, one after the other, until none is left (rsync 4).
 
 Which event runs is decided anew for each from what lies on the bus. Results are written whatever became of the run
-(D2), and an interrupted process finds its event still waiting and runs it again.
+(D2), and an interrupted process finds its event still waiting and runs it again. One that has lost the deployment to
+another process ends without a word (``NotOwner``): the other one finds the event as well.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState, HookPhase, QueueEvent, QueueState, ResourceState
-from emco_common.appcontext.status import QueueElement
+from emco_common.appcontext.status import ContextStatus, QueueElement
 from emco_common.contextbus.api import ContextBus
 from emco_common.errors import EmcoError
 from emco_rsync.apply.executor import Executor
@@ -25,10 +26,12 @@ from emco_rsync.apply.site import Pace
 from emco_rsync.concurrent import Turns
 from emco_rsync.events.givenup import GivenUp
 from emco_rsync.events.loading import Loaded, load, load_deployment
-from emco_rsync.events.queue import Desk, Queue
+from emco_rsync.events.queue import SUPERSEDED, Desk, Queue
 from emco_rsync.events.states import Transition, transition
+from emco_rsync.fence import Fence, NotOwner
 from emco_rsync.plan.plan import Plan
 from emco_rsync.record.journal import Journal
+from emco_rsync.record.recorder import Recorder
 
 _log = structlog.get_logger()
 
@@ -37,6 +40,34 @@ T = TypeVar("T")
 STOP_POLL_SECONDS = 1.0
 STOPPED = "stopped by request"
 MAX_REASON = 4_000
+TERMINATED = "cut short by a terminate"
+LOADED_AT_ONCE = 16
+"""Contexts read from the bus at a time, however many there are to begin with."""
+
+
+Places = Mapping[tuple[str, str], frozenset[str]]
+"""Resources by app and cluster."""
+
+
+class Heal(Protocol):
+    """Brings what has drifted back to what the plan says, if the deployment asks for it; answers what could not be."""
+
+    async def __call__(self, plan: Plan, recorder: Recorder, status: ContextStatus, *, places: Places) -> list[str]: ...
+
+
+class Home(Protocol):
+    """The deployment that a worker works for."""
+
+    @property
+    def fence(self) -> Fence: ...
+
+    def terminated(self, plan: Plan) -> None:
+        """Nothing of the context is left to remove."""
+        ...
+
+    def left(self, places: list[tuple[str, str]]) -> None:
+        """An update has left nothing of an app at these places (deployment label, cluster)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +81,11 @@ class Workshop:
     pace: Pace
     finished: Callable[[str, QueueState], None]
     """Told of each event that is done with."""
-    terminated: Callable[[Plan], None]
-    """Told of each context of which nothing is left to remove."""
-    left: Callable[[list[tuple[str, str]]], None]
-    """Told of the places (deployment label, cluster) where an update has left nothing of an app."""
     turns: Turns = field(default_factory=Turns)
     """All contexts of a deployment write to the same places, so one works at a time."""
+    heal: Heal | None = None
+    """Where drift can be healed."""
+    loads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOADED_AT_ONCE))
 
     async def surely(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Done on the bus, however long that is away."""
@@ -69,6 +99,10 @@ class Workshop:
                 failures += 1
                 _log.warning("work_delayed", why=str(error), attempt=failures)
                 await self.pace.sleep(self.pace.bus_backoff.delay(failures))
+
+    async def load(self, context: str, *, fence: Fence) -> Loaded:
+        async with self.loads:
+            return await self.surely(lambda: load(self.bus, self.journal, context, fence=fence))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +118,16 @@ class Outcome:
 class Worker:
     """``interrupt`` makes the event in progress end early, because something else is to be done instead."""
 
-    def __init__(self, context: str, shop: Workshop) -> None:
+    def __init__(self, context: str, shop: Workshop, home: Home) -> None:
         self.context = context
         self._shop = shop
+        self._home = home
+        self._fence = home.fence
         self._interrupted = asyncio.Event()
         self._why = ""
         self._given_up = GivenUp()
         self._woken = False
+        self._at: QueueElement | None = None
         self._plan: Plan | None = None
 
     @property
@@ -106,8 +143,19 @@ class Worker:
         """There is something new in the queue."""
         self._woken = True
 
+    async def glance(self) -> None:
+        """Somebody has changed the queue, perhaps through another process: is what we are at still wanted?"""
+        try:
+            desk = await self._read()
+        except ContextNotFound:
+            return  # the work itself will find out
+        if self._at is not None and (desk.next is None or desk.next[1] != self._at):
+            self.interrupt(SUPERSEDED)
+        elif any(element.event == QueueEvent.TERMINATE for element in desk.waiting):
+            self.interrupt(TERMINATED)
+
     async def run(self) -> bool:
-        """Work until the queue is empty. False if the context does not exist any more."""
+        """Work until the queue is empty. False if the context does not exist any more. ``NotOwner``."""
         queue = self._shop.queue
         try:
             while True:
@@ -119,10 +167,10 @@ class Worker:
                         desk = await self._read()
                         if desk.next is not None:
                             await self._process(desk, desk.next[1])
-                elif await self._shop.surely(partial(queue.retire, desk)) and not self._woken:
+                elif await self._shop.surely(partial(queue.retire, desk, fence=self._fence)) and not self._woken:
                     return True
         except ContextNotFound:
-            await self._shop.surely(lambda: queue.forget(self.context, live=False))
+            await self._shop.surely(lambda: queue.forget(self.context, fence=self._fence, live=False))
             return False
 
     async def _read(self) -> Desk:
@@ -143,17 +191,22 @@ class Worker:
         if not again:
             await self._forget_hooks(element)
         await self._mark_replaced(element, ContextState.UPDATING)
-        await self._shop.surely(lambda: self._shop.queue.begin(desk, running=found.running, desired=found.done))
+        await self._shop.surely(
+            lambda: self._shop.queue.begin(desk, running=found.running, desired=found.done, fence=self._fence)
+        )
         _log.info("event_started", context=self.context, queued=element.event)
+        self._at = element
         try:
             outcome = await self._until_cut_short(self._carry_out(desk, element, again=again), element)
-        except ContextNotFound:
+        except (ContextNotFound, NotOwner):
             raise
         except EmcoError as error:
             outcome = Outcome(str(error))
         except Exception:
             _log.exception("event_failed", context=self.context, queued=element.event)
             outcome = Outcome("internal error; the log of rsync tells more")
+        finally:
+            self._at = None
         await self._shop.journal.flush()
         await self._conclude(element, found, outcome)
 
@@ -178,7 +231,7 @@ class Worker:
         """The context that an update replaces shows how far that has come."""
         old = element.update_context
         if old and old != self.context:
-            await self._shop.surely(lambda: self._shop.queue.mark(old, state, reason=reason))
+            await self._shop.surely(lambda: self._shop.queue.mark(old, state, fence=self._fence, reason=reason))
 
     async def _carry_out(self, desk: Desk, element: QueueElement, *, again: bool) -> Outcome:
         loaded, executor = await self._load(), self._shop.executor
@@ -204,7 +257,7 @@ class Worker:
         if failures:
             return Outcome("; ".join(failures))
         left = await removal.prune()
-        self._shop.left(removal.left)
+        self._home.left(removal.left)
         return Outcome(left="; ".join(left), remark="; ".join(removal.remarks))
 
     async def _removal(self, desk: Desk, loaded: Loaded) -> Removal:
@@ -213,7 +266,7 @@ class Worker:
         return self._shop.executor.removal(deployment, loaded.recorder, given_up=self._given_up, leftovers=leftovers)
 
     async def _load(self) -> Loaded:
-        return await self._shop.surely(lambda: load(self._shop.bus, self._shop.journal, self.context))
+        return await self._shop.load(self.context, fence=self._fence)
 
     async def _forget_hooks(self, element: QueueElement) -> None:
         """Hooks of updates run at each; that they have run for this context before is forgotten before it begins, so
@@ -222,6 +275,8 @@ class Worker:
             return
         try:
             loaded = await self._load()
+        except NotOwner:
+            raise
         except EmcoError:
             return  # the event itself will say so
         for cluster in loaded.plan.clusters:
@@ -263,8 +318,10 @@ class Worker:
         self, element: QueueElement, result: QueueState, *, state: ContextState | None = None, reason: str = ""
     ) -> None:
         queue = self._shop.queue
-        await self._shop.surely(lambda: queue.finish(self.context, element, result, state=state, reason=reason))
+        await self._shop.surely(
+            lambda: queue.finish(self.context, element, result, state=state, fence=self._fence, reason=reason)
+        )
         _log.info("event_finished", context=self.context, queued=element.event, result=str(result), why=reason)
         self._shop.finished(element.event, result)
         if state is ContextState.TERMINATED and self._plan is not None:
-            self._shop.terminated(self._plan)
+            self._home.terminated(self._plan)

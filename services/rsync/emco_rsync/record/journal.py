@@ -1,13 +1,15 @@
 """Writes what was observed to the bus: in batches, the newest value of a key, nothing lost while the bus is away.
 
 A context that is deleted meanwhile does not come back: each batch holds only while the context's root key is the one
-that was read before.
+that was read before, and while the deployment is still this process's own. What it had seen of one that is not is
+dropped; the next owner looks for itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -15,11 +17,35 @@ from emco_common.appcontext import keys
 from emco_common.contextbus.api import Compare, ContextBus, Put
 from emco_common.contextbus.limits import batches
 from emco_common.errors import EmcoError
+from emco_rsync.fence import Fence, NotOwner, Unfenced
 from emco_rsync.reach.backoff import Backoff
 
 _log = structlog.get_logger()
+_UNFENCED = Unfenced()
 _BATCH_BYTES = 500_000
 """Weight from which a new transaction is begun; the status of a large app is nearly a megabyte."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """What is to be written to one context, by key."""
+
+    fence: Fence
+    puts: dict[str, Put] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """The journal in the hand of who works on one deployment."""
+
+    journal: Journal
+    fence: Fence
+
+    def put(self, context: str, puts: Iterable[Put]) -> None:
+        self.journal.put(context, puts, fence=self.fence)
+
+    async def flush(self) -> None:
+        await self.journal.flush()
 
 
 class Journal:
@@ -40,18 +66,25 @@ class Journal:
         self._backoff = backoff
         self._sleep = sleep
         self._gone = gone
-        self._pending: dict[str, dict[str, Put]] = {}
+        self._pending: dict[str, _Waiting] = {}
         self._roots: dict[str, int] = {}
         self._work = asyncio.Event()
         self._accepted = 0
         self._written = 0
         self._progress = asyncio.Condition()
 
-    def put(self, context: str, puts: Iterable[Put]) -> None:
+    def under(self, fence: Fence) -> Pen:
+        return Pen(self, fence)
+
+    def put(self, context: str, puts: Iterable[Put], *, fence: Fence = _UNFENCED) -> None:
         """All keys must lie in ``context``."""
-        waiting = self._pending.setdefault(context, {})
+        if fence.lost:
+            return
+        waiting = self._pending.get(context)
+        if waiting is None or waiting.fence is not fence:  # what was seen under an earlier right does not count now
+            waiting = self._pending[context] = _Waiting(fence)
         for put in puts:
-            waiting[put.key] = put
+            waiting.puts[put.key] = put
             self._accepted += 1
         self._work.set()
 
@@ -69,25 +102,33 @@ class Journal:
             pending, self._pending = self._pending, {}
             try:
                 for context in list(pending):
-                    await self._write(context, list(pending[context].values()))
+                    await self._write(context, pending[context])
                     del pending[context]
             except BaseException:
-                for context, puts in pending.items():
-                    self._pending[context] = puts | self._pending.get(context, {})
+                self._take_back(pending)
                 self._work.set()
                 raise
             async with self._progress:
                 self._written = accepted
                 self._progress.notify_all()
 
-    async def _write(self, context: str, puts: list[Put]) -> None:
-        for batch in batches(puts, weight=_BATCH_BYTES):
+    def _take_back(self, pending: dict[str, _Waiting]) -> None:
+        for context, waiting in pending.items():
+            newer = self._pending.setdefault(context, waiting)
+            if newer is not waiting and newer.fence is waiting.fence:
+                newer.puts = waiting.puts | newer.puts
+
+    async def _write(self, context: str, waiting: _Waiting) -> None:
+        for batch in batches(waiting.puts.values(), weight=_BATCH_BYTES):
             attempt = 0
-            while True:
+            while not waiting.fence.lost:
                 try:
-                    if not await self._write_batch(context, batch):
+                    if not await self._write_batch(context, batch, waiting.fence):
                         _log.info("status_dropped", context=context, reason="the context was deleted", keys=len(batch))
                         self._gone(context)
+                    break
+                except NotOwner:
+                    _log.info("status_dropped", context=context, reason="another owns it now", keys=len(batch))
                     break
                 except EmcoError as error:
                     if not error.retriable:
@@ -97,7 +138,7 @@ class Journal:
                     _log.warning("status_write_delayed", context=context, error=str(error), attempt=attempt)
                     await self._sleep(self._backoff.delay(attempt))
 
-    async def _write_batch(self, context: str, batch: list[Put]) -> bool:
+    async def _write_batch(self, context: str, batch: list[Put], fence: Fence) -> bool:
         """False if the context does not exist."""
         while True:
             revision = self._roots.get(context)
@@ -106,6 +147,8 @@ class Journal:
                 if root is None:
                     return False
                 revision = self._roots[context] = root.mod_revision
-            if await self._bus.transact(batch, when=[Compare(keys.root(context), revision)]) is not None:
+            when = [Compare(keys.root(context), revision), *fence.guard()]
+            if await self._bus.transact(batch, when=when) is not None:
                 return True
+            await fence.confirm()
             self._roots.pop(context, None)

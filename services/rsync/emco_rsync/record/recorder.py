@@ -19,7 +19,8 @@ from emco_common.appcontext.status import (
     encode_updates,
 )
 from emco_common.contextbus.api import Put
-from emco_rsync.record.journal import Journal
+from emco_rsync.fence import Fence
+from emco_rsync.record.journal import Pen
 
 _PLACEHOLDER = "nil"
 Place = tuple[str, str, str]
@@ -31,7 +32,7 @@ class Recorder:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Pen,
         *,
         context: str,
         status_context: str,
@@ -45,6 +46,11 @@ class Recorder:
         self._status_context = status_context
         self._known = set(known)
         self._states = dict(states or {})
+
+    @property
+    def fence(self) -> Fence:
+        """The right to write for the deployment."""
+        return self._journal.fence
 
     async def flush(self) -> None:
         """Returns when the bus has all that was told."""

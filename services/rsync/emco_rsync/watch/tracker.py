@@ -7,7 +7,7 @@ bounded share of the time and the newest state wins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
@@ -33,8 +33,6 @@ LINGER_SECONDS = 120.0
 
 Place = tuple[str, str]
 """Deployment label and cluster."""
-Notify = Callable[[str, str, str], None]
-"""Status context, app, cluster: there is something new to read."""
 
 
 @dataclass(slots=True)
@@ -51,7 +49,7 @@ class _Followed:
 
 
 class Tracker:
-    """One per process. ``notify`` is told of each change as soon as it can be read, which ``flush`` waits for.
+    """One per process.
 
     ``streams`` are open at a time at most; within ``resync`` seconds all is looked at again, whatever was missed.
     """
@@ -63,17 +61,11 @@ class Tracker:
         streams: int,
         resync: float,
         pace: Pace,
-        notify: Notify,
-        flush: Callable[[], Awaitable[None]],
     ) -> None:
         self._links = links
         self._budget = StreamBudget(streams)
         self._resync = resync
         self._pace = pace
-        self._notify = notify
-        self._flush = flush
-        self._unsaid: dict[tuple[str, str, str], None] = {}
-        self._something_unsaid = asyncio.Event()
         self._followed: dict[Place, _Followed] = {}
         self._watches: dict[str, ClusterWatch] = {}
         self._users: dict[str, set[Place]] = {}
@@ -157,16 +149,6 @@ class Tracker:
                 self._news.notify_all()
             await self._pace.sleep(_SHARE * spent)
 
-    async def announce(self) -> None:
-        """Notify until cancelled. Who is told looks at the bus, so the news must be there."""
-        while True:
-            await self._something_unsaid.wait()
-            self._something_unsaid.clear()
-            unsaid, self._unsaid = self._unsaid, {}
-            await self._flush()
-            for news in unsaid:
-                self._notify(*news)
-
     def saw(self, label: str, cluster: str, obj: Json) -> None:
         """What a cluster answered to an apply: no older state of the object is believed after it."""
         followed = self._followed.get((label, cluster))
@@ -179,6 +161,11 @@ class Tracker:
         self._leaving |= set(gone)
         self._work.set()
 
+    async def let_go(self, status_context: str) -> None:
+        """Another process watches over the deployment from here on; nothing more is told of it."""
+        for place in [place for place, one in self._followed.items() if one.status_context == status_context]:
+            await self._drop(place)
+
     async def close(self) -> None:
         for place in list(self._followed):
             await self._drop(place)
@@ -190,9 +177,7 @@ class Tracker:
         objects = followed.watch.objects(place[0])
         observation = observe(followed.expected, objects, complete=followed.complete)
         followed.ready = observation.ready
-        if followed.recorder.observed(observation.updates, told=followed.told):
-            self._unsaid[followed.status_context, followed.expected.app, followed.expected.cluster] = None
-            self._something_unsaid.set()
+        followed.recorder.observed(observation.updates, told=followed.told)
 
     def _connectivity(self, place: Place, state: Connectivity, reason: str) -> None:
         followed = self._followed.get(place)
