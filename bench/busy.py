@@ -3,7 +3,7 @@
 One deployment of ten apps to a hundred simulated clusters, four objects each. Meanwhile projects are created, read and
 listed at the orchestrator, one request after another; the reference is the same with nothing in flight, before and
 after. ``production``: orchestrator, rsync, clm and dcm each a process, on etcd and a MongoDB-wire server in memory;
-``embedded``: one process. Clusters, servers and this client share the processors with EMCO.
+``embedded``: one process. Servers and this client share the processors with EMCO; so do the clusters, which give way.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Spent = Mapping[str, list[float]]
 async def measure(layout: str, clusters: int, seconds: float) -> list[Figure]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(scratch()))
-        fleet = await stack.enter_async_context(programs.simulated_clusters(clusters, folder / "clusters"))
+        fleet = await stack.enter_async_context(programs.simulated_clusters(clusters, folder / "clusters", nice=15))
         running = await stack.enter_async_context(LAYOUTS[layout](folder))
         client = await stack.enter_async_context(running.client())
         world = instantiate.World(client, running.rsync, running.services, fleet, equal=False)
