@@ -10,6 +10,8 @@ from emco_common.secrets import Sealer
 from emco_common.store.api import DocumentStore, Key
 
 KEY_NAMES = ("clusterProvider", "clusterSyncObject")
+LINES = "caCert"
+"""A certificate is longer than a value may be, so each of its lines is one."""
 
 
 class SyncObjectMissing(Conflict):
@@ -29,8 +31,8 @@ class SyncObjects:
         self._sealer = sealer
 
     async def values(self, provider: str, name: str) -> dict[str, str]:
-        """The pairs of a sync object, opened; of a key that comes twice the first. ``SyncObjectMissing``,
-        ``SealBroken``."""
+        """The pairs of a sync object, opened; of a key that comes twice the first, but of
+        ``caCert`` all, as lines of one text. ``SyncObjectMissing``, ``SealBroken``."""
         key: Key = dict(zip(KEY_NAMES, (provider, name), strict=True))
         document = await self._store.get(key)
         if document is None:
@@ -39,6 +41,9 @@ class SyncObjects:
         found: dict[str, str] = {}
         for pairs in document.body["spec"]["kv"]:
             for word, sealed in pairs.items():
-                if word not in found:
-                    found[word] = self._sealer.open(sealed, record=record).decode()
+                value = self._sealer.open(sealed, record=record).decode()
+                if word == LINES:
+                    found[word] = f"{found.get(word, '')}{value}\n"
+                else:
+                    found.setdefault(word, value)
         return found

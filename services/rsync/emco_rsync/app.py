@@ -13,9 +13,13 @@ from emco_common import __version__
 from emco_common.cloudconfig import CloudConfigs
 from emco_common.rpc.serving import GrpcServer
 from emco_common.runtime import Deps, Service
+from emco_common.syncobjects import SyncObjects
 from emco_common.web.app import create_app
 from emco_rsync.apply.executor import Executor
 from emco_rsync.apply.site import Pace
+from emco_rsync.delivery.layout import TYPES as GIT_TYPES
+from emco_rsync.delivery.opening import open_by_git
+from emco_rsync.delivery.repositories import Repositories
 from emco_rsync.events.ownership import Ownership
 from emco_rsync.events.queue import Queue
 from emco_rsync.events.supervisor import Supervisor
@@ -25,7 +29,7 @@ from emco_rsync.metrics import Metrics
 from emco_rsync.notify import Subscriptions
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.links import Links
-from emco_rsync.reach.ways import access_from, open_directly
+from emco_rsync.reach.ways import access_from, by_type, open_directly
 from emco_rsync.record.journal import Journal
 from emco_rsync.settings import RsyncSettings
 from emco_rsync.watch.tracker import Tracker
@@ -38,9 +42,11 @@ STOP_GRACE = 2.0
 def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     """The resource synchronizer over its dependencies."""
     pace = Pace(Backoff(random.random), bus_backoff=Backoff(random.random, first=0.1, longest=5.0))
+    repositories = Repositories(settings.git, random=random.random)
+    by_git = open_by_git(repositories, settings.azure)
     links = Links(
-        access_from(CloudConfigs(deps.store, deps.sealer)),
-        open_directly(settings.direct),
+        access_from(CloudConfigs(deps.store, deps.sealer), SyncObjects(deps.store, deps.sealer)),
+        by_type({"": open_directly(settings.direct), **dict.fromkeys(GIT_TYPES, by_git)}),
         settings=settings.link,
         backoff=pace.backoff,
     )
@@ -70,6 +76,7 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(journal.run(), name="journal")
             tasks.create_task(tracker.run(), name="tracker")
+            tasks.create_task(repositories.run(), name="repositories")
             tasks.create_task(supervisor.run(), name="supervisor")
             last_calls = tasks.create_task(links.last_calls(grace=STOP_GRACE), name="last calls")
             try:

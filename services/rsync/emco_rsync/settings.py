@@ -7,6 +7,8 @@ from pydantic import Field
 from emco_common.kube.settings import KubeconfigSettings
 from emco_common.settings import Port
 from emco_rsync.apply.site import ApplySettings
+from emco_rsync.delivery.azure import AzureSettings
+from emco_rsync.delivery.git.repository import GitSettings
 from emco_rsync.reach.links import LinkSettings
 from emco_rsync.reach.ways import DirectSettings
 from emco_rsync.watch.cluster import RESYNC_SECONDS
@@ -62,6 +64,22 @@ class RsyncSettings(KubeconfigSettings):
     advertise: str = Field(
         "", description="`host:port` at which other replicas reach the gRPC of this one; by default its name and port."
     )
+    git_poll: float = Field(
+        60.0, gt=0, description="How often a repository is asked for reports of its clusters. Monitors are no quicker."
+    )
+    git_timeout: float = Field(60.0, gt=0, description="Deadline of one run of git: a fetch, a push.")
+    git_gather: float = Field(
+        0.05, ge=0, description="Changes that come within so long go into one commit: enough for all apps of an event."
+    )
+    git_report_grace: float = Field(
+        120.0, ge=0, description="How long a monitor has to remove its report of an app that is gone; then rsync does."
+    )
+    git_directory: str = Field("", description="Where clones are kept; by default where temporary files are.")
+    git_allow_http: bool = Field(
+        False, description="Take repositories without TLS, whose credentials are readable on the way."
+    )
+    azure_login: str = Field("https://login.microsoftonline.com", description="Where Azure gives tokens.")
+    azure_management: str = Field("https://management.azure.com", description="Where Azure Arc is configured.")
     force_conflicts: bool = Field(
         True, description="Take fields over that another manager owns. EMCO has always done so; false reports them."
     )
@@ -83,6 +101,21 @@ class RsyncSettings(KubeconfigSettings):
             timeout=self.cluster_timeout,
             policy=self.kubeconfigs,
         )
+
+    @property
+    def git(self) -> GitSettings:
+        return GitSettings(
+            poll=self.git_poll,
+            timeout=self.git_timeout,
+            gather=self.git_gather,
+            linger=self.git_report_grace,
+            directory=self.git_directory,
+            allow_http=self.git_allow_http,
+        )
+
+    @property
+    def azure(self) -> AzureSettings:
+        return AzureSettings(login=self.azure_login, management=self.azure_management)
 
     @property
     def apply(self) -> ApplySettings:

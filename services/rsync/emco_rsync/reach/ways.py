@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from emco_common.appcontext import keys
 from emco_common.cloudconfig import AccessMissing, CloudConfigs
 from emco_common.kube import KubeApi, KubeClient, Policy, parse_kubeconfig
+from emco_common.syncobjects import SyncObjectMissing, SyncObjects
 from emco_rsync.plan.plan import ADMIN_LEVEL, DEFAULT_NAMESPACE
+
+ANTHOS = "anthos"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,6 +34,15 @@ class Way:
 
     kubeconfig: bytes = field(default=b"", repr=False)
     gitops: Mapping[str, str] = field(default_factory=dict, hash=False)
+    reference: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    """The pairs of the reference object of a cluster without kubeconfig: credentials."""
+    options: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    """The pairs of its resource object, if it has one."""
+
+    @property
+    def type(self) -> str:
+        """Empty for a cluster that is reached directly."""
+        return self.gitops.get("gitOpsType", "") if not self.kubeconfig else ""
 
 
 Access = Callable[[Identity], Awaitable[Way]]
@@ -50,15 +62,46 @@ class DirectSettings:
     policy: Policy | None = None
 
 
-def access_from(records: CloudConfigs) -> Access:
-    """The ways as clm and dcm have written them down."""
+def access_from(records: CloudConfigs, sync: SyncObjects) -> Access:
+    """The ways as clm and dcm have written them down (rsync 11.3).
+
+    A logical cloud's own record says that it may go to a GitOps cluster; by which way, says for all types but Anthos
+    the record of who onboarded the cluster.
+    """
 
     async def way(identity: Identity) -> Way:
         provider, cluster = keys.split_cluster_name(identity.cluster)
         found = await records.get(provider, cluster, level=identity.level, namespace=identity.namespace)
-        return Way(found.kubeconfig, found.gitops)
+        if not found.kubeconfig and found.gitops.get("gitOpsType") != ANTHOS and identity.level != ADMIN_LEVEL:
+            found = await records.get(provider, cluster)
+        if found.kubeconfig:
+            return Way(found.kubeconfig, found.gitops)
+        reference, options = (found.gitops.get(f"gitOps{part}Object", "") for part in ("Reference", "Resource"))
+        return Way(
+            gitops=found.gitops,
+            reference=await sync.values(provider, reference) if reference else {},
+            options=await _options(provider, options) if options else {},
+        )
+
+    async def _options(provider: str, name: str) -> Mapping[str, str]:
+        try:
+            return await sync.values(provider, name)
+        except SyncObjectMissing as error:
+            raise SyncObjectMissing(f"Invalid resObject: {name}", detail=str(error)) from error
 
     return way
+
+
+def by_type(types: Mapping[str, Open]) -> Open:
+    """The choice of what speaks to a cluster, by the type of its way; ``""`` is the direct one."""
+
+    def make(identity: Identity, way: Way) -> KubeApi:
+        chosen = types.get(way.type)
+        if chosen is None:
+            raise AccessMissing(f"Provider type not supported: {way.type}")
+        return chosen(identity, way)
+
+    return make
 
 
 def open_directly(settings: DirectSettings) -> Open:
@@ -66,7 +109,9 @@ def open_directly(settings: DirectSettings) -> Open:
 
     def make(identity: Identity, way: Way) -> KubeApi:
         if not way.kubeconfig:
-            raise AccessMissing(f"cluster {identity.cluster} has no kubeconfig; GitOps clusters are not supported yet")
+            raise AccessMissing(
+                f"cluster {identity.cluster} has neither a kubeconfig nor a GitOps type: No provider type specified"
+            )
         return KubeClient(
             parse_kubeconfig(way.kubeconfig, policy=settings.policy),
             connections=settings.connections,

@@ -1,0 +1,184 @@
+"""What the clusters report: one look at the server now and then for all clusters of a repository, and only what is new
+is fetched. What is reported of a deployment that the repository does not have any more is removed (rsync 14.6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import structlog
+
+from emco_common.errors import EmcoError
+from emco_common.kube import KubeError
+from emco_rsync.delivery.git.clone import Clone
+from emco_rsync.delivery.git.errors import NotReported
+
+_log = structlog.get_logger()
+T = TypeVar("T")
+
+MAX_FILE = 4 * 2**20
+"""Of one report; a monitor keeps it below the size of a Kubernetes object."""
+MAX_CLUSTER = 64 * 2**20
+MAX_FILES = 20_000
+
+Branches = Callable[[str, Mapping[str, str]], dict[str, str]]
+"""Those of the branches (commit by name) on which a cluster's reports are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``files`` by path below the cluster's directory of reports; ``branches`` where each is."""
+
+    version: str
+    files: Mapping[str, bytes] = field(repr=False)
+    branches: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+class Statuses:
+    """``seen`` is called with all branches at each look."""
+
+    def __init__(
+        self,
+        clone: Clone,
+        *,
+        directory: Callable[[str], str],
+        branches: Branches,
+        seen: Callable[[Mapping[str, str]], None],
+    ) -> None:
+        self._clone = clone
+        self._directory = directory
+        self._branches = branches
+        self._seen = seen
+        self._users: Counter[str] = Counter()
+        self._reports: dict[str, Report] = {}
+        self._expected: dict[str, str] = {}
+        self._looked: set[str] = set()
+        self._news = asyncio.Condition()
+        self._wanted = asyncio.Event()
+
+    @property
+    def clusters(self) -> list[str]:
+        return list(self._users)
+
+    @property
+    def reports(self) -> Mapping[str, Report]:
+        return self._reports
+
+    def join(self, cluster: str) -> Callable[[], None]:
+        """The cluster's reports are looked for, until what is answered is called."""
+        self._users[cluster] += 1
+        if cluster not in self._reports:
+            self._wanted.set()
+
+        def leave() -> None:
+            self._users[cluster] -= 1
+            if self._users[cluster] <= 0:
+                del self._users[cluster]
+                self._reports.pop(cluster, None)
+
+        return leave
+
+    async def report(self, cluster: str, *, within: float) -> Report:
+        """The newest one. ``NotReported`` if there is none after so many seconds, or nobody has looked."""
+        found = self._reports.get(cluster)
+        if found is None:
+            self._wanted.set()
+            found = await self._until(lambda: self._reports.get(cluster), within)
+        if found is None:
+            looked = "its status branch is not there" if cluster in self._looked else "the repository was not read yet"
+            raise NotReported(
+                f"nothing has been reported of {cluster}: {looked}. Does its monitor run, with Git set up?"
+            )
+        return found
+
+    async def changed(self, cluster: str, version: str, *, within: float) -> None:
+        """Returns when there is another report than that of the version, or after so many seconds."""
+
+        def other() -> bool:
+            found = self._reports.get(cluster)
+            return found is not None and found.version != version
+
+        await self._until(other, within)
+
+    async def _until(self, condition: Callable[[], T], within: float) -> T | None:
+        try:
+            async with asyncio.timeout(within), self._news:
+                return await self._news.wait_for(condition)
+        except TimeoutError:
+            return None
+
+    async def run(self, *, every: float, then: Callable[[], object]) -> None:
+        """Look until cancelled; ``then`` after each look."""
+        while True:
+            self._wanted.clear()
+            try:
+                await self.look()
+                found = then()
+                if asyncio.iscoroutine(found):
+                    await found
+            except EmcoError as error:
+                _log.info("reports_not_read", why=str(error))
+            except Exception:
+                _log.exception("reports_not_read")
+            await self._pause(every)
+
+    async def _pause(self, every: float) -> None:
+        """A cluster that is new to us is looked for at once, though not all the time."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + every
+        await asyncio.sleep(min(every, 1.0))
+        try:
+            async with asyncio.timeout_at(until):
+                await self._wanted.wait()
+        except TimeoutError:
+            return
+
+    async def look(self) -> None:
+        """Any ``KubeError``; one cluster's reports cannot spoil another's."""
+        heads = await self._clone.heads()
+        self._seen(heads)
+        for cluster in list(self._users):
+            branches = self._branches(cluster, heads)
+            version = hashlib.sha256(repr(sorted(branches.items())).encode()).hexdigest()[:16] if branches else ""
+            known = self._reports.get(cluster)
+            if known is not None and known.version == version:
+                continue
+            try:
+                async with self._clone.lock:
+                    report = await self._read(cluster, version, branches) if branches else None
+            except KubeError as error:
+                _log.info("report_not_read", cluster=cluster, why=str(error))
+                continue
+            if report is not None:
+                self._reports[cluster] = report
+            elif known is not None:
+                self._reports[cluster] = Report("", {})
+        async with self._news:
+            self._looked |= set(self._users)
+            self._news.notify_all()
+
+    async def _read(self, cluster: str, version: str, branches: Mapping[str, str]) -> Report:
+        await self._clone.fetch(branches)
+        directory = self._directory(cluster)
+        files: dict[str, bytes] = {}
+        where: dict[str, str] = {}
+        left = MAX_CLUSTER
+        for branch, commit in sorted(branches.items()):
+            listed = await self._clone.files(commit, [directory])
+            if len(listed) > MAX_FILES:
+                _log.warning("report_cut", cluster=cluster, files=len(listed))
+                listed = dict(sorted(listed.items())[:MAX_FILES])
+            contents = await self._clone.contents(listed.values(), limit=left, each=MAX_FILE)
+            left -= sum(map(len, contents.values()))
+            for path, blob in listed.items():
+                if blob in contents:
+                    files[path.removeprefix(f"{directory}/")] = contents[blob]
+                else:
+                    _log.warning("report_too_large", cluster=cluster, path=path[:300])
+                where[path.removeprefix(f"{directory}/")] = branch
+        return Report(version, files, where)
