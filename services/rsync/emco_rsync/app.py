@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from emco_common import __version__
 from emco_common.cloudconfig import CloudConfigs
+from emco_common.kube.descriptors import descriptors_of_process
+from emco_common.kube.network import Network
 from emco_common.rpc.serving import GrpcServer
 from emco_common.runtime import Deps, Service
 from emco_common.syncobjects import SyncObjects
@@ -41,12 +43,13 @@ STOP_GRACE = 2.0
 
 def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     """The resource synchronizer over its dependencies."""
+    network = Network(descriptors_of_process())
     pace = Pace(Backoff(random.random), bus_backoff=Backoff(random.random, first=0.1, longest=5.0))
     repositories = Repositories(settings.git, random=random.random)
     by_git = open_by_git(repositories, settings.azure)
     links = Links(
         access_from(CloudConfigs(deps.store, deps.sealer), SyncObjects(deps.store, deps.sealer)),
-        by_type({"": open_directly(settings.direct), **dict.fromkeys(GIT_TYPES, by_git)}),
+        by_type({"": open_directly(settings.direct, network=network), **dict.fromkeys(GIT_TYPES, by_git)}),
         settings=settings.link,
         backoff=pace.backoff,
     )
@@ -61,7 +64,7 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     executor = Executor(links, tracker, settings=settings.apply, pace=pace)
     queue = Queue(deps.bus)
     registry = CollectorRegistry()
-    metrics = Metrics(registry, version=__version__, states=links.states, breakers=links.breakers)
+    metrics = Metrics(registry, version=__version__, states=links.states, breakers=links.breakers, descriptors=network.descriptors)
     shop = Workshop(bus=deps.bus, queue=queue, journal=journal, executor=executor, pace=pace, finished=metrics.finished)
     ownership = Ownership(
         deps.bus,

@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from emco_common.appcontext.states import Connectivity, QueueState
+from emco_common.kube.descriptors import Descriptors
 from emco_rsync.reach.breaker import BreakerState
 from emco_rsync.reach.ways import Identity
 
@@ -19,15 +20,39 @@ Breakers = Callable[[], Iterable[tuple[str, BreakerState]]]
 class Metrics:
     """``states`` and ``breakers`` are asked at each scrape."""
 
-    def __init__(self, registry: CollectorRegistry, *, version: str, states: States, breakers: Breakers) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        *,
+        version: str,
+        states: States,
+        breakers: Breakers,
+        descriptors: Descriptors,
+    ) -> None:
         Info("emco_build", "What was built", registry=registry).info({"component": "rsync", "version": version})
         self._events = Counter(
             "emco_rsync_events", "Events of contexts that are done with", ["event", "result"], registry=registry
         )
         registry.register(_Connectivity(states, breakers))
+        registry.register(_Connections(descriptors))
 
     def finished(self, event: str, result: QueueState) -> None:
         self._events.labels(event, str(result)).inc()
+
+
+class _Connections(Collector):
+    def __init__(self, descriptors: Descriptors) -> None:
+        self._descriptors = descriptors
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        budget = self._descriptors
+        for name, text, value in (
+            ("limit", "Connections to clusters that may be open, by the limit of open files", budget.limit),
+            ("open", "Connections to clusters that are open", budget.taken),
+            ("lasting", "Connections to clusters that carry watches", budget.lasting),
+            ("waiting", "Calls that wait for a file descriptor", budget.waiting),
+        ):
+            yield GaugeMetricFamily(f"emco_rsync_connections_{name}", text, value=value)
 
 
 class _Connectivity(Collector):

@@ -21,7 +21,7 @@ class RsyncSettings(KubeconfigSettings):
         8,
         gt=0,
         le=64,
-        description="Calls at a time to one cluster. More gains little, and each connection costs 300 KB.",
+        description="Calls at a time to one cluster. More gains little.",
     )
     cluster_reads: int = Field(
         4, gt=0, le=64, description="Calls at a time to one cluster that only look, beside those that change something."
@@ -48,7 +48,10 @@ class RsyncSettings(KubeconfigSettings):
         600.0, gt=0, description="How long an object may take to go, finalizers included, before that counts as failed."
     )
     watch_streams: int = Field(
-        512, ge=0, description="Streams open at a time over all clusters; what does not get one is polled instead."
+        100_000,
+        ge=0,
+        description="Watches open at a time over all clusters; the rest is asked now and then. A cluster's watches share "
+        "one connection where it speaks HTTP/2, and connections are bounded by the limit of open files.",
     )
     watch_resync: float = Field(
         RESYNC_SECONDS,

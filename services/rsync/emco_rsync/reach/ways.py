@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from emco_common.appcontext import keys
 from emco_common.cloudconfig import AccessMissing, CloudConfigs
 from emco_common.kube import KubeApi, KubeClient, Policy, parse_kubeconfig
+from emco_common.kube.network import Network
 from emco_common.syncobjects import SyncObjectMissing, SyncObjects
 from emco_rsync.plan.plan import ADMIN_LEVEL, DEFAULT_NAMESPACE
 
@@ -104,8 +105,9 @@ def by_type(types: Mapping[str, Open]) -> Open:
     return make
 
 
-def open_directly(settings: DirectSettings) -> Open:
-    """To the API server that the kubeconfig names."""
+def open_directly(settings: DirectSettings, *, network: Network | None = None) -> Open:
+    """To the API server that the kubeconfig names; ``network`` is what all of these ways share."""
+    network = network or Network()
 
     def make(identity: Identity, way: Way) -> KubeApi:
         if not way.kubeconfig:
@@ -117,6 +119,7 @@ def open_directly(settings: DirectSettings) -> Open:
             connections=settings.connections,
             watches=settings.watches,
             timeout=settings.timeout,
+            network=network,
         )
 
     return make
