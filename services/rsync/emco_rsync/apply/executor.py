@@ -7,19 +7,20 @@ run again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from emco_common.appcontext.model import Dependency
 from emco_common.appcontext.states import HookPhase, OperationStatus, ResourceState
 from emco_common.appcontext.status import ContextStatus
 from emco_rsync.apply.ground import Ground, Work, flat
+from emco_rsync.apply.healing import mend
 from emco_rsync.apply.leaving import Removal
 from emco_rsync.apply.reading import read_item
 from emco_rsync.apply.site import ApplySettings, Pace, Site
 from emco_rsync.apply.steps import install, update
 from emco_rsync.concurrent import concurrently
 from emco_rsync.events.givenup import GivenUp
-from emco_rsync.plan.deployment import Deployment, Leftovers
+from emco_rsync.plan.deployment import Deployment, Leftovers, Place
 from emco_rsync.plan.plan import AppPlan, ClusterPlan, Plan
 from emco_rsync.reach.links import Links
 from emco_rsync.record.recorder import Recorder
@@ -38,14 +39,21 @@ class Executor:
         self._pace = pace
 
     async def install(self, plan: Plan, recorder: Recorder, status: ContextStatus, *, again: bool) -> list[str]:
-        """``status`` is the status context as it was before. ``again``: the event was begun before a restart."""
+        """``status`` is the status context as it was before. ``again``: the event was begun before a restart.
+
+        What this very context has had acknowledged, and nobody changed since, is not sent again.
+        """
+        known = Deployment(plan, status, {plan.context: plan})
 
         async def work(cluster: ClusterPlan) -> list[str]:
             if status.cluster(cluster.app, cluster.cluster).reference:
                 recorder.touched(cluster.app, cluster.cluster)
             finished = _finished(plan, cluster, status)
             return await self._bring(
-                plan, cluster, recorder, lambda site: install(site, finished=finished, again=again)
+                plan,
+                cluster,
+                recorder,
+                lambda site: install(site, known.missing(cluster), finished=finished, again=again),
             )
 
         return await self._in_order(plan, work)
@@ -76,6 +84,21 @@ class Executor:
     ) -> Removal:
         """What is to go, ready to be carried out."""
         return Removal(self._ground, deployment, recorder, given_up=given_up, leftovers=leftovers)
+
+    async def heal(
+        self, plan: Plan, recorder: Recorder, status: ContextStatus, *, places: Mapping[Place, Collection[str]]
+    ) -> list[str]:
+        """Put right what others have changed, if the deployment asks for that: exactly these resources, by app and
+        cluster, and of them those that a fresh look still finds changed. ``status`` is the status context as it is."""
+
+        async def work(cluster: ClusterPlan) -> list[str]:
+            async with self._ground.site(plan, cluster, recorder) as site:
+                await mend(site, places[cluster.app, cluster.cluster], status)
+            return site.problems
+
+        if not plan.options.heal:
+            return []
+        return await self._everywhere((one for one in plan.clusters if (one.app, one.cluster) in places), work)
 
     async def read(self, plan: Plan, recorder: Recorder) -> list[str]:
         """Store the live objects that the context names (rsync 8.2 Read, D7)."""

@@ -48,6 +48,7 @@ class Ground:
                 pace=self._pace,
                 saw=self._tracker.saw,
                 admin=lambda: self._links.use(admin_of(cluster.cluster)),
+                options=plan.options,
             )
 
     async def follow(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from operator import methodcaller
 
 from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
-from emco_rsync.apply.site import LOOK_AGAIN, MANAGER, Site
-from emco_rsync.apply.waves import carries
+from emco_rsync.apply.owned import carries, is_ours, leaving, uid_of
+from emco_rsync.apply.site import LOOK_AGAIN, Site
 from emco_rsync.concurrent import concurrently
 from emco_rsync.plan.manifests import Json, deployment_of
 from emco_rsync.plan.plan import NAMESPACE_KIND, ClusterPlan, Item, Piece, Wave
@@ -24,6 +24,12 @@ class StillThere(KubeError):
     """The object does not go."""
 
     default_reason = "StillThere"
+
+
+class NotOurs(KubeError):
+    """Somebody else's object has the name."""
+
+    default_reason = "NotOurs"
 
 
 async def remove_waves(site: Site, waves: Iterable[Wave]) -> None:
@@ -82,27 +88,76 @@ def without(cluster: ClusterPlan, refs: frozenset[Ref]) -> ClusterPlan:
 async def clear(site: Site, item: Item) -> None:
     """Make way for an object that is about to be made anew; its state is not told. Any ``KubeError``."""
     for piece in item.pieces:
-        await _remove(site, item, piece)
+        if why := await _remove(site, item, piece):
+            raise NotOurs(f"{piece.ref} is in the way: {why}")
 
 
 async def _remove(site: Site, item: Item, piece: Piece) -> str:
-    """Returns when the object is gone, with a remark if it was kept instead."""
-    uid = ""
+    """Returns when the object is gone, with a remark if it was kept instead.
+
+    It is looked at first: nothing is deleted that was not read (robustness 48), that is not ours, or that somebody
+    puts in its place meanwhile.
+    """
     try:
-        if piece.ref.kind == NAMESPACE:
-            present = await site.persist(
-                item, lambda client: client.get(piece.ref), verdict=classify_removal, reading=True
-            )
-            if not carries(present, site.plan.label):
-                return "left in place: the namespace was there before"
-        answer = await site.persist(item, lambda client: client.delete(piece.ref), verdict=classify_removal)
-        if _says_gone(answer):
-            return ""
-        uid = str((answer.get("metadata") or {}).get("uid") or "")
-        await _until_gone(site, item, piece, uid=uid)
+        present, answer = await _delete_ours(site, item, piece)
+        if answer is None:
+            return _not_ours(site, piece, present)
+        if not _says_gone(answer):
+            await until_gone(site, item, piece, uid=uid_of(present))
     except (errors.NotFound, errors.UnknownKind):
         return ""
     return ""
+
+
+async def _delete_ours(site: Site, item: Item, piece: Piece) -> tuple[Json, Json | None]:
+    """The object as it was, and what the cluster said to its deletion, if it was ours. Any ``KubeError``."""
+    refused_to_show = False
+
+    async def operation(client: KubeApi) -> tuple[Json, Json | None]:
+        nonlocal refused_to_show
+        refused_to_show = True
+        present = await client.get(piece.ref)
+        refused_to_show = False
+        if _not_ours(site, piece, present):
+            return present, None
+        return present, await client.delete(piece.ref, uid=uid_of(present))
+
+    try:
+        return await site.persist(item, operation, verdict=classify_removal)
+    except KubeError as refused:
+        if not (refused_to_show and _is_refusal(refused)):
+            raise
+        present = await _look_as_admin(site, item, piece, refused)
+    if _not_ours(site, piece, present):
+        return present, None
+    uid = uid_of(present)
+    return present, await site.persist(item, methodcaller("delete", piece.ref, uid=uid), verdict=classify_removal)
+
+
+async def _look_as_admin(site: Site, item: Item, piece: Piece, refused: KubeError) -> Json:
+    """For a user who may delete but not look. What the user was told is raised if the administrator may not either."""
+    async with site.as_admin() as admin:
+        try:
+            return await admin.persist(item, _getting(piece), verdict=classify_removal, reading=True)
+        except (errors.NotFound, errors.UnknownKind):
+            raise
+        except KubeError:
+            raise refused from None
+
+
+def _getting(piece: Piece) -> Callable[[KubeApi], Awaitable[Json]]:
+    return lambda client: client.get(piece.ref)
+
+
+def _not_ours(site: Site, piece: Piece, present: Json) -> str:
+    """Why an object that is there is none of our business; ``""`` if it is ours."""
+    if piece.ref.kind == NAMESPACE:  # one that was there before never got our label, whatever fields of it we set
+        return "" if carries(present, site.plan.label) else "left in place: the namespace was there before"
+    if is_ours(present, site.recorder.is_own):
+        return ""
+    if deployment_of(present):
+        return "left in place: it belongs to another deployment"
+    return "left in place: it is not what this deployment brought"
 
 
 def _says_gone(answer: dict[str, object]) -> bool:
@@ -129,17 +184,10 @@ async def _may_be_there(site: Site, item: Item, piece: Piece) -> bool:
             return False
         except KubeError:
             return True
-    label = deployment_of(present)
-    return site.recorder.is_own(label) if label else _was_brought_by_us(present)
+    return is_ours(present, site.recorder.is_own)
 
 
-def _was_brought_by_us(obj: Json) -> bool:
-    """Somebody may have taken the label off."""
-    managers = (obj.get("metadata") or {}).get("managedFields") or []
-    return any(isinstance(entry, dict) and entry.get("manager") == MANAGER for entry in managers)
-
-
-async def _until_gone(site: Site, item: Item, piece: Piece, *, uid: str) -> None:
+async def until_gone(site: Site, item: Item, piece: Piece, *, uid: str) -> None:
     """Raises ``NotFound`` when it is gone, ``StillThere`` when it does not go in time."""
     deadline = site.pace.clock() + site.settings.removal_timeout
     looks = 0
@@ -149,14 +197,9 @@ async def _until_gone(site: Site, item: Item, piece: Piece, *, uid: str) -> None
 
     while True:
         present = await site.persist(item, look, verdict=classify_removal, reading=True)
-        metadata = present.get("metadata")
-        metadata = metadata if isinstance(metadata, dict) else {}
-        if uid and metadata.get("uid") not in (None, uid):
+        if uid and uid_of(present) not in ("", uid):
             return  # ours is gone; the name is taken by another
-        finalizers = ", ".join(str(name) for name in metadata.get("finalizers") or [])[:300]
-        waiting = (
-            f"it is being deleted and waits for its finalizers: {finalizers}" if finalizers else "it is being deleted"
-        )
+        waiting = leaving(present)
         if site.pace.clock() > deadline:
             raise StillThere(f"after {site.settings.removal_timeout:g} s {waiting}")
         if looks > 5:

@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
 
 from emco_common.appcontext import keys
+from emco_common.appcontext.model import DeliveryOptions
 from emco_common.appcontext.states import ResourceState
 from emco_common.kube import KubeApi, KubeError
 from emco_rsync.apply.fenced import fenced
@@ -25,12 +26,10 @@ from emco_rsync.reach.classify import Verdict, classify, describe
 from emco_rsync.reach.lanes import MAX_PAUSE_SECONDS, Sleep, Turn
 from emco_rsync.reach.links import Link
 from emco_rsync.record.recorder import Recorder
+from emco_rsync.watch.drift import LeaveAlone
 
 _log = structlog.get_logger()
 T = TypeVar("T")
-
-MANAGER = "emco-rsync"
-"""The one field manager under which objects are applied."""
 
 LOOK_AGAIN = Backoff(lambda: 1.0, first=0.05, longest=2.0)
 """Between two looks at an object that is expected to change."""
@@ -45,6 +44,7 @@ class ApplySettings:
     removal_timeout: float = 600.0
     crd_timeout: float = 60.0
     force: bool = True
+    leave_alone: LeaveAlone = field(default_factory=LeaveAlone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,14 @@ class Site:
         pace: Pace,
         saw: Callable[[str, str, Json], None],
         admin: Callable[[], AbstractAsyncContextManager[Link]],
+        options: DeliveryOptions | None = None,
     ) -> None:
         self.link = link
         self.plan = plan
         self.recorder = recorder
         self.settings = settings
         self.pace = pace
+        self.options = options or DeliveryOptions()
         self._saw = saw
         self._admin = admin
         self.problems: list[str] = []
@@ -135,8 +137,11 @@ class Site:
         """Tell what a resource waits for; its state stays."""
         self.recorder.reason(self.plan.app, self.plan.cluster, item.resource, reason)
 
-    def applied(self, item: Item) -> None:
-        self._tell(item, ResourceState.APPLIED)
+    def applied(self, item: Item, *, digest: str = "", remark: str = "") -> None:
+        """``digest`` is of what the cluster acknowledged as ours (``watch.drift``)."""
+        self.recorder.resource(
+            self.plan.app, self.plan.cluster, item.resource, ResourceState.APPLIED, reason=remark, digest=digest
+        )
 
     def removed(self, item: Item, *, remark: str = "") -> None:
         self._tell(item, ResourceState.DELETED, remark)

@@ -18,15 +18,16 @@ Finished = Callable[[str], bool]
 LEFT_DEFINITION = "left in place: others may have objects of its kind"
 
 
-async def install(site: Site, *, finished: Finished, again: bool) -> None:
-    """Definitions, hooks before, everything, hooks after. ``again``: it may have been begun before a restart."""
+async def install(site: Site, missing: Change, *, finished: Finished, again: bool) -> None:
+    """Definitions, hooks before, everything that is missing, hooks after. ``again``: it may have been begun before a
+    restart."""
     plan = site.plan
     await begin(site, HookPhase.INSTALL)
-    if not await install_crds(site, plan.crds):
+    if not await install_crds(site, missing.crds):
         return
     if not await run_hooks(site, plan.due(HookPhase.INSTALL.before), finished=finished, again=again):
         return
-    await apply_waves(site, plan.waves)
+    await apply_waves(site, missing.waves)
     if not site.problems:
         await run_hooks(site, plan.due(HookPhase.INSTALL.after), finished=finished, again=again)
     end(site)

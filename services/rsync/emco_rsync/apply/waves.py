@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from functools import partial
 
-from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
-from emco_common.kube.csr import CSR, approve
-from emco_rsync.apply.site import LOOK_AGAIN, MANAGER, Site
+from emco_common.kube import KubeApi, KubeError, Ref, errors
+from emco_rsync.apply.immutable import frozen_fields
+from emco_rsync.apply.owned import carries
+from emco_rsync.apply.replacing import make_way
+from emco_rsync.apply.sending import Sent, send
+from emco_rsync.apply.site import LOOK_AGAIN, Site
 from emco_rsync.concurrent import concurrently
-from emco_rsync.plan.manifests import DEPLOYMENT_LABEL, Json, deployment_of
-from emco_rsync.plan.plan import CRD_KIND, NAMESPACE_KIND, Item, Piece, Wave
+from emco_rsync.plan.plan import CRD_KIND, Item, Piece, Wave
 from emco_rsync.reach.classify import classify, classify_removal, describe
+from emco_rsync.watch.drift import MANAGER, digest_of, joined
 from emco_rsync.watch.health import counts, established
 
 QUICK_ATTEMPTS = 3
@@ -48,9 +50,12 @@ async def apply_item(site: Site, item: Item, *, attempts: int | None = None, aga
         return True
     if not again:
         site.starts(item)
+    digests, remarks = [], []
     try:
         for piece in item.pieces:
-            await site.persist(item, partial(_send, site=site, item=item, piece=piece), attempts=attempts)
+            sent, remark = await _bring(site, item, piece, attempts=attempts)
+            digests.append(digest_of(sent.answer))
+            remarks += [remark] if remark else []
             if piece.ref.kind.kind == CRD_KIND:
                 await _until_established(site, item, piece.ref)
     except KubeError as error:
@@ -58,8 +63,23 @@ async def apply_item(site: Site, item: Item, *, attempts: int | None = None, aga
             return False
         site.failed(item, describe(error, kind=item.kind))
         return True
-    site.applied(item)
+    site.applied(item, digest=joined(digests), remark="; ".join(remarks))
     return True
+
+
+async def _bring(site: Site, item: Item, piece: Piece, *, attempts: int | None) -> tuple[Sent, str]:
+    """What the cluster acknowledged, and what there is to say of it. Any ``KubeError``."""
+    try:
+        sent = await site.persist(item, partial(send, site=site, item=item, piece=piece), attempts=attempts)
+        why = ""
+    except errors.Invalid as refused:
+        if not frozen_fields(refused):
+            raise
+        why = await make_way(site, item, piece, refused)
+        sent = await site.persist(item, partial(send, site=site, item=item, piece=piece))
+    if counts(sent.answer):
+        site.saw(sent.answer)
+    return sent, "; ".join(filter(None, (why, sent.remark)))
 
 
 async def _install_crd(site: Site, item: Item, *, change: bool) -> None:
@@ -83,41 +103,6 @@ async def _create(client: KubeApi, *, site: Site, piece: Piece, change: bool) ->
     except errors.AlreadyExists:
         if change and carries(await client.get(piece.ref), site.plan.label):
             await client.apply(piece.obj, manager=MANAGER, force=site.settings.force, encoded=piece.encoded)
-
-
-async def _send(client: KubeApi, *, site: Site, item: Item, piece: Piece) -> None:
-    obj: Json = piece.obj
-    encoded: bytes | None = piece.encoded
-    if piece.ref.kind == Kind("v1", NAMESPACE_KIND) and await _is_foreign(client, piece.ref, site.plan.label):
-        obj, encoded = _without_label(obj), None
-    answer = await client.apply(
-        obj, manager=MANAGER, force=site.settings.force, namespace=piece.ref.namespace, encoded=encoded
-    )
-    if counts(answer):
-        site.saw(answer)
-    if item.approval is not None and piece.ref.kind == CSR:
-        condition = {name.replace("_u", "U").replace("_t", "T"): text for name, text in asdict(item.approval).items()}
-        await approve(client, piece.ref.name, condition={name: text for name, text in condition.items() if text})
-
-
-async def _is_foreign(client: KubeApi, ref: Ref, label: str) -> bool:
-    """Was it there before us? Such a namespace never gets our label, and so is never deleted by us."""
-    try:
-        present = await client.get(ref)
-    except errors.NotFound:
-        return False
-    return not carries(present, label)
-
-
-def carries(obj: Json, label: str) -> bool:
-    """Does the live object belong to this deployment?"""
-    return deployment_of(obj) == label
-
-
-def _without_label(obj: Json) -> Json:
-    metadata = obj["metadata"]
-    labels = {name: value for name, value in metadata["labels"].items() if name != DEPLOYMENT_LABEL}
-    return {**obj, "metadata": {**metadata, "labels": labels}}
 
 
 async def _until_established(site: Site, item: Item, ref: Ref) -> None:

@@ -63,9 +63,8 @@ class Deployment:
     def change(self, cluster: ClusterPlan, *, rollback: bool) -> Change:
         """What is new or has changed, or was never acknowledged. An app that was never complete on the cluster is
         installed there (its hooks are those of an installation), another is upgraded or rolled back."""
-        crds = tuple(item for item in cluster.crds if not self.settled(cluster, item))
-        waves = (tuple(item for item in wave if not self.settled(cluster, item)) for wave in cluster.waves)
-        due = tuple(wave for wave in waves if wave)
+        missing = self.missing(cluster)
+        crds, due = missing.crds, missing.waves
         installed = self.status.cluster(cluster.app, cluster.cluster).installed
         if not installed:
             return Change(HookPhase.INSTALL, crds, due)
@@ -73,12 +72,18 @@ class Deployment:
             return Change(None)
         return Change(HookPhase.ROLLBACK if rollback else HookPhase.UPGRADE, crds, due)
 
+    def missing(self, cluster: ClusterPlan) -> Change:
+        """What is not on the cluster as it is wanted, as that of an installation."""
+        crds = tuple(item for item in cluster.crds if not self.settled(cluster, item))
+        waves = (tuple(item for item in wave if not self.settled(cluster, item)) for wave in cluster.waves)
+        return Change(HookPhase.INSTALL, crds, tuple(wave for wave in waves if wave))
+
     def settled(self, cluster: ClusterPlan, item: Item) -> bool:
-        """Is it on the cluster as it is wanted, as far as is recorded?"""
+        """Is it on the cluster as it is wanted, as far as is recorded, and has nobody been seen to change it?"""
         kept = self.status.resource(cluster.app, cluster.cluster, item.resource)
         source = self.revisions.get(kept.reference or "")
         former = self._item(kept.reference, (cluster.app, cluster.cluster), item.resource)
-        if kept.status != ResourceState.APPLIED or source is None or former is None:
+        if kept.status != ResourceState.APPLIED or kept.drift or source is None or former is None:
             return False
         claimed = {
             name for piece in item.pieces for name in self._claims.get((cluster.cluster, address(piece.ref)), ())

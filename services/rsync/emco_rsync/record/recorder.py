@@ -64,7 +64,9 @@ class Recorder:
         other._owner, other._silent = owner, silent
         return other
 
-    def resource(self, app: str, cluster: str, resource: str, state: ResourceState, *, reason: str = "") -> None:
+    def resource(
+        self, app: str, cluster: str, resource: str, state: ResourceState, *, reason: str = "", digest: str = ""
+    ) -> None:
         """The state a resource has come to, and why."""
         place = (app, cluster, resource)
         if self._silent(place):
@@ -74,7 +76,8 @@ class Recorder:
             new = self._states.get(place) is None
             self._states[place] = state
             reference = (self._owner if new else None) if self._owner else self._context
-            self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(status=state, reference=reference)))
+            kept = ResourceStatus(status=state, reference=reference, digest=digest)
+            self._update(ResourceUpdate(app, cluster, resource, kept))
         self.reason(app, cluster, resource, reason)
 
     def reason(self, app: str, cluster: str, resource: str, reason: str) -> None:

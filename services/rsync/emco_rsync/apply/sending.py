@@ -1,0 +1,130 @@
+"""One object is sent: applied beside its other owners, whose fields are left to them, taken over, or disputed.
+
+It is sent without force first, which costs nothing where nobody else owns a field that would change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import structlog
+
+from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
+from emco_common.kube.csr import CSR, approve
+from emco_rsync.apply.conflicts import Disputed, decide, disputed, without
+from emco_rsync.apply.owned import carries, is_leaving
+from emco_rsync.apply.site import Site
+from emco_rsync.plan.manifests import DEPLOYMENT_LABEL, Json
+from emco_rsync.plan.plan import NAMESPACE_KIND, Item, Piece
+from emco_rsync.watch.drift import MANAGER, ignored_fields
+
+_log = structlog.get_logger()
+NAMESPACE = Kind("v1", NAMESPACE_KIND)
+_ROUNDS = 8
+"""In which others may come to own further fields while we look."""
+_SHOWN = 5
+
+
+class BeingDeleted(KubeError):
+    """What was applied is on its way out: it will be gone, and has to be made anew then."""
+
+    status = 503
+    retriable = True
+    default_reason = "BeingDeleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the cluster acknowledged. ``left`` are fields that were left to their owners, ``taken`` such that were taken
+    over."""
+
+    answer: Json
+    left: tuple[Disputed, ...] = ()
+    taken: tuple[Disputed, ...] = ()
+
+    @property
+    def remark(self) -> str:
+        """For who looks at the status; ``""`` if there was nothing to it."""
+        parts = [f"{what}: {_named(fields)}" for what, fields in (("taken over", self.taken),) if fields]
+        return "; ".join(parts)
+
+
+async def send(client: KubeApi, *, site: Site, item: Item, piece: Piece) -> Sent:
+    """Any ``KubeError``; ``FieldConflict`` names what nobody may take from its owner."""
+    obj: Json = piece.obj
+    encoded: bytes | None = piece.encoded
+    if piece.ref.kind == NAMESPACE and await _is_foreign(client, piece.ref, site.plan.label):
+        obj, encoded = _without_label(obj), None
+    sent = await _apply(client, obj, encoded, site=site, item=item, piece=piece)
+    if waits := is_leaving(sent.answer):
+        raise BeingDeleted(waits)
+    if item.approval is not None and piece.ref.kind == CSR:
+        condition = {name.replace("_u", "U").replace("_t", "T"): text for name, text in asdict(item.approval).items()}
+        await approve(client, piece.ref.name, condition={name: text for name, text in condition.items() if text})
+    return sent
+
+
+async def _apply(client: KubeApi, obj: Json, encoded: bytes | None, *, site: Site, item: Item, piece: Piece) -> Sent:
+    left: dict[str, Disputed] = {}
+    taken: tuple[Disputed, ...] = ()
+    rules, ignored = site.settings.leave_alone, ignored_fields(piece.obj)
+    for _ in range(_ROUNDS):
+        try:
+            answer = await client.apply(
+                obj, manager=MANAGER, force=bool(taken), namespace=piece.ref.namespace, encoded=encoded
+            )
+        except errors.FieldConflict as conflict:
+            fields = disputed(conflict)
+            decision = decide(fields, leave_alone=rules, ignored=ignored)
+            left.update((one.path, one) for one in decision.left)
+            obj, unknown = without(obj, [one.path for one in decision.left])
+            encoded = None
+            contested = (*decision.contested, *(one for one in decision.left if one.path in unknown))
+            if (contested or not fields) and not site.settings.force:
+                raise _refusal(conflict, contested) from conflict
+            taken = contested if fields else (Disputed("", ""),)
+        else:
+            _tell(site, item, left=tuple(left.values()), taken=taken)
+            return Sent(answer, tuple(left.values()), taken)
+    raise errors.Conflict(f"its fields change hands all the time: {_named([*left.values(), *taken])}")
+
+
+def _refusal(conflict: errors.FieldConflict, contested: tuple[Disputed, ...]) -> errors.FieldConflict:
+    remedy = (
+        "leave them out of the manifest, give them free by its annotation emco/ignore-fields, or let rsync take fields "
+        "over (EMCO_RSYNC_FORCE_CONFLICTS)"
+    )
+    return errors.FieldConflict(
+        f"others own fields of it: {_named(contested) or conflict}; {remedy}",
+        http_status=conflict.http_status,
+        reason=conflict.reason,
+        causes=conflict.causes,
+    )
+
+
+def _tell(site: Site, item: Item, *, left: tuple[Disputed, ...], taken: tuple[Disputed, ...]) -> None:
+    place = {"app": site.plan.app, "cluster": site.plan.cluster, "resource": item.resource}
+    if left:
+        _log.info("fields_left_to_others", fields=_named(left), **place)
+    if taken:
+        _log.warning("fields_taken_over", fields=_named(taken), **place)
+
+
+def _named(fields: tuple[Disputed, ...] | list[Disputed]) -> str:
+    more = len(fields) - _SHOWN
+    return ", ".join(map(str, fields[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
+
+
+async def _is_foreign(client: KubeApi, ref: Ref, label: str) -> bool:
+    """Was it there before us? Such a namespace never gets our label, and so is never deleted by us."""
+    try:
+        present = await client.get(ref)
+    except errors.NotFound:
+        return False
+    return not carries(present, label)
+
+
+def _without_label(obj: Json) -> Json:
+    metadata = obj["metadata"]
+    labels = {name: value for name, value in metadata["labels"].items() if name != DEPLOYMENT_LABEL}
+    return {**obj, "metadata": {**metadata, "labels": labels}}
