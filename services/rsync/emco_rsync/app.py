@@ -64,7 +64,13 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     executor = Executor(links, tracker, settings=settings.apply, pace=pace)
     queue = Queue(deps.bus)
     registry = CollectorRegistry()
-    metrics = Metrics(registry, version=__version__, states=links.states, breakers=links.breakers, descriptors=network.descriptors)
+    metrics = Metrics(
+        registry,
+        version=__version__,
+        states=links.states,
+        breakers=links.breakers,
+        descriptors=network.descriptors,
+    )
     shop = Workshop(bus=deps.bus, queue=queue, journal=journal, executor=executor, pace=pace, finished=metrics.finished)
     ownership = Ownership(
         deps.bus,

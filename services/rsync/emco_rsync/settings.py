@@ -50,8 +50,8 @@ class RsyncSettings(KubeconfigSettings):
     watch_streams: int = Field(
         100_000,
         ge=0,
-        description="Watches open at a time over all clusters; the rest is asked now and then. A cluster's watches share "
-        "one connection where it speaks HTTP/2, and connections are bounded by the limit of open files.",
+        description="Watches open at a time over all clusters; the rest is asked now and then. A cluster's watches "
+        "share one connection where it speaks HTTP/2, and connections are bounded by the limit of open files.",
     )
     watch_resync: float = Field(
         RESYNC_SECONDS,
