@@ -7,6 +7,7 @@ import random
 import socket
 import uuid
 
+from grpc import aio
 from prometheus_client import CollectorRegistry
 
 from emco_common import __version__
@@ -19,6 +20,7 @@ from emco_common.syncobjects import SyncObjects
 from emco_common.web.app import create_app
 from emco_rsync.apply.executor import Executor
 from emco_rsync.apply.site import Pace
+from emco_rsync.delivery.hosting import AgentHost
 from emco_rsync.delivery.layout import TYPES as GIT_TYPES
 from emco_rsync.delivery.opening import open_by_git
 from emco_rsync.delivery.repositories import Repositories
@@ -31,7 +33,7 @@ from emco_rsync.metrics import Metrics
 from emco_rsync.notify import Subscriptions
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.links import Links
-from emco_rsync.reach.ways import access_from, by_type, open_directly
+from emco_rsync.reach.ways import AGENT, access_from, by_type, open_directly
 from emco_rsync.record.journal import Journal
 from emco_rsync.settings import RsyncSettings
 from emco_rsync.watch.tracker import Tracker
@@ -49,7 +51,13 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     by_git = open_by_git(repositories, settings.azure)
     links = Links(
         access_from(CloudConfigs(deps.store, deps.sealer), SyncObjects(deps.store, deps.sealer)),
-        by_type({"": open_directly(settings.direct, network=network), **dict.fromkeys(GIT_TYPES, by_git)}),
+        by_type(
+            {
+                "": open_directly(settings.direct, network=network),
+                AGENT: lambda identity, way: agents.open(identity, way),
+                **dict.fromkeys(GIT_TYPES, by_git),
+            }
+        ),
         settings=settings.link,
         backoff=pace.backoff,
     )
@@ -80,12 +88,21 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
         backoff=pace.bus_backoff,
     )
     supervisor = Supervisor(shop, ownership)
+    agents = AgentHost(
+        settings.agents,
+        deps,
+        replica=ownership.replica,
+        lease=lambda: ownership.lease,
+        arrived=links.hurry,
+        backoff=pace.bus_backoff,
+    )
 
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(journal.run(), name="journal")
             tasks.create_task(tracker.run(), name="tracker")
             tasks.create_task(repositories.run(), name="repositories")
+            tasks.create_task(agents.run(), name="agents")
             tasks.create_task(supervisor.run(), name="supervisor")
             last_calls = tasks.create_task(links.last_calls(grace=STOP_GRACE), name="last calls")
             try:
@@ -103,12 +120,22 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=registry,
     )
-    server = GrpcServer(
+
+    def serve(aio_server: aio.Server) -> None:
+        register(aio_server, supervisor=supervisor, subscriptions=subscriptions)
+        agents.register_relay(aio_server)
+
+    server = GrpcServer(settings.host, settings.grpc_port, serve)
+    return Service(
+        NAME,
+        app,
         settings.host,
-        settings.grpc_port,
-        lambda aio_server: register(aio_server, supervisor=supervisor, subscriptions=subscriptions),
+        settings.http_port,
+        grpc=server,
+        further=agents.servers,
+        background=(work,),
+        closing=tracker.close,
     )
-    return Service(NAME, app, settings.host, settings.http_port, grpc=server, background=(work,), closing=tracker.close)
 
 
 def _name_of(host: str) -> str:

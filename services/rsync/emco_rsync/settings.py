@@ -9,6 +9,7 @@ from emco_common.settings import Port
 from emco_rsync.apply.site import ApplySettings
 from emco_rsync.delivery.azure import AzureSettings
 from emco_rsync.delivery.git.repository import GitSettings
+from emco_rsync.delivery.hosting import AgentSettings
 from emco_rsync.reach.links import LinkSettings
 from emco_rsync.reach.ways import DirectSettings
 from emco_rsync.watch.cluster import RESYNC_SECONDS
@@ -83,6 +84,13 @@ class RsyncSettings(KubeconfigSettings):
     )
     azure_login: str = Field("https://login.microsoftonline.com", description="Where Azure gives tokens.")
     azure_management: str = Field("https://management.azure.com", description="Where Azure Arc is configured.")
+    agents_port: Port | None = Field(
+        None, description="Port for agents of clusters that cannot be reached, 9034 by custom; unset receives none."
+    )
+    agents_cert_file: str = Field("", description="Certificate of that port, PEM. Needed but on loopback.")
+    agents_key_file: str = Field("", description="Private key of that certificate, PEM.")
+    agents_client_ca_file: str = Field("", description="CA of the agents, PEM, where they need certificates as well.")
+    agents_plaintext: bool = Field(False, description="No TLS on that port, since a proxy in front of it ends it.")
     force_conflicts: bool = Field(
         True, description="Take fields over that another manager owns. EMCO has always done so; false reports them."
     )
@@ -103,6 +111,18 @@ class RsyncSettings(KubeconfigSettings):
             connections=self.cluster_connections + self.cluster_reads,
             timeout=self.cluster_timeout,
             policy=self.kubeconfigs,
+        )
+
+    @property
+    def agents(self) -> AgentSettings:
+        return AgentSettings(
+            self.host,
+            self.agents_port,
+            cert_file=self.agents_cert_file,
+            key_file=self.agents_key_file,
+            client_ca_file=self.agents_client_ca_file,
+            plaintext=self.agents_plaintext,
+            timeout=self.cluster_timeout,
         )
 
     @property

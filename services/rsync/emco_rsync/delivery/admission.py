@@ -15,9 +15,8 @@ from emco_common.appcontext import keys
 from emco_common.cloudconfig import ADMIN_LEVEL, AccessMissing, CloudConfigs
 from emco_common.errors import EmcoError
 from emco_common.syncobjects import SyncObjectMissing, SyncObjects
+from emco_rsync.reach.ways import AGENT
 
-AGENT = "agent"
-"""The ``gitOpsType`` of clusters with an agent."""
 TOKEN = "agentToken"
 """The token's key in the sync object."""
 MIN_TOKEN = 16

@@ -13,6 +13,9 @@ from emco_common.syncobjects import SyncObjectMissing, SyncObjects
 from emco_rsync.plan.plan import ADMIN_LEVEL, DEFAULT_NAMESPACE
 
 ANTHOS = "anthos"
+AGENT = "agent"
+OF_THEIR_OWN = (ANTHOS, AGENT)
+"""Types of which a logical cloud's own record says all that is needed."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,16 +69,17 @@ class DirectSettings:
 def access_from(records: CloudConfigs, sync: SyncObjects) -> Access:
     """The ways as clm and dcm have written them down (rsync 11.3).
 
-    A logical cloud's own record says that it may go to a GitOps cluster; by which way, says for all types but Anthos
-    the record of who onboarded the cluster.
+    A logical cloud's own record says that it may go to a cluster without kubeconfig; by which way, says for most types
+    the record of who onboarded the cluster. The token of an agent is no affair of those who call it.
     """
 
     async def way(identity: Identity) -> Way:
         provider, cluster = keys.split_cluster_name(identity.cluster)
         found = await records.get(provider, cluster, level=identity.level, namespace=identity.namespace)
-        if not found.kubeconfig and found.gitops.get("gitOpsType") != ANTHOS and identity.level != ADMIN_LEVEL:
+        kind = found.gitops.get("gitOpsType")
+        if not found.kubeconfig and kind not in OF_THEIR_OWN and identity.level != ADMIN_LEVEL:
             found = await records.get(provider, cluster)
-        if found.kubeconfig:
+        if found.kubeconfig or kind == AGENT:
             return Way(found.kubeconfig, found.gitops)
         reference, options = (found.gitops.get(f"gitOps{part}Object", "") for part in ("Reference", "Resource"))
         return Way(
