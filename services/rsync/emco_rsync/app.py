@@ -35,7 +35,9 @@ from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.links import Links
 from emco_rsync.reach.ways import AGENT, access_from, by_type, open_directly
 from emco_rsync.record.journal import Journal
+from emco_rsync.record.manifests import manifests_on
 from emco_rsync.settings import RsyncSettings
+from emco_rsync.watch.inspection import Inspector
 from emco_rsync.watch.tracker import Tracker
 
 NAME = "rsync"
@@ -68,6 +70,8 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
         streams=settings.watch_streams,
         resync=settings.watch_resync,
         pace=pace,
+        inspector=Inspector(manifests=manifests_on(deps.bus), leave_alone=settings.apply.leave_alone),
+        heal=lambda *what: supervisor.heal(*what),
     )
     executor = Executor(links, tracker, settings=settings.apply, pace=pace)
     queue = Queue(deps.bus)

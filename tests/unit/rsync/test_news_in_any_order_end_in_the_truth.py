@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def obj(
 
 
 def statuses(known: Known) -> dict[str, str]:
-    return {name: str(held["status"]["is"]) for (_, _, name), held in known.objects("1-web").items()}
+    return {name: json.loads(held.entry)["status"]["is"] for (_, _, name), held in known.objects("1-web").items()}
 
 
 @pytest.fixture

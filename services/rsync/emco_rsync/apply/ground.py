@@ -11,6 +11,7 @@ import structlog
 from emco_common.errors import EmcoError
 from emco_rsync.apply.site import ApplySettings, Pace, Site
 from emco_rsync.fence import NotOwner
+from emco_rsync.delivery.layout import Consignment
 from emco_rsync.plan.plan import ClusterPlan, Plan
 from emco_rsync.reach.links import Link, Links
 from emco_rsync.reach.ways import Identity, admin_of
@@ -44,6 +45,7 @@ class Ground:
                 link,
                 cluster,
                 recorder,
+                consignment=consignment_of(plan, cluster),
                 settings=self._settings,
                 pace=self._pace,
                 saw=self._tracker.saw,
@@ -58,6 +60,7 @@ class Ground:
             status_context=plan.status_context,
             identity=_identity(plan, cluster),
             recorder=recorder,
+            heal=plan.options.heal,
         )
 
     def watch(self, cluster: ClusterPlan) -> None:
@@ -77,6 +80,21 @@ class Ground:
         except Exception:
             _log.exception("cluster_work_failed", app=cluster.app, cluster=cluster.cluster)
             return [f"{cluster.app} on {cluster.cluster}: internal error; the log of rsync tells more"]
+
+
+def consignment_of(plan: Plan, cluster: ClusterPlan) -> Consignment:
+    """What the app brings to the cluster, for those who write it down instead of sending it."""
+    meta = plan.meta
+    return Consignment(
+        context=plan.status_context,
+        app=cluster.app,
+        label=cluster.label,
+        level=plan.level,
+        namespace=plan.namespace,
+        cloud=meta.logical_cloud,
+        cloud_namespace=meta.logical_cloud_namespace,
+        cloud_level=meta.logical_cloud_level,
+    )
 
 
 def flat(lists: list[list[str]]) -> list[str]:

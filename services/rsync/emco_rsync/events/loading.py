@@ -14,6 +14,7 @@ from emco_rsync.events.queue import replaced_by
 from emco_rsync.fence import Fence
 from emco_rsync.plan.deployment import Deployment, referred
 from emco_rsync.plan.plan import Plan, make_plan
+from emco_rsync.record.held import Held
 from emco_rsync.record.journal import Journal
 from emco_rsync.record.recorder import Recorder
 
@@ -40,12 +41,13 @@ async def load(bus: ContextBus, journal: Journal, context: str, *, fence: Fence)
     if plan.status_context != context:
         entries = (await bus.range(keys.root(plan.status_context))).entries
     status = await asyncio.to_thread(decode_status, plan.status_context, entries)
+    found = [entry.key for entry in entries]
+    held = await asyncio.to_thread(Held.read, plan.status_context, found, status.resources)
     recorder = Recorder(
         journal.under(fence),
         context=context,
         status_context=plan.status_context,
-        known={entry.key for entry in entries},
-        states={place: resource.status for place, resource in status.resources.items()},
+        held=held,
     )
     return Loaded(plan, recorder, status)
 

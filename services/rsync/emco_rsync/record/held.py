@@ -38,6 +38,7 @@ class _Spot:
 
     known: bool = False
     reason: bool = False
+    drifted: int = 0
     cells: dict[str, Cell] = field(default_factory=dict)
 
 
@@ -98,9 +99,15 @@ class Held:
         spot.reason = spot.reason or bool(reason)
         return spot.reason
 
-    def drifted(self) -> int:
+    def cells(self, app: str, cluster: str) -> Mapping[str, Cell]:
+        """By resource."""
+        spot = self._spots.get((app, cluster))
+        return spot.cells if spot is not None else {}
+
+    def drifted(self, app: str, cluster: str) -> int:
         """How many resources others have changed."""
-        return sum(1 for spot in self._spots.values() for cell in spot.cells.values() if cell.drift)
+        spot = self._spots.get((app, cluster))
+        return spot.drifted if spot is not None else 0
 
     def _take(self, parts: list[str]) -> None:
         """Of a key, split: ``/context/<id>/app/<app>/cluster/<cluster>/resource/<resource>/``."""
@@ -124,4 +131,7 @@ class Held:
         return spot
 
     def _put(self, place: Place, cell: Cell) -> None:
-        self._spot(*place[:2]).cells[sys.intern(place[2])] = self._cells.setdefault(cell, cell)
+        spot, name = self._spot(*place[:2]), sys.intern(place[2])
+        former = spot.cells.get(name, _NEW)
+        spot.drifted += bool(cell.drift) - bool(former.drift)
+        spot.cells[name] = self._cells.setdefault(cell, cell)

@@ -5,7 +5,8 @@ Status is collected in the status context; connectivity and states belong to the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable
 from copy import copy
 
 from emco_common.appcontext import keys, values
@@ -20,32 +21,28 @@ from emco_common.appcontext.status import (
 )
 from emco_common.contextbus.api import Put
 from emco_rsync.fence import Fence
+from emco_rsync.record.held import Held, Place
 from emco_rsync.record.journal import Pen
 
 _PLACEHOLDER = "nil"
-Place = tuple[str, str, str]
+_SETTLED = frozenset({ResourceState.APPLIED, ResourceState.DELETED})
 
 
 class Recorder:
-    """``known`` are the keys of the status context and ``states`` the states of its resources, by (app, cluster,
-    resource), as they were when the work began."""
+    """``held`` is what the status context has."""
 
-    def __init__(
-        self,
-        journal: Pen,
-        *,
-        context: str,
-        status_context: str,
-        known: Collection[str] = (),
-        states: Mapping[Place, str | None] | None = None,
-    ) -> None:
+    def __init__(self, journal: Pen, *, context: str, status_context: str, held: Held | None = None) -> None:
         self._journal = journal
         self._context = context
         self._owner = ""
         self._silent: Callable[[Place], bool] = lambda place: False
         self._status_context = status_context
-        self._known = set(known)
-        self._states = dict(states or {})
+        self._held = held or Held()
+
+    @property
+    def context(self) -> str:
+        """The context that is worked on."""
+        return self._context
 
     @property
     def fence(self) -> Fence:
@@ -67,29 +64,58 @@ class Recorder:
     def resource(
         self, app: str, cluster: str, resource: str, state: ResourceState, *, reason: str = "", digest: str = ""
     ) -> None:
-        """The state a resource has come to, and why."""
+        """The state a resource has come to, and why; of an applied one, what the cluster acknowledged as ours."""
         place = (app, cluster, resource)
         if self._silent(place):
             return
-        self._ensure(app, cluster, keys.resource(self._status_context, *place))
-        if state is not ResourceState.PENDING or self._states.get(place) not in (None, ResourceState.PENDING):
-            new = self._states.get(place) is None
-            self._states[place] = state
-            reference = (self._owner if new else None) if self._owner else self._context
-            kept = ResourceStatus(status=state, reference=reference, digest=digest)
-            self._update(ResourceUpdate(app, cluster, resource, kept))
+        self._ensure(app, cluster, resource)
+        former = self._held.cell(place)
+        if state is not ResourceState.PENDING or former.state not in (None, ResourceState.PENDING):
+            self._held.change(place, state=str(state), digest=digest)
+            reference = (self._owner if former.state is None else None) if self._owner else self._context
+            status = ResourceStatus(status=state, reference=reference, digest=digest)
+            self._update(ResourceUpdate(*place, status))
         self.reason(app, cluster, resource, reason)
+        if state in _SETTLED:
+            self.drift(app, cluster, resource, "")
 
     def reason(self, app: str, cluster: str, resource: str, reason: str) -> None:
         """Why a resource has failed or what it waits for; its state stays."""
-        if not self._silent((app, cluster, resource)) and self._is_news(
-            keys.resource_reason(self._status_context, app, cluster, resource), reason
-        ):
-            self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(reason=reason)))
+        place = (app, cluster, resource)
+        if self._silent(place):
+            return
+        if not self._held.cell(place).reason:
+            if not reason:
+                return  # where none was ever given, none is not worth a key
+            self._held.change(place, reason=True)
+        self._update(ResourceUpdate(*place, ResourceStatus(reason=reason)))
+
+    def drift(self, app: str, cluster: str, resource: str, text: str) -> bool:
+        """What others have changed of a resource on the cluster; ``""`` for nothing. False if that was told before."""
+        place = (app, cluster, resource)
+        if self._held.cell(place).drift == text:
+            return False
+        self._held.change(place, drift=text)
+        self._update(ResourceUpdate(*place, ResourceStatus(drift=text)))
+        return True
+
+    def acknowledged(self, app: str, cluster: str) -> dict[str, str]:
+        """Of each resource that is applied at present, the digest of what the cluster acknowledged, perhaps ``""``."""
+        cells = self._held.cells(app, cluster)
+        return {name: cell.digest for name, cell in cells.items() if cell.state == ResourceState.APPLIED}
+
+    def count_drifted(self, app: str, cluster: str) -> int:
+        return self._held.drifted(app, cluster)
+
+    def drifted(self, app: str, cluster: str) -> list[str]:
+        """The resources of which others have changed something, as far as was told."""
+        if not self._held.drifted(app, cluster):
+            return []
+        return [name for name, cell in self._held.cells(app, cluster).items() if cell.drift]
 
     def touched(self, app: str, cluster: str) -> None:
         """This context is the one that handles the cluster now."""
-        self._ensure(app, cluster, "")
+        self._ensure(app, cluster)
         self._update(ClusterUpdate(app, cluster, ClusterStatus(reference=self._context)))
 
     def phase(self, app: str, cluster: str, phase: HookPhase) -> None:
@@ -103,7 +129,7 @@ class Recorder:
         self._update(ClusterUpdate(app, cluster, ClusterStatus(installed=found)))
 
     def may_be_there(self, app: str, cluster: str, resource: str) -> bool:
-        return self._states.get((app, cluster, resource)) not in (None, ResourceState.DELETED)
+        return self._held.cell((app, cluster, resource)).state not in (None, ResourceState.DELETED)
 
     def hook(self, app: str, cluster: str, resource: str, *, success: bool) -> None:
         self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(success=success)))
@@ -112,17 +138,27 @@ class Recorder:
         self._update(ResourceUpdate(app, cluster, resource, ResourceStatus(definition=text)))
 
     def connectivity(self, app: str, cluster: str, state: Connectivity, *, reason: str = "") -> None:
-        told = reason if self._is_news(keys.cluster_reason(self._context, app, cluster), reason) else None
+        told = reason if self._held.reason_of(app, cluster, reason) else None
         update = ClusterUpdate(app, cluster, ClusterStatus(connectivity=state, reason=told))
         self._journal.put(self._context, encode_updates(self._context, [update]))
 
-    def observed(self, updates: Iterable[StatusUpdate], *, told: dict[str, bytes]) -> bool:
-        """What the watch saw; of resources, only such that the status context has. False if all was ``told`` before."""
-        kept = [update for update in updates if isinstance(update, ClusterUpdate) or self._has(update)]
-        puts = [put for put in encode_updates(self._status_context, kept) if told.get(put.key) != put.value]
-        told.update((put.key, put.value) for put in puts)
-        self._journal.put(self._status_context, puts)
-        return bool(puts)
+    def observed(self, updates: Iterable[StatusUpdate], *, told: dict[str, object]) -> None:
+        """What the watch saw of one app on one cluster; of resources, only such that the status context has.
+
+        ``told`` is kept for the next time: what was told before is not told again.
+        """
+        news: list[StatusUpdate] = []
+        for update in updates:
+            if isinstance(update, ClusterUpdate):
+                name, state = "", _digest_of(update.status)
+            elif self._has(update):
+                name, state = update.resource, update.status
+            else:
+                continue
+            if told.get(name) != state:
+                told[name] = state
+                news.append(update)
+        self._journal.put(self._status_context, encode_updates(self._status_context, news))
 
     def belongs_to(self, context: str) -> bool:
         return context in (self._context, self._status_context)
@@ -132,27 +168,24 @@ class Recorder:
         return keys.is_label_of(label, self._status_context)
 
     def _has(self, update: ResourceUpdate) -> bool:
-        return keys.resource(self._status_context, update.app, update.cluster, update.resource) in self._known
+        return self._held.has((update.app, update.cluster, update.resource))
 
     def _update(self, update: StatusUpdate) -> None:
         self._journal.put(self._status_context, encode_updates(self._status_context, [update]))
 
-    def _is_news(self, key: str, reason: str) -> bool:
-        """Where no reason was ever given, none is not worth a key."""
-        if not reason and key not in self._known:
-            return False
-        self._known.add(key)
-        return True
-
-    def _ensure(self, app: str, cluster: str, resource_key: str) -> None:
+    def _ensure(self, app: str, cluster: str, resource: str = "") -> None:
         """Make the places that an updated context has and its status context does not know yet."""
-        wanted = {
-            keys.app(self._status_context, app): app,
-            keys.cluster(self._status_context, app, cluster): cluster,
-        }
-        if resource_key:
-            wanted[resource_key] = _PLACEHOLDER
-        missing = {key: value for key, value in wanted.items() if key not in self._known}
+        missing: dict[str, str] = {}
+        if not self._held.app(app):
+            missing[keys.app(self._status_context, app)] = app
+        if not self._held.cluster(app, cluster):
+            missing[keys.cluster(self._status_context, app, cluster)] = cluster
+        if resource and not self._held.resource((app, cluster, resource)):
+            missing[keys.resource(self._status_context, app, cluster, resource)] = _PLACEHOLDER
         if missing:
-            self._known.update(missing)
             self._journal.put(self._status_context, [Put(key, values.encode(value)) for key, value in missing.items()])
+
+
+def _digest_of(status: ClusterStatus) -> object:
+    """The text itself may be nearly a megabyte."""
+    return hashlib.blake2b((status.status or "").encode(), digest_size=16).digest(), status.ready

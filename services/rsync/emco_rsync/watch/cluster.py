@@ -1,8 +1,8 @@
 """One watch per cluster and kind over everything that carries the deployment label, shared by all contexts.
 
 Lists, then watches, and lists again after every interruption and now and then, so that nothing is missed for ever and
-nothing taken for deleted that could only not be read. A kind for which no stream is to be had is polled. Knows objects
-and labels, not contexts.
+nothing taken for deleted that could only not be read. Where no stream is to be had it asks now and then what has
+changed. Knows objects and labels, not contexts.
 """
 
 from __future__ import annotations
@@ -14,19 +14,29 @@ from contextlib import aclosing, suppress
 import structlog
 
 from emco_common.errors import EmcoError
-from emco_common.kube import Kind, KubeApi, KubeError, errors
+from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
 from emco_rsync.apply.site import Pace
 from emco_rsync.plan.manifests import DEPLOYMENT_LABEL, Json
 from emco_rsync.reach.links import Link
-from emco_rsync.watch.known import Answers, Known, ObjectKey
+from emco_rsync.watch.known import Answers, Known, ObjectKey, Share
+from emco_rsync.watch.seen import Seen, label_of
 
 _log = structlog.get_logger()
 
 POLL_SECONDS = 20.0
+RENEW_SECONDS = 240
+CATCH_UP_SECONDS = 1
+"""How long a kind without a stream of its own is asked what has changed."""
 RESYNC_SECONDS = 600.0
 """Where every event arrives a list has nothing to add, so one in a long while is enough."""
 EVERYBODY = ""
 """In place of a label: what is known of a kind has become complete, or was for a long time."""
+
+
+class ListNotBelieved(EmcoError):
+    """A list lacks what the same cluster still has: nothing is concluded from it."""
+
+    status = 503
 
 
 class StreamBudget:
@@ -59,6 +69,7 @@ class ClusterWatch:
         pace: Pace,
         resync: float,
         changed: Callable[[Iterable[str]], None],
+        share: Share,
     ) -> None:
         self.link = link
         self._budget = budget
@@ -66,7 +77,7 @@ class ClusterWatch:
         self._changed = changed
         self._resync = resync
         self._told_all = 0.0
-        self._known = Known(changed)
+        self._known = Known(changed, share=share)
         self._tasks: dict[Kind, asyncio.Task[None]] = {}
         self._synced: set[Kind] = set()
 
@@ -81,8 +92,12 @@ class ClusterWatch:
         """Is what is known of these kinds complete?"""
         return self._synced.issuperset(kinds)
 
-    def objects(self, label: str) -> Mapping[ObjectKey, Json]:
+    def objects(self, label: str) -> Mapping[ObjectKey, Seen]:
         return self._known.objects(label)
+
+    def behind(self, key: ObjectKey) -> bool:
+        """Has somebody been told a later state of this object than is known here?"""
+        return self._known.behind(key)
 
     def saw(self, obj: Json) -> None:
         """An object as the cluster answered it to somebody else's call."""
@@ -123,24 +138,63 @@ class ClusterWatch:
     async def _list_and_watch(self, client: KubeApi, kind: Kind) -> None:
         before = self._known.answers()
         listed = await client.list(kind, selector=DEPLOYMENT_LABEL)
+        await self._confirm(client, kind, listed.items)
         self._listed(kind, listed.items, before=before)
-        if not self._budget.take():
-            await self._pace.sleep(POLL_SECONDS)
-            return
-        spread = 0.5 + self._pace.backoff.random() / 2  # streams that began together do not end together
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._resync * spread):
-                    await self._watch(client, kind, resource_version=listed.resource_version)
-        finally:
-            self._budget.give_back()
+        spread = 0.5 + self._pace.backoff.random() / 2  # lists that came together do not come together again
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._resync * spread):
+                await self._stay(client, kind, resource_version=listed.resource_version)
 
-    async def _watch(self, client: KubeApi, kind: Kind, *, resource_version: str) -> None:
-        watch = client.watch(kind, resource_version=resource_version, selector=DEPLOYMENT_LABEL)
+    async def _confirm(self, client: KubeApi, kind: Kind, items: Iterable[Json]) -> None:
+        """A list from which something is missing is believed when one thing that is missing is read as gone."""
+        missing = self._known.missing(kind, items)
+        if not missing:
+            return
+        _, namespace, name = missing[int(self._pace.backoff.random() * len(missing))]
+        try:
+            present = await client.get(Ref(kind, name, namespace))
+        except (errors.NotFound, errors.UnknownKind):
+            return
+        if label_of(present):
+            raise ListNotBelieved(
+                f"{kind} {name}: is missing from the list, with {len(missing) - 1} others, and is there"
+            )
+
+    async def _stay(self, client: KubeApi, kind: Kind, *, resource_version: str) -> None:
+        """Follow what changes after a list, until cancelled."""
+        while True:
+            if self._budget.take():
+                try:
+                    await self._watch(client, kind, resource_version=resource_version)
+                except errors.NoRoom:
+                    pass  # as many connections to clusters are open as may be
+                finally:
+                    self._budget.give_back()
+            await self._pace.sleep(POLL_SECONDS * (0.5 + self._pace.backoff.random()))
+            resource_version = await self._catch_up(client, kind, resource_version=resource_version)
+
+    async def _catch_up(self, client: KubeApi, kind: Kind, *, resource_version: str) -> str:
+        """What has changed since, and from where to ask the next time: much less than a list."""
+        reached = [resource_version]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP_SECONDS * 2):
+                await self._watch(client, kind, resource_version=resource_version, reached=reached)
+        return reached[0]
+
+    async def _watch(
+        self, client: KubeApi, kind: Kind, *, resource_version: str, reached: list[str] | None = None
+    ) -> None:
+        """Until it is cut; with ``reached``, until nothing more is to come for now, and how far that was."""
+        renew = RENEW_SECONDS if reached is None else CATCH_UP_SECONDS
+        watch = client.watch(kind, resource_version=resource_version, selector=DEPLOYMENT_LABEL, renew=renew)
         async with aclosing(watch):
             async for event in watch:
                 if event.type in ("ADDED", "MODIFIED", "DELETED"):
                     self._known.happened(kind, event.object, deleted=event.type == "DELETED")
+                if reached is not None:
+                    reached[0] = event.resource_version or reached[0]
+                    if event.type == "BOOKMARK":
+                        return
 
     def _listed(self, kind: Kind, items: Iterable[Json], *, before: Answers) -> None:
         self._known.listed(kind, items, before=before)

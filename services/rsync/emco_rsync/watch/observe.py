@@ -2,37 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from emco_common.appcontext.status import ClusterStatus, ClusterUpdate, ResourceStatus, ResourceUpdate, StatusUpdate
-from emco_common.kube import Kind
-from emco_common.status.readiness import readiness
-from emco_rsync.plan.manifests import Json
-from emco_rsync.plan.plan import ClusterPlan
-from emco_rsync.watch.health import counts, runs_to_completion_aside
-from emco_rsync.watch.known import ObjectKey
-from emco_rsync.watch.statusdata import encode
+from emco_common.kube import Kind, Ref
+from emco_rsync.plan.plan import ClusterPlan, Item
+from emco_rsync.watch.drift import differs, pieces
+from emco_rsync.watch.health import counts
+from emco_rsync.watch.seen import Health, ObjectKey, Seen
+from emco_rsync.watch.statusdata import assemble
 
 _MAKES_PODS = frozenset(
     {"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"}
 )
 _POD = Kind("v1", "Pod")
 _JOB = Kind("batch/v1", "Job")
+_READY = {verdict: ResourceStatus(ready=verdict) for verdict in (True, False)}
+_SUCCESS = {verdict: ResourceStatus(success=verdict) for verdict in (True, False)}
+
+
+class Part(NamedTuple):
+    """Which object of which resource; hooks come and go."""
+
+    resource: str
+    piece: int = 0
+    hook: bool = False
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Brought:
+    """What an app brings to each of its clusters, as far as it can be seen there: one for all that get the same."""
+
+    app: str
+    label: str
+    parts: Mapping[ObjectKey, Part] = field(hash=False)
+    """By object; once without namespace too, as not every kind has one."""
+    required: frozenset[str]
+    """Resources without which the app is not ready: of the counted kinds, hooks apart."""
+    kinds: frozenset[Kind]
+    keys: Mapping[ObjectKey, ObjectKey] = field(hash=False, compare=False, repr=False)
+    """Each object's address as it is kept, for whoever has an equal one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What an app brings to a cluster, as far as it can be seen there."""
-
-    app: str
     cluster: str
-    label: str
-    resources: Mapping[ObjectKey, str] = field(hash=False)
-    """The resource's name by its object; once without namespace too, as not every kind has one."""
-    required: frozenset[str]
-    """Resources without which the app is not ready: of the counted kinds, hooks apart."""
-    kinds: frozenset[Kind]
+    brought: Brought
+
+    @property
+    def app(self) -> str:
+        return self.brought.app
+
+    @property
+    def label(self) -> str:
+        return self.brought.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,45 +68,83 @@ class Observation:
     updates: tuple[StatusUpdate, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """An object that is not as it was applied, by what the watch knows; ``live`` is what is ours of it, ``""`` if it
+    cannot be seen."""
+
+    resource: str
+    piece: int
+    ref: Ref
+    live: str
+
+
 def expected_of(plan: ClusterPlan) -> Expected:
-    resources: dict[ObjectKey, str] = {}
-    for item in (*plan.regular, *plan.hooks):
-        for piece in item.pieces:
-            for namespace in (piece.ref.namespace, ""):
-                resources[(piece.ref.kind, namespace, piece.ref.name)] = item.resource
+    parts: dict[ObjectKey, Part] = {}
+    for item, hook in (*((item, True) for item in plan.hooks), *((item, False) for item in plan.regular)):
+        parts |= _parts(item, hook=hook)
     required = {item.resource for item in plan.regular if any(counts(piece.obj) for piece in item.pieces)}
-    kinds = {key[0] for key in resources}
+    kinds = {key[0] for key in parts}
     if any(kind.kind in _MAKES_PODS for kind in kinds):
         kinds.add(_POD)
     if any(kind.kind == "CronJob" for kind in kinds):
         kinds.add(_JOB)
-    return Expected(plan.app, plan.cluster, plan.label, resources, frozenset(required), frozenset(kinds))
+    keys = {key: key for key in parts}
+    brought = Brought(plan.app, plan.label, parts, frozenset(required), frozenset(kinds), keys)
+    return Expected(plan.cluster, brought)
 
 
-def observe(expected: Expected, objects: Mapping[ObjectKey, Json], *, complete: bool) -> Observation:
+def observe(expected: Expected, objects: Mapping[ObjectKey, Seen], *, complete: bool) -> Observation:
     """``complete``: everything was applied, so that what is not among ``objects`` is missing."""
-    updates: list[StatusUpdate] = []
+    brought = expected.brought
+    flags: dict[str, ResourceStatus] = {}
     seen: set[str] = set()
     all_ready = complete
-    for key, obj in objects.items():
-        resource = expected.resources.get(key, "")
-        if resource:
-            seen.add(resource)
-        if runs_to_completion_aside(obj):
+    for key, found in objects.items():
+        part = brought.parts.get(key)
+        resource = part.resource if part else ""
+        seen.add(resource)
+        ready = Health.READY in found.health
+        if Health.ASIDE in found.health:
             if resource:
-                updates.append(_flag(expected, resource, ResourceStatus(success=readiness(obj).ok)))
-        elif counts(obj):
-            ready = readiness(obj).ok
-            leaving = bool(obj["metadata"].get("deletionTimestamp"))
-            all_ready = all_ready and (ready or (leaving and not resource))
+                flags[resource] = _SUCCESS[ready and flags.get(resource) != _SUCCESS[False]]
+        elif Health.COUNTS in found.health:
+            all_ready = all_ready and (ready or (Health.LEAVING in found.health and not resource))
             if resource:
-                updates.append(_flag(expected, resource, ResourceStatus(ready=ready)))
-    missing = expected.required - seen
-    updates.extend(_flag(expected, resource, ResourceStatus(ready=False)) for resource in sorted(missing))
+                flags[resource] = _READY[ready and flags.get(resource) != _READY[False]]
+    missing = brought.required - seen
+    flags |= dict.fromkeys(missing, _READY[False])
     ready = all_ready and not missing
-    status = ClusterStatus(status=encode(objects.values()), ready=ready)
-    return Observation(ready, (ClusterUpdate(expected.app, expected.cluster, status), *updates))
+    text = assemble(((key[0].kind, key[0].api_version, *key[1:]), found.entry) for key, found in objects.items())
+    cluster = ClusterUpdate(expected.app, expected.cluster, ClusterStatus(status=text, ready=ready))
+    updates = (ResourceUpdate(expected.app, expected.cluster, name, flag) for name, flag in sorted(flags.items()))
+    return Observation(ready, (cluster, *updates))
 
 
-def _flag(expected: Expected, resource: str, status: ResourceStatus) -> ResourceUpdate:
-    return ResourceUpdate(expected.app, expected.cluster, resource, status)
+def suspects(
+    brought: Brought, objects: Mapping[ObjectKey, Seen], acknowledged: Mapping[str, str], *, complete: bool
+) -> Iterator[Suspect]:
+    """Which objects are not as the cluster ``acknowledged`` them, by resource. ``complete`` as in ``observe``."""
+    for key, part in brought.parts.items():
+        recorded = acknowledged.get(part.resource)
+        if recorded is None or part.hook:
+            continue
+        found = objects.get(key)
+        if found is not None:
+            digests = pieces(recorded)
+            if part.piece < len(digests) and differs(digests[part.piece], found.digest):
+                yield Suspect(part.resource, part.piece, _ref(key), found.digest)
+        elif complete and key[1] and (key[0], "", key[2]) not in objects:
+            yield Suspect(part.resource, part.piece, _ref(key), "")
+
+
+def _parts(item: Item, *, hook: bool) -> dict[ObjectKey, Part]:
+    return {
+        (piece.ref.kind, namespace, piece.ref.name): Part(item.resource, number, hook)
+        for number, piece in enumerate(item.pieces)
+        for namespace in (piece.ref.namespace, "")
+    }
+
+
+def _ref(key: ObjectKey) -> Ref:
+    return Ref(key[0], key[2], key[1])

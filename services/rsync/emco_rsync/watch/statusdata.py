@@ -9,14 +9,21 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from emco_common.status.readiness import readiness
 
 Json = dict[str, Any]
+Order = tuple[str, str, str, str]
+"""Kind, apiVersion, namespace, name: as objects are sorted, so that the same ones are always the same text."""
 
 MAX_BYTES = 900_000
 """Of one app on one cluster. The bus takes values of up to 1.5 MB, and the text is escaped once more in it."""
+
+MAX_ENTRY_BYTES = 200_000
+"""Of one object."""
+_MAX_NAME = 253
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _METADATA = ("name", "namespace", "labels", "annotations", "finalizers")
@@ -43,31 +50,74 @@ def trim(obj: Mapping[str, Any]) -> Json:
     return {**{k: v for k, v in obj.items() if k not in hidden}, "metadata": kept}
 
 
+def entry_of(obj: Mapping[str, Any]) -> bytes:
+    """What is reported of one trimmed object: compact JSON, of one of the lists of the status.
+
+    Of an object that no honest cluster has, too large or too deep, there is only the most important.
+    """
+    for reduce in (_whole, _bare):
+        with suppress(RecursionError):
+            entry = _dump(_entry(reduce(obj))).encode()
+            if len(entry) <= MAX_ENTRY_BYTES:
+                return entry
+    metadata = {k: str(obj["metadata"].get(k) or "")[:_MAX_NAME] for k in ("name", "namespace")}
+    return _dump(_entry({**{k: obj.get(k) for k in ("apiVersion", "kind")}, "metadata": metadata})).encode()
+
+
 def encode(objects: Iterable[Mapping[str, Any]], *, limit: int = MAX_BYTES) -> str:
-    """Compact JSON of the status of trimmed objects, at most ``limit`` bytes; always the same for the same objects.
+    """Compact JSON of the status of trimmed objects, at most ``limit`` bytes; always the same for the same objects."""
+    return assemble(((_order(obj), entry_of(obj)) for obj in objects), limit=limit)
+
+
+def assemble(entries: Iterable[tuple[Order, bytes]], *, limit: int = MAX_BYTES) -> str:
+    """As ``encode``, of what was encoded before: kind, apiVersion, namespace and name of each, and its entry.
 
     Where it would be longer, first specifications are left out, then pods that are ready, then what remains too much.
     """
-    ordered = sorted(objects, key=_order)
-    for reduce in (_whole, _without_spec):
-        text = _dump(_document(ordered, reduce))
-        if len(text) <= limit:
-            return text
-    unhealthy = [obj for obj in ordered if obj.get("kind") != "Pod" or not readiness(obj).ok]
+    ordered = sorted(entries)
+    text = _joined(ordered)
+    if len(text) <= limit:
+        return text
+    objects = [_decoded(entry) for _, entry in ordered]
+    text = _document(objects, _without_spec)
+    if len(text) <= limit:
+        return text
+    unhealthy = [obj for obj in objects if obj.get("kind") != "Pod" or not readiness(obj).ok]
     while True:
-        text = _dump(_document(unhealthy, _bare))
+        text = _document(unhealthy, _bare)
         if len(text) <= limit or not unhealthy:
             return text
         unhealthy = unhealthy[: len(unhealthy) * limit // (len(text) + 1)]
 
 
-def _document(objects: Iterable[Mapping[str, Any]], reduce: Callable[[Mapping[str, Any]], Json]) -> Json:
-    document: Json = {"ready": False, "resourceCount": 0}
-    for obj in objects:
-        field = _TYPED.get((str(obj.get("apiVersion")), str(obj.get("kind"))))
-        entry = _typed(reduce(obj)) if field else _generic(reduce(obj))
-        document.setdefault(field or "resourceStatuses", []).append(entry)
-    return document
+def _document(objects: Iterable[Mapping[str, Any]], reduce: Callable[[Mapping[str, Any]], Json]) -> str:
+    return _joined((_order(obj), entry_of(reduce(obj))) for obj in objects)
+
+
+def _joined(ordered: Iterable[tuple[Order, bytes]]) -> str:
+    lists: dict[str, list[bytes]] = {}
+    for (kind, api_version, _, _), entry in ordered:
+        lists.setdefault(_TYPED.get((api_version, kind)) or "resourceStatuses", []).append(entry)
+    parts = "".join(f',"{name}":[{b",".join(found).decode()}]' for name, found in lists.items())
+    return f'{{"ready":false,"resourceCount":0{parts}}}'
+
+
+def _decoded(entry: bytes) -> Json:
+    obj: Json = json.loads(entry)
+    whole: Json = json.loads(base64.b64decode(obj["res"])) if "res" in obj else obj
+    return whole
+
+
+def _field_of(obj: Mapping[str, Any]) -> str | None:
+    return _TYPED.get((str(obj.get("apiVersion")), str(obj.get("kind"))))
+
+
+def _entry(obj: Mapping[str, Any]) -> Json:
+    return _typed(obj) if _field_of(obj) else _generic(obj)
+
+
+def _whole(obj: Mapping[str, Any]) -> Mapping[str, Any]:
+    return obj
 
 
 def _typed(obj: Mapping[str, Any]) -> Json:
@@ -82,10 +132,6 @@ def _generic(obj: Mapping[str, Any]) -> Json:
     if metadata.get("namespace"):
         entry["namespace"] = str(metadata["namespace"])
     return {**entry, "res": base64.b64encode(_dump(obj).encode()).decode()}
-
-
-def _whole(obj: Mapping[str, Any]) -> Json:
-    return dict(obj)
 
 
 def _without_spec(obj: Mapping[str, Any]) -> Json:
@@ -109,10 +155,10 @@ def _scalars(fields: Mapping[str, Any]) -> Json:
     return {k: v for k, v in fields.items() if isinstance(v, (int, str)) and len(str(v)) < 200}
 
 
-def _order(obj: Mapping[str, Any]) -> tuple[str, ...]:
+def _order(obj: Mapping[str, Any]) -> Order:
     metadata = obj["metadata"]
-    parts = (obj.get("kind"), obj.get("apiVersion"), metadata.get("namespace") or "", metadata.get("name"))
-    return tuple(str(part) for part in parts)
+    namespace, name = str(metadata.get("namespace") or ""), str(metadata.get("name"))
+    return str(obj.get("kind")), str(obj.get("apiVersion")), namespace, name
 
 
 def _dump(value: object) -> str:

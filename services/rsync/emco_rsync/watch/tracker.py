@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -20,7 +21,11 @@ from emco_rsync.reach.links import Link, Links
 from emco_rsync.reach.ways import Identity, admin_of
 from emco_rsync.record.recorder import Recorder
 from emco_rsync.watch.cluster import EVERYBODY, ClusterWatch, StreamBudget
-from emco_rsync.watch.observe import Expected, observe
+from emco_rsync.watch.drifts import Drifts, Heal
+from emco_rsync.watch.followed import Followed, Place
+from emco_rsync.watch.inspection import Inspector
+from emco_rsync.watch.known import ObjectKey
+from emco_rsync.watch.observe import Brought, Expected, Observation, observe
 
 _log = structlog.get_logger()
 
@@ -28,30 +33,18 @@ GATHER_SECONDS = 0.05
 """How long changes are gathered before they are told."""
 _SHARE = 4.0
 """Telling takes at most one part in five of the time."""
+_LONGEST_REST = 0.5
+_LARGE = 300
+"""Objects of one app on one cluster from which it is told on its own, so that others need not wait for it."""
 LINGER_SECONDS = 120.0
 """How long what is left of a removed app (its pods) is still watched (rsync 8.2)."""
-
-Place = tuple[str, str]
-"""Deployment label and cluster."""
-
-
-@dataclass(slots=True)
-class _Followed:
-    status_context: str
-    expected: Expected
-    recorder: Recorder
-    watch: ClusterWatch
-    own: Link
-    stack: AsyncExitStack
-    complete: bool = False
-    ready: bool = False
-    told: dict[str, bytes] = field(default_factory=dict)
 
 
 class Tracker:
     """One per process.
 
     ``streams`` are open at a time at most; within ``resync`` seconds all is looked at again, whatever was missed.
+    ``heal`` is asked to bring back what others have changed, where the deployment wants that.
     """
 
     def __init__(
@@ -61,26 +54,38 @@ class Tracker:
         streams: int,
         resync: float,
         pace: Pace,
+        inspector: Inspector,
+        heal: Heal = lambda status_context, app, cluster, resources: None,
     ) -> None:
         self._links = links
         self._budget = StreamBudget(streams)
         self._resync = resync
         self._pace = pace
-        self._followed: dict[Place, _Followed] = {}
+        self._drifts = Drifts(inspector=inspector, heal=heal, pace=pace, again=self._mark)
+        self._brought: WeakValueDictionary[str, Brought] = WeakValueDictionary()
+        self._followed: dict[Place, Followed] = {}
         self._watches: dict[str, ClusterWatch] = {}
         self._users: dict[str, set[Place]] = {}
         self._dirty: set[Place] = set()
+        self._resting: set[Place] = set()
+        self._again: set[Place] = set()
         self._leaving: set[Place] = set()
+        self._aside: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
         self._news = asyncio.Condition()
 
-    async def follow(self, expected: Expected, *, status_context: str, identity: Identity, recorder: Recorder) -> None:
+    async def follow(
+        self, expected: Expected, *, status_context: str, identity: Identity, recorder: Recorder, heal: bool = False
+    ) -> None:
         """From now on tell whether the cluster is there, and what the watch sees. Again: replaces what is expected."""
+        expected = self._shared(expected)
         place = (expected.label, expected.cluster)
         former = self._followed.get(place)
         if former is not None and former.own.identity == identity:
             # Another object, so that who sees off the former one leaves this alone.
-            self._followed[place] = replace(former, expected=expected, recorder=recorder, complete=False, ready=False)
+            self._followed[place] = replace(
+                former, expected=expected, recorder=recorder, heal=heal, complete=False, ready=False
+            )
             if former.own.state is not Connectivity.UNKNOWN:
                 self._connectivity(place, former.own.state, former.own.reason)
             return
@@ -90,14 +95,14 @@ class Tracker:
         admin = await stack.enter_async_context(self._links.use(admin_of(expected.cluster)))
         own = await stack.enter_async_context(self._links.use(identity))
         watch = self._watch_of(admin, place)
-        self._followed[place] = _Followed(status_context, expected, recorder, watch, own, stack)
+        self._followed[place] = Followed(status_context, expected, recorder, watch, own, stack, heal)
         stack.callback(own.listen(lambda state, reason: self._connectivity(place, state, reason)))
 
     def watch(self, label: str, cluster: str) -> None:
         """Look at the objects from now on. Before they are there, looking would only slow down their coming."""
         followed = self._followed.get((label, cluster))
         if followed is not None:
-            followed.watch.add(followed.expected.kinds)
+            followed.watch.add(followed.expected.brought.kinds)
             self._mark([(label, cluster)])
 
     def set_complete(self, label: str, cluster: str, *, complete: bool) -> None:
@@ -123,7 +128,9 @@ class Tracker:
         while followed.watch.objects(label) and self._pace.clock() < deadline and self._followed.get(place) is followed:
             await self._pace.sleep(GATHER_SECONDS * 2)
         if self._followed.get(place) is followed:
-            self._tell(place)
+            if followed.watch.synced(followed.expected.brought.kinds):
+                objects = dict(followed.watch.objects(label))
+                self._tell(followed, await asyncio.to_thread(observe, followed.expected, objects, complete=False))
             await self._drop(place)
 
     async def run(self) -> None:
@@ -140,14 +147,14 @@ class Tracker:
             for place in dirty:
                 started = self._pace.clock()
                 try:
-                    self._tell(place)
+                    self._see_to(place)
                 except Exception:
                     _log.exception("status_not_told", label=place[0], cluster=place[1])
                 spent += self._pace.clock() - started
                 await asyncio.sleep(0)
             async with self._news:
                 self._news.notify_all()
-            await self._pace.sleep(_SHARE * spent)
+            await self._pace.sleep(min(_SHARE * spent, _LONGEST_REST))
 
     def saw(self, label: str, cluster: str, obj: Json) -> None:
         """What a cluster answered to an apply: no older state of the object is believed after it."""
@@ -167,22 +174,77 @@ class Tracker:
             await self._drop(place)
 
     async def close(self) -> None:
+        await self._drifts.close()
+        for task in self._aside:
+            task.cancel()
+        await asyncio.gather(*self._aside, return_exceptions=True)
         for place in list(self._followed):
             await self._drop(place)
 
-    def _tell(self, place: Place) -> None:
+    def drifted(self) -> list[tuple[str, int]]:
+        """For metrics: by cluster, how many objects others have changed."""
+        counts: dict[str, int] = {}
+        for followed in self._followed.values():
+            cluster = followed.expected.cluster
+            found = followed.recorder.count_drifted(followed.expected.app, cluster)
+            counts[cluster] = counts.get(cluster, 0) + found
+        return list(counts.items())
+
+    def _see_to(self, place: Place) -> None:
         followed = self._followed.get(place)
-        if followed is None or not followed.watch.synced(followed.expected.kinds):
+        if followed is None or not followed.watch.synced(followed.expected.brought.kinds):
             return
-        objects = followed.watch.objects(place[0])
-        observation = observe(followed.expected, objects, complete=followed.complete)
+        if place in self._resting:
+            self._again.add(place)
+        elif len(followed.watch.objects(place[0])) > _LARGE:
+            self._resting.add(place)
+            task = asyncio.create_task(self._tell_apart(place, followed), name=f"tell {place[0]} on {place[1]}")
+            self._aside.add(task)
+            task.add_done_callback(self._aside.discard)
+        else:
+            objects = followed.watch.objects(place[0])
+            self._tell(followed, observe(followed.expected, objects, complete=followed.complete))
+
+    async def _tell_apart(self, place: Place, followed: Followed) -> None:
+        """What takes its time; meanwhile others are told of. What happens until then is told together."""
+        try:
+            objects, complete = dict(followed.watch.objects(place[0])), followed.complete
+            started = self._pace.clock()
+            observation = await asyncio.to_thread(observe, followed.expected, objects, complete=complete)
+            if self._followed.get(place) is followed:
+                self._tell(followed, observation)
+            async with self._news:
+                self._news.notify_all()
+            await self._pace.sleep(_SHARE * (self._pace.clock() - started))
+        except Exception:
+            _log.exception("status_not_told", label=place[0], cluster=place[1])
+        finally:
+            self._resting.discard(place)
+            if place in self._again or self._followed.get(place) is not followed:
+                self._again.discard(place)
+                self._mark([place])
+
+    def _tell(self, followed: Followed, observation: Observation) -> None:
         followed.ready = observation.ready
         followed.recorder.observed(observation.updates, told=followed.told)
+        self._drifts.look(followed)
 
     def _connectivity(self, place: Place, state: Connectivity, reason: str) -> None:
         followed = self._followed.get(place)
         if followed is not None:
             followed.recorder.connectivity(followed.expected.app, place[1], state, reason=reason)
+
+    def _shared(self, expected: Expected) -> Expected:
+        """The same, in the words of the other clusters of the app."""
+        known = self._brought.get(expected.label)
+        if known == expected.brought:
+            return Expected(expected.cluster, known)
+        self._brought[expected.label] = expected.brought
+        return expected
+
+    def _key(self, label: str, key: ObjectKey) -> ObjectKey:
+        brought = self._brought.get(label)
+        return brought.keys.get(key, key) if brought is not None else key
 
     def _watch_of(self, admin: Link, place: Place) -> ClusterWatch:
         cluster = place[1]
@@ -194,6 +256,7 @@ class Tracker:
                 resync=self._resync,
                 pace=self._pace,
                 changed=lambda labels: self._mark((label, cluster) for label in labels),
+                share=self._key,
             )
         self._users.setdefault(cluster, set()).add(place)
         return watch
@@ -207,6 +270,7 @@ class Tracker:
         followed = self._followed.pop(place, None)
         if followed is None:
             return  # somebody else has, meanwhile
+        self._drifts.forget(followed)
         users = self._users[place[1]]
         users.discard(place)
         if not users:
