@@ -10,8 +10,8 @@ from emco_common.kube.errors import Invalid, error_from_answer
 from emco_rsync.apply.immutable import frozen_fields
 
 _STS = (
-    "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', "
-    "'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+    "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy',"
+    " 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
 )
 _POD = (
     "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"

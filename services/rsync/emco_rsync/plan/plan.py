@@ -13,9 +13,10 @@ from functools import cached_property
 from itertools import groupby
 
 from emco_common.appcontext import keys
-from emco_common.appcontext.model import AppContext, Approval, Cluster, DeliveryOptions, Dependency, Resource
+from emco_common.appcontext.model import AppContext, Approval, Cluster, DeliveryOptions, Dependency, Meta, Resource
 from emco_common.appcontext.states import HookPhase
 from emco_common.kube import KubeError, Ref, encode, ref_of
+from emco_rsync.plan.limits import excess
 from emco_rsync.plan.manifests import BadManifest, Json, parse, prepare
 
 CRD_KIND = "CustomResourceDefinition"
@@ -116,6 +117,7 @@ class Plan:
     namespace: str
     apps: tuple[AppPlan, ...]
     options: DeliveryOptions = field(default_factory=DeliveryOptions)
+    meta: Meta = field(default_factory=Meta)
 
     @property
     def clusters(self) -> tuple[ClusterPlan, ...]:
@@ -142,7 +144,7 @@ def make_plan(context: AppContext) -> Plan:
         clusters = tuple(_cluster(app.name, cluster, reader) for cluster in app.clusters)
         apps.append(AppPlan(app.name, app.dependencies, clusters))
     level = (meta.level if meta else "") or ADMIN_LEVEL
-    return Plan(context.id, status_context, level, namespace, tuple(apps), context.options)
+    return Plan(context.id, status_context, level, namespace, tuple(apps), context.options, meta or Meta())
 
 
 def _cluster(app: str, cluster: Cluster, reader: _Reader) -> ClusterPlan:
@@ -182,7 +184,9 @@ class _Reader:
             pieces = tuple(self._piece(obj) for obj in parse(resource.manifest))
         except (BadManifest, KubeError) as error:
             return Item(resource.name, problem=str(error), text=resource.manifest)
-        return Item(resource.name, pieces, approval=resource.approval, text=resource.manifest)
+        # What is too big keeps its pieces: an earlier, smaller one may be there, and is not to be taken for unwanted.
+        problem = "; ".join(filter(None, (excess(piece.obj, encoded=piece.encoded) for piece in pieces)))
+        return Item(resource.name, pieces, problem, resource.approval, resource.manifest)
 
     def _piece(self, obj: Json) -> Piece:
         prepared = prepare(obj, label=self.label)
