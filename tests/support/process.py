@@ -86,6 +86,11 @@ class Command:
             self._process.send_signal(number)
         return await self.ended(STOP_DEADLINE)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send one, and wait for nothing."""
+        assert self._process is not None, "not started"
+        self._process.send_signal(number)
+
     @property
     def runs(self) -> bool:
         return self._process is not None and self._process.returncode is None
