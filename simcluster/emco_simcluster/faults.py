@@ -19,11 +19,13 @@ Json = dict[str, Any]
 
 
 class Outage(StrEnum):
-    """How the server is away: connections refused, accepted and never answered, or cut in the middle of an answer."""
+    """How the server is away: connections refused, accepted and never answered, cut in the middle of an answer, or
+    answered by something else, which has a page for every request."""
 
     REFUSE = "refuse"
     HANG = "hang"
     CUT = "cut"
+    NONSENSE = "nonsense"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from emco_simcluster.verbs import Call, Reply, Verbs
 log = structlog.get_logger()
 
 _OPEN = frozenset({"healthz", "livez", "readyz", "version"})
+_PAGE = b"<html><title>Welcome</title><body>simulated: please sign in to this network</body></html>"
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -61,6 +62,8 @@ class ApiServer:
             if answer.cut:
                 await asyncio.Event().wait()  # the end of the connection cancels this request
         parts = parts_of(asked.path)
+        if self.faults.outage is Outage.NONSENSE and parts[:1] != ["simulated"]:
+            return await self._send(answer, Reply(200, _PAGE, "text/html; charset=utf-8"), [])
         if asked.method not in _METHODS:
             raise errors.method_not_allowed()
         if asked.too_large:

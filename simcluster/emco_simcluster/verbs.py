@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emco_simcluster import bodies, errors
+from emco_simcluster.controllers.world import ANNOTATION_LOG
 from emco_simcluster.deletes import DeleteOptions, Deleter
 from emco_simcluster.incoming import APPLY_PATCH, Options, patched_with
 from emco_simcluster.kinds import REVIEWS
@@ -66,7 +67,7 @@ class Verbs:
         if entry is None:
             raise errors.not_found(kind, target.name)
         if target.subresource == "log":
-            return Reply(200, b"simulated: this container never ran\n", "text/plain")
+            return Reply(200, _log_of(entry.obj, call.query), "text/plain")
         if target.subresource == "scale":
             return Reply(200, encode(scale_of(kind, entry.obj)))
         return Reply(200, entry.as_version(kind.api_version))
@@ -146,3 +147,10 @@ def _review(plural: str, body: Json, user: User) -> Json:
     if plural == "selfsubjectreviews":
         return {**body, "status": {"userInfo": {"username": user.name, "groups": list(user.groups)}}}
     return {**body, "status": {"allowed": True, "reason": "simulated: every authenticated user may do everything"}}
+
+
+def _log_of(pod: Json, query: Mapping[str, str]) -> bytes:
+    """What the pod's annotation says that its container has written, from the line asked for."""
+    text = (pod["metadata"].get("annotations") or {}).get(ANNOTATION_LOG, "simulated: this container never ran\n")
+    lines, tail = str(text).splitlines(keepends=True), query.get("tailLines", "")
+    return "".join(lines[-int(tail) :] if tail.isdecimal() and int(tail) else lines).encode()

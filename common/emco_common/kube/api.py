@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from emco_common.kube.discovery import Kind, Resource
 
@@ -92,6 +92,13 @@ class KubeApi(Protocol):
         renew: int = 240,
         silence: float = 100.0,
     ) -> AsyncGenerator[WatchEvent, None]: ...
+
+
+@runtime_checkable
+class TellsLogs(Protocol):
+    """What a ``KubeApi`` may do beyond that, where pods are to be spoken to."""
+
+    async def log_tail(self, ref: Ref, *, container: str, lines: int, limit: int) -> list[str]: ...
 
 
 class Carrier(Protocol):

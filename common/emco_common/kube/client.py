@@ -6,7 +6,9 @@ Every call has a deadline and reads a bounded answer. A client may be shared by 
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +21,8 @@ from emco_common.kube.kubeconfig import Kubeconfig
 from emco_common.kube.network import Network
 from emco_common.kube.transport import transport_to
 
+LOG_SECONDS = 10.0
+"""A server that has begun to tell a log and says nothing more for so long is not waited for."""
 PAGE = 500
 """Objects per page of a list."""
 MAX_LISTED = 100_000
@@ -226,6 +230,22 @@ class KubeClient:
                 raise
             finally:
                 await lines.aclose()
+
+    async def log_tail(self, ref: Ref, *, container: str, lines: int, limit: int) -> list[str]:
+        """The last lines that a container of the pod has written, at most ``limit`` bytes of them."""
+        path = (await self._discovery.resource(ref.kind)).path(
+            namespace=ref.namespace or self.namespace, name=ref.name, subresource="log"
+        )
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(limit * 4)}
+        found: deque[str] = deque(maxlen=lines)
+        spent = 0
+        async with aclosing(self._transport.lines(path, query=query, accept="*/*", silence=LOG_SECONDS)) as stream:
+            async for line in stream:
+                found.append(line.decode(errors="replace"))
+                spent += len(line)
+                if spent > limit * 4:
+                    break
+        return list(found)
 
     async def _pages(self, kind: Kind, *, namespace: str, selector: str, page: int) -> ObjectList:
         resource = await self._discovery.resource(kind)

@@ -24,6 +24,8 @@ ANNOTATION_READY_AFTER = "simulated/ready-after"
 """On a pod (or pod template): seconds until it is ready, instead of the cluster's."""
 ANNOTATION_OUTCOME = "simulated/outcome"
 """On a pod (or pod template): ``fail`` (ends as Failed) or ``never`` (its image is never pulled)."""
+ANNOTATION_LOG = "simulated/log"
+"""On a pod (or pod template): what its containers have written."""
 
 
 @dataclass(slots=True)

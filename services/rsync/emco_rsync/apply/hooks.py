@@ -9,6 +9,7 @@ from operator import methodcaller
 import structlog
 
 from emco_common.kube import KubeError, errors
+from emco_rsync.apply.hooklog import log_tail, why_waiting
 from emco_rsync.apply.removal import clear
 from emco_rsync.apply.site import LOOK_AGAIN, Site
 from emco_rsync.apply.waves import apply_item
@@ -18,6 +19,8 @@ from emco_rsync.watch.health import hook_verdict
 
 _log = structlog.get_logger()
 
+PODS_EVERY = 4
+"""One look in so many is at the pods as well."""
 _DELETE_POLICY = "helm.sh/hook-delete-policy"
 
 
@@ -104,7 +107,8 @@ async def _until_done(site: Site, item: Item) -> None:
         for piece in item.pieces:
             reason = await _wait(site, item, piece)
             if reason:
-                site.failed(item, f"the hook failed: {reason}")
+                log = await log_tail(site, piece)
+                site.failed(item, f"the hook failed: {reason}" + (f"; {log}" if log else ""))
             else:
                 site.applied(item)
             if item.kind in _RUNS_ONCE:
@@ -116,7 +120,7 @@ async def _until_done(site: Site, item: Item) -> None:
 async def _wait(site: Site, item: Item, piece: Piece) -> str:
     """Why the hook did not succeed, or ``""``."""
     deadline = site.pace.clock() + site.settings.hook_timeout
-    looks = 0
+    looks, trouble = 0, ""
     while True:
         try:
             present = await site.persist(
@@ -127,8 +131,12 @@ async def _wait(site: Site, item: Item, piece: Piece) -> str:
         verdict = hook_verdict(present)
         if verdict.ok or verdict.failed:
             return verdict.reason
-        if site.pace.clock() > deadline:
-            return f"not done after {site.settings.hook_timeout:g} s: {verdict.reason}"
+        late = site.pace.clock() > deadline
+        if late or looks % PODS_EVERY == 0:
+            trouble = await why_waiting(site, piece)
+        waits = f"{verdict.reason}; {trouble}" if trouble else verdict.reason
+        if late:
+            return f"not done after {site.settings.hook_timeout:g} s: {waits}"
         looks += 1
-        site.note(item, verdict.reason)
+        site.note(item, f"waits until the hook is done, at most {site.settings.hook_timeout:g} s: {waits}")
         await site.pace.sleep(LOOK_AGAIN.delay(looks))

@@ -43,6 +43,7 @@ class ApplySettings:
     hook_timeout: float = 300.0
     removal_timeout: float = 600.0
     crd_timeout: float = 60.0
+    hook_log_lines: int = 20
     force: bool = True
     leave_alone: LeaveAlone = field(default_factory=LeaveAlone)
 
