@@ -10,8 +10,8 @@ import structlog
 
 from emco_common.errors import EmcoError
 from emco_rsync.apply.site import ApplySettings, Pace, Site
-from emco_rsync.fence import NotOwner
 from emco_rsync.delivery.layout import Consignment
+from emco_rsync.fence import NotOwner
 from emco_rsync.plan.plan import ClusterPlan, Plan
 from emco_rsync.reach.links import Link, Links
 from emco_rsync.reach.ways import Identity, admin_of

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 
 from emco_common.appcontext.states import Connectivity
+from emco_rsync.apply.following import withdraw
 from emco_rsync.apply.ground import Ground, Work, flat
 from emco_rsync.apply.removal import cluster_scoped, without
 from emco_rsync.apply.steps import take_away
@@ -85,6 +86,7 @@ class Removal:
         async with self._ground.site(plan, cluster, recorder) as site:
             await take_away(site)
             if gone and not site.problems:
+                await withdraw(site)
                 recorder.installed(cluster.app, cluster.cluster, context="")
             return site.problems
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from operator import methodcaller
 
@@ -34,7 +35,7 @@ class NotOurs(KubeError):
 
 async def remove_waves(site: Site, waves: Iterable[Wave]) -> None:
     """Each wave is gone before the next begins; what will not go is reported and does not keep the rest."""
-    for wave in waves:
+    for wave in await site.gathered(waves):
         await concurrently(remove_item(site, item) for item in wave)
 
 
@@ -90,6 +91,9 @@ async def clear(site: Site, item: Item) -> None:
     for piece in item.pieces:
         if why := await _remove(site, item, piece):
             raise NotOurs(f"{piece.ref} is in the way: {why}")
+        if await site.indirect():  # what is seen there has to be gone, or it would pass for what comes now
+            with suppress(errors.NotFound):
+                await until_gone(site, item, piece, uid="")
 
 
 async def _remove(site: Site, item: Item, piece: Piece) -> str:

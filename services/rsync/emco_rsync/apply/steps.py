@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emco_common.appcontext.states import HookPhase
+from emco_rsync.apply.following import prepare
 from emco_rsync.apply.hooks import run_hooks
 from emco_rsync.apply.removal import remove_item, remove_waves
 from emco_rsync.apply.site import Site
@@ -70,6 +71,7 @@ async def begin(site: Site, phase: HookPhase) -> None:
     site.recorder.touched(site.plan.app, site.plan.cluster)
     site.recorder.phase(site.plan.app, site.plan.cluster, phase)
     await site.recorder.flush()
+    await prepare(site)
 
 
 def end(site: Site) -> None:

@@ -33,6 +33,7 @@ from emco_rsync.delivery.layout import (
     text_of,
 )
 from emco_rsync.delivery.reports import BadReport, bundle_of, objects_of
+from emco_rsync.plan.manifests import deployment_of
 
 _log = structlog.get_logger()
 Objects = list[Json]
@@ -93,9 +94,10 @@ class GitCluster(Indirect):
         return Resource(kind.api_version, kind.kind.lower() + "s", is_namespaced(kind))
 
     async def get(self, ref: Ref) -> Json:
+        """As it is reported. What is not reported may be there or not: monitors do not report everything."""
         found = await self.reported(ref)
         if found is None:
-            raise errors.NotFound(f"{ref} is not reported by the monitor of {self.layout.cluster}")
+            raise errors.Invalid(f"{ref} is not reported by the monitor of {self.layout.cluster}, so nobody can tell")
         return found
 
     async def reported(self, ref: Ref) -> Json | None:
@@ -270,9 +272,12 @@ class Consigned:
         self.replace = cluster.replace
 
     async def get(self, ref: Ref) -> Json:
-        """As it is reported; as it is in its file, where it is not yet; ``NotFound`` where it is neither."""
+        """As it is reported; as it is in its file, where it is not yet, or what is reported is not ours; ``NotFound``
+        where it is neither."""
         placed = self._placed(ref)
-        found = await self._cluster.reported(placed) or await self._cluster.in_files(self._of, _address(placed))
+        found = await self._cluster.reported(placed)
+        if found is None or deployment_of(found) != self._of.label:
+            found = await self._cluster.in_files(self._of, _address(placed)) or found
         if found is None:
             raise errors.NotFound(f"{ref} is neither in {self.server} nor reported by the monitor")
         return found

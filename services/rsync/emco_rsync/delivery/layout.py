@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emco_common.kube import Kind, Ref
-from emco_rsync.plan.manifests import DEPLOYMENT_LABEL
+from emco_rsync.plan.manifests import DEPLOYMENT_LABEL, deployment_of
 
 Json = dict[str, Any]
 
@@ -119,12 +119,13 @@ class Layout:
         return ref.namespace or of.namespace
 
     def written(self, obj: Mapping[str, Any], ref: Ref, of: Consignment) -> Json:
-        """The object as it is in its file. Definitions stay when their deployment goes, as others may use them (D6)."""
+        """The object as it is in its file. Definitions stay when their deployment goes, others may use them (D6), and
+        so does what is not labelled as ours, since it was there before."""
         metadata = {name: value for name, value in obj["metadata"].items() if name != "namespace"}
         namespace = self.namespace_of(ref, of)
         if namespace:
             metadata["namespace"] = namespace
-        if ref.kind.kind == CRD_KIND:
+        if ref.kind.kind == CRD_KIND or not deployment_of({"metadata": metadata}):
             annotations = metadata.get("annotations")
             metadata["annotations"] = {**(annotations if isinstance(annotations, dict) else {}), **self._keep()}
         return {**obj, "metadata": metadata}

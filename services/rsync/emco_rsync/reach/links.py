@@ -20,6 +20,7 @@ from emco_common.appcontext.states import Connectivity
 from emco_common.errors import EmcoError
 from emco_common.kube import KubeApi, KubeError
 from emco_common.kube.errors import Unauthorized, Unreachable
+from emco_rsync.delivery.indirect import Indirect
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.breaker import BreakerState
 from emco_rsync.reach.gate import CLOSED, Gate
@@ -120,16 +121,21 @@ class Link:
         caller leaves only after its call has ended, so that nothing it sent arrives after what is sent next.
         """
         while True:
-            await self.available()
+            found = await self.available()
+            if isinstance(found, Indirect):  # gathers what comes together, so it is not to come a few at a time
+                return await self._answered(operation, found)
             with suppress(_NotNow):
                 async with self._gate.passing(turn):
                     if (client := self._usable()) is None:
                         raise _NotNow
-                    try:
-                        return await self._to_its_end(operation(client))
-                    except KubeError as error:
-                        self.doubt(error, client=client)
-                        raise
+                    return await self._answered(operation, client)
+
+    async def _answered(self, operation: Callable[[KubeApi], Awaitable[T]], client: KubeApi) -> T:
+        try:
+            return await self._to_its_end(operation(client))
+        except KubeError as error:
+            self.doubt(error, client=client)
+            raise
 
     def doubt(self, error: KubeError, *, client: KubeApi) -> None:
         """Take note of an error that ``client`` met, also outside of ``call`` (a watch)."""
