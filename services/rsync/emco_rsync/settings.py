@@ -13,6 +13,7 @@ from emco_rsync.delivery.hosting import AgentSettings
 from emco_rsync.reach.links import LinkSettings
 from emco_rsync.reach.ways import DirectSettings
 from emco_rsync.watch.cluster import RESYNC_SECONDS
+from emco_rsync.watch.drift import MANAGERS_LEFT_ALONE, LeaveAlone
 
 
 class RsyncSettings(KubeconfigSettings):
@@ -98,6 +99,16 @@ class RsyncSettings(KubeconfigSettings):
         True, description="Take fields over that another manager owns. EMCO has always done so; false reports them."
     )
 
+    leave_alone: str = Field(
+        ",".join(MANAGERS_LEFT_ALONE),
+        description="Field managers whose fields are never taken over, nor their changes held to be drift: names or "
+        "patterns (`*`), separated by commas. What is set by way of `scale` is left in any case.",
+    )
+
+    @property
+    def left_alone(self) -> LeaveAlone:
+        return LeaveAlone(tuple(name.strip() for name in self.leave_alone.split(",") if name.strip()))
+
     @property
     def link(self) -> LinkSettings:
         return LinkSettings(
@@ -151,4 +162,5 @@ class RsyncSettings(KubeconfigSettings):
             hook_log_lines=self.hook_log_lines,
             removal_timeout=self.removal_timeout,
             force=self.force_conflicts,
+            leave_alone=self.left_alone,
         )
