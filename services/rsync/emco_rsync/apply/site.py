@@ -6,7 +6,7 @@ Applied means that the cluster acknowledged it; gone means that the cluster said
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -19,8 +19,10 @@ from emco_common.appcontext.model import DeliveryOptions
 from emco_common.appcontext.states import ResourceState
 from emco_common.kube import KubeApi, KubeError
 from emco_rsync.apply.fenced import fenced
+from emco_rsync.delivery.indirect import Indirect
+from emco_rsync.delivery.layout import Consignment
 from emco_rsync.plan.manifests import Json
-from emco_rsync.plan.plan import ClusterPlan, Item
+from emco_rsync.plan.plan import ClusterPlan, Item, Wave
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.classify import Verdict, classify, describe
 from emco_rsync.reach.lanes import MAX_PAUSE_SECONDS, Sleep, Turn
@@ -71,6 +73,7 @@ class Site:
         plan: ClusterPlan,
         recorder: Recorder,
         *,
+        consignment: Consignment,
         settings: ApplySettings,
         pace: Pace,
         saw: Callable[[str, str, Json], None],
@@ -80,6 +83,7 @@ class Site:
         self.link = link
         self.plan = plan
         self.recorder = recorder
+        self.consignment = consignment
         self.settings = settings
         self.pace = pace
         self.options = options or DeliveryOptions()
@@ -114,7 +118,9 @@ class Site:
         outages, tried, since = self.link.outages, 0, self.pace.clock()
         while True:
             try:
-                return await self.link.call(lambda client: operation(fenced(client, self.recorder.fence)), turn=turn)
+                return await self.link.call(
+                    lambda client: operation(fenced(self._seen_by(item, client), self.recorder.fence)), turn=turn
+                )
             except KubeError as error:
                 if not verdict(error).transient:
                     raise
@@ -127,6 +133,24 @@ class Site:
                 self.note(item, describe(error, kind=item.kind))
                 asked = min(error.retry_after, MAX_PAUSE_SECONDS)
                 await self.pace.sleep(self.pace.backoff.delay(tried, at_least=asked))
+
+    async def indirect(self) -> Indirect | None:
+        """If the cluster is not called, but follows something: what that is. Waits until it is there."""
+        client = await self.link.available()
+        return client if isinstance(client, Indirect) else None
+
+    async def gathered(self, waves: Iterable[Wave]) -> list[Wave]:
+        """A cluster that brings order into things itself gets them all at once."""
+        found = list(waves)
+        if len(found) < 2 or not await self.indirect():
+            return found
+        return [tuple(item for wave in found for item in wave)]
+
+    def _seen_by(self, item: Item, client: KubeApi) -> KubeApi:
+        """The cluster as this resource meets it."""
+        if isinstance(client, Indirect):
+            client = client.within(self.consignment, item.resource, alone=len(item.pieces) == 1)
+        return client
 
     def saw(self, obj: Json) -> None:
         self._saw(self.plan.label, self.plan.cluster, obj)
