@@ -124,6 +124,8 @@ class Holding:
                 self._start(self._watch_again(worker.context), name=f"watch again {worker.context}")
         except NotOwner:
             raise
+        except EmcoError as error:
+            _log.error("context_put_aside", context=worker.context, why=str(error))
         except Exception as error:
             _log.exception("context_put_aside", context=worker.context, why=str(error))
         finally:
