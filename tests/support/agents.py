@@ -185,8 +185,11 @@ class Stranger:
     async def hello(self, cluster: str, token: str | None = None) -> AgentOrders | grpc.StatusCode:
         """The welcome, or how it was refused."""
         said = AgentHello(cluster=cluster, token=token_of(cluster) if token is None else token, version="0")
-        await self.stream.write(AgentAnswers(hello=said))
-        answer = await self.stream.read()
+        try:
+            await self.stream.write(AgentAnswers(hello=said))
+            answer = await self.stream.read()
+        except aio.AioRpcError as error:
+            return error.code()
         return answer if isinstance(answer, AgentOrders) else await self.stream.code()
 
     async def order(self) -> Any:
