@@ -225,7 +225,13 @@ class SimCluster:
         if self._listener is not None:
             self._listener.cut()
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open to its API server."""
+        return self._listener.connections if self._listener is not None else 0
+
     def go_away(self) -> None:
+        """Ask the clients of open HTTP/2 connections to make new ones, as a server that is about to stop does."""
         if self._listener is not None:
             self._listener.go_away()
 

@@ -40,6 +40,11 @@ class Listener:
     def port(self) -> int:
         return self._address[1]
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return sum(not wire.over for wire in self._wires)
+
     def start(self, host: str, port: int) -> None:
         """Bind and listen. Raises OSError if the address is taken."""
         self._address = (host, port)

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from emco_common.kube import Kind, KubeClient, Kubeconfig, Ref, errors, parse_kubeconfig
 from emco_common.kube.csr import CSR, approve
+from emco_common.kube.network import Network
 from tests.support.simcluster import MakeSimCluster
 from tests.unit.kube.certs import certificate_pem, new_key
 
@@ -38,9 +39,14 @@ async def kubeconfig(request: pytest.FixtureRequest, make_sim_cluster: MakeSimCl
     return parse_kubeconfig(request.getfixturevalue("control_plane").kubeconfig)
 
 
+@pytest.fixture(params=["HTTP/2", "HTTP/1.1"])
+def network(request: pytest.FixtureRequest) -> Network:
+    return Network(shared=request.param == "HTTP/2")
+
+
 @pytest_asyncio.fixture
-async def client(kubeconfig: Kubeconfig) -> AsyncIterator[KubeClient]:
-    async with KubeClient(kubeconfig) as made:
+async def client(kubeconfig: Kubeconfig, network: Network) -> AsyncIterator[KubeClient]:
+    async with KubeClient(kubeconfig, network=network) as made:
         yield made
 
 
@@ -207,8 +213,8 @@ async def test_a_watch_tells_what_follows_the_list(client: KubeClient, namespace
     assert seen == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
 
 
-async def test_a_watch_ends_when_its_client_is_closed(kubeconfig: Kubeconfig) -> None:
-    client = KubeClient(kubeconfig)
+async def test_a_watch_ends_when_its_client_is_closed(kubeconfig: Kubeconfig, network: Network) -> None:
+    client = KubeClient(kubeconfig, network=network)
     listed = await client.list(CONFIG_MAP, namespace="kube-system")
     watch = client.watch(CONFIG_MAP, resource_version=listed.resource_version, namespace="kube-system")
     waiting = asyncio.ensure_future(anext(watch))
@@ -312,9 +318,9 @@ async def test_a_namespace_on_its_way_out_takes_nothing_in(client: KubeClient) -
     await client.patch(Ref(CONFIG_MAP, "a", name), {"metadata": {"finalizers": None}})
 
 
-async def test_a_wrong_credential_is_unauthorized(kubeconfig: Kubeconfig) -> None:
+async def test_a_wrong_credential_is_unauthorized(kubeconfig: Kubeconfig, network: Network) -> None:
     stranger = dataclasses.replace(kubeconfig, client_certificate=None, client_key=None, token="wrong")
-    async with KubeClient(stranger) as other:
+    async with KubeClient(stranger, network=network) as other:
         with pytest.raises(errors.Unauthorized):
             await other.list(CONFIG_MAP)
 

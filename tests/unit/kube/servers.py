@@ -1,15 +1,22 @@
-"""A loopback server whose answers the test scripts, for what no well-behaved API server does."""
+"""A loopback server whose answers the test scripts, for what no well-behaved API server does.
+
+It speaks HTTP/1.1, or HTTP/2 to tests that have the fixture ``carrier``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from aiohttp import web
 
 from emco_common.kube import KubeClient, Kubeconfig
+from emco_simcluster.tls import Authority
+from tests.unit.kube.front import fronted
 
+SPEAKS: ContextVar[str] = ContextVar("SPEAKS", default="HTTP/1.1")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -19,6 +26,7 @@ class Scripted:
     def __init__(self) -> None:
         self.answers: dict[str, Handler] = {}
         self.seen: list[str] = []
+        self.kubeconfig = Kubeconfig(server="")
 
     def json(self, path: str, body: Any, *, status: int = 200) -> None:
         async def answer(_: web.Request) -> web.StreamResponse:
@@ -58,9 +66,12 @@ async def scripted_cluster(*, timeout: float = 5.0, **config: Any) -> AsyncItera
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    client = KubeClient(Kubeconfig(server=f"http://127.0.0.1:{port}", **config), timeout=timeout)
-    try:
-        yield script, client
-    finally:
-        await client.close()
-        await runner.cleanup()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
+        server = f"http://127.0.0.1:{port}"
+        if SPEAKS.get() == "HTTP/2":
+            authority = Authority("scripted")
+            server = await stack.enter_async_context(fronted(server, authority))
+            config = {"ca_data": authority.certificate, **config}
+        script.kubeconfig = Kubeconfig(server=server, **config)
+        yield script, await stack.enter_async_context(KubeClient(script.kubeconfig, timeout=timeout))

@@ -7,12 +7,18 @@ import pytest
 from aiohttp import web
 
 from emco_common.kube import Kind, KubeClient, Kubeconfig, Ref, errors, transport
-from tests.unit.kube.servers import scripted_cluster
+from tests.unit.kube.servers import SPEAKS, scripted_cluster
 
 CONFIG_MAP = Kind("v1", "ConfigMap")
 REF = Ref(CONFIG_MAP, "x", "n")
 PATH = "/api/v1/namespaces/n/configmaps/x"
 ALL = "/api/v1/configmaps"
+
+
+@pytest.fixture(autouse=True, params=["HTTP/1.1", "HTTP/2"])
+def carrier(request: pytest.FixtureRequest) -> str:
+    SPEAKS.set(request.param)
+    return str(request.param)
 
 
 def text(body: str | bytes, *, status: int = 200) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -255,6 +261,12 @@ async def test_calls_in_flight_are_bounded() -> None:
             return web.json_response({"gitVersion": "v1"})
 
         script.answers["/version"] = answer
-        async with KubeClient(Kubeconfig(server=_.server), connections=3) as client:
+        async with KubeClient(script.kubeconfig, connections=3) as client:
             await asyncio.gather(*(client.version() for _ in range(20)))
         assert most == 3
+
+
+async def test_these_tests_speak_what_they_say(carrier: str) -> None:
+    async with scripted_cluster() as (_, client):
+        assert (await client.resource(CONFIG_MAP)).plural == "configmaps"
+        assert client.server.startswith("https:" if carrier == "HTTP/2" else "http:")
