@@ -46,6 +46,12 @@ class RsyncSettings(KubeconfigSettings):
         600.0, gt=0, description="How long an object that the cluster cannot take right now is tried again."
     )
     hook_timeout: float = Field(300.0, gt=0, description="How long a hook may take. Helm's own default.")
+    ready_timeout: float = Field(
+        3600.0,
+        gt=0,
+        description="How long an app waits for another one to be ready, apart from time in which a cluster is away. "
+        "A deployment may say otherwise.",
+    )
     hook_log_lines: int = Field(
         20, ge=0, le=200, description="Lines at the end of a failed hook's log that its reason tells; 0 tells none."
     )
@@ -159,6 +165,7 @@ class RsyncSettings(KubeconfigSettings):
         return ApplySettings(
             give_up_after=self.give_up_after,
             hook_timeout=self.hook_timeout,
+            ready_timeout=self.ready_timeout,
             hook_log_lines=self.hook_log_lines,
             removal_timeout=self.removal_timeout,
             force=self.force_conflicts,

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
-from emco_common.appcontext.model import Dependency
-from emco_common.appcontext.states import HookPhase, OperationStatus, ResourceState
+from emco_common.appcontext.states import HookPhase, ResourceState
 from emco_common.appcontext.status import ContextStatus
 from emco_rsync.apply.ground import Ground, Work, flat
 from emco_rsync.apply.healing import mend
 from emco_rsync.apply.leaving import Removal
+from emco_rsync.apply.order import Waiting, circle
 from emco_rsync.apply.reading import read_item
 from emco_rsync.apply.site import ApplySettings, Pace, Site
 from emco_rsync.apply.steps import install, update
@@ -37,6 +37,7 @@ class Executor:
         self._ground = Ground(links, tracker, settings=settings, pace=pace)
         self._tracker = tracker
         self._pace = pace
+        self._ready_timeout = settings.ready_timeout
 
     async def install(self, plan: Plan, recorder: Recorder, status: ContextStatus, *, again: bool) -> list[str]:
         """``status`` is the status context as it was before. ``again``: the event was begun before a restart.
@@ -56,7 +57,7 @@ class Executor:
                 lambda site: install(site, known.missing(cluster), finished=finished, again=again),
             )
 
-        return await self._in_order(plan, work)
+        return await self._in_order(plan, recorder, work)
 
     async def update(self, deployment: Deployment, recorder: Recorder, *, rollback: bool, again: bool) -> list[str]:
         """Bring what is new or has changed, or was never acknowledged; the rest is not touched (rsync 10)."""
@@ -77,7 +78,7 @@ class Executor:
                 lambda site: update(site, change, phase, finished=finished, again=again),
             )
 
-        return await self._in_order(plan, work)
+        return await self._in_order(plan, recorder, work)
 
     def removal(
         self, deployment: Deployment, recorder: Recorder, *, given_up: GivenUp, leftovers: Leftovers
@@ -130,13 +131,16 @@ class Executor:
     async def _everywhere(self, clusters: Iterable[ClusterPlan], work: Work) -> list[str]:
         return flat(await concurrently(self._ground.alone(cluster, work) for cluster in clusters))
 
-    async def _in_order(self, plan: Plan, work: Work) -> list[str]:
+    async def _in_order(self, plan: Plan, recorder: Recorder, work: Work) -> list[str]:
         """Every app on all its clusters at once, as soon as those that it depends on are there."""
+        if found := circle(plan.apps):
+            return [f"apps depend on each other in a circle: {found}"]
         loop = asyncio.get_running_loop()
+        waiting = Waiting(plan, recorder, self._tracker, pace=self._pace, timeout=self._ready_timeout)
         deployed: dict[str, asyncio.Future[bool]] = {app.app: loop.create_future() for app in plan.apps}
 
         async def bring(app: AppPlan) -> list[str]:
-            waits = (self._await(app, dependency, plan, deployed) for dependency in app.dependencies)
+            waits = (waiting.until(app, dependency, deployed) for dependency in app.dependencies)
             problems = [problem for problem in await concurrently(waits) if problem]
             if not problems:
                 problems = await self._everywhere(app.clusters, work)
@@ -169,21 +173,6 @@ class Executor:
         self._ground.watch(cluster)
         self._tracker.set_complete(cluster.label, cluster.cluster, complete=True)
         return []
-
-    async def _await(
-        self, app: AppPlan, dependency: Dependency, plan: Plan, deployed: Mapping[str, asyncio.Future[bool]]
-    ) -> str:
-        """Wait for another app (rsync 8.1); why that is in vain, or ``""``. One that is not there is not waited for."""
-        other = next((other for other in plan.apps if other.app == dependency.app), None)
-        if other is None:
-            return ""
-        if not await asyncio.shield(deployed[other.app]):
-            return f"{app.app}: not started, because {other.app}, which it depends on, has failed"
-        if dependency.op_status == OperationStatus.READY:
-            clusters = [cluster for cluster in other.clusters if not cluster.empty]
-            await concurrently(self._tracker.until_ready(one.label, one.cluster) for one in clusters)
-        await self._pace.sleep(dependency.wait)
-        return ""
 
 
 def _finished(plan: Plan, cluster: ClusterPlan, status: ContextStatus) -> Callable[[str], bool]:

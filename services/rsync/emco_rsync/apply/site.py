@@ -46,6 +46,7 @@ class ApplySettings:
     removal_timeout: float = 600.0
     crd_timeout: float = 60.0
     hook_log_lines: int = 20
+    ready_timeout: float = 3600.0
     force: bool = True
     leave_alone: LeaveAlone = field(default_factory=LeaveAlone)
 

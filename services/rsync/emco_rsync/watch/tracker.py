@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from emco_common.appcontext.states import Connectivity
+from emco_common.appcontext.status import ResourceUpdate
 from emco_rsync.apply.site import Pace
 from emco_rsync.plan.manifests import Json
 from emco_rsync.reach.links import Link, Links
@@ -117,6 +118,19 @@ class Tracker:
         place = (label, cluster)
         async with self._news:
             await self._news.wait_for(lambda: place in self._followed and self._followed[place].ready)
+
+    def unready(self, label: str, cluster: str) -> list[str]:
+        """Resources that keep the app from being ready, as far as that is known."""
+        followed = self._followed.get((label, cluster))
+        if followed is None or not followed.watch.synced(followed.expected.brought.kinds):
+            return []
+        seen = observe(followed.expected, dict(followed.watch.objects(label)), complete=followed.complete)
+        return [one.resource for one in seen.updates if isinstance(one, ResourceUpdate) and one.status.ready is False]
+
+    def is_away(self, label: str, cluster: str) -> bool:
+        """Does the cluster not answer?"""
+        followed = self._followed.get((label, cluster))
+        return followed is not None and followed.own.state is Connectivity.RETRYING
 
     async def unfollow(self, label: str, cluster: str) -> None:
         """Tell the end: as soon as nothing of it is left, or after ``LINGER_SECONDS``."""
