@@ -116,6 +116,10 @@ class Host:
     async def until_here(self, cluster: str) -> None:
         await until(lambda: cluster in self.agents.here())
 
+    async def until_elsewhere(self, cluster: str) -> None:
+        """Another replica has the agent's stream, and this one knows."""
+        await until(lambda: cluster in self.arrived and cluster not in self.agents.here())
+
     async def until_gone(self, cluster: str) -> None:
         await until(lambda: cluster not in self.agents.here())
 
