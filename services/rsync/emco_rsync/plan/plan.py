@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby
 
 from emco_common.appcontext import keys
@@ -163,7 +163,7 @@ def _waves(items: Iterable[Item]) -> tuple[Wave, ...]:
 
 
 class _Reader:
-    """Reads each distinct manifest of an app once: its clusters mostly share them."""
+    """Reads each distinct manifest of an app once: its clusters mostly share them, and so do its revisions."""
 
     def __init__(self, label: str, namespace: str) -> None:
         self.label = label
@@ -176,18 +176,26 @@ class _Reader:
     def _item(self, resource: Resource) -> Item:
         known = self._read.get(resource)
         if known is None:
-            known = self._read[resource] = self._make(resource)
+            make = _small_item if len(resource.manifest) <= _SMALL else _item
+            known = self._read[resource] = make(resource, self.label, self._namespace)
         return known
 
-    def _make(self, resource: Resource) -> Item:
-        try:
-            pieces = tuple(self._piece(obj) for obj in parse(resource.manifest))
-        except (BadManifest, KubeError) as error:
-            return Item(resource.name, problem=str(error), text=resource.manifest)
-        # What is too big keeps its pieces: an earlier, smaller one may be there, and is not to be taken for unwanted.
-        problem = "; ".join(filter(None, (excess(piece.obj, encoded=piece.encoded) for piece in pieces)))
-        return Item(resource.name, pieces, problem, resource.approval, resource.manifest)
 
-    def _piece(self, obj: Json) -> Piece:
-        prepared = prepare(obj, label=self.label)
-        return Piece(ref_of(prepared, namespace=self._namespace), prepared, encode(prepared))
+def _item(resource: Resource, label: str, namespace: str) -> Item:
+    try:
+        pieces = tuple(_piece(obj, label, namespace) for obj in parse(resource.manifest))
+    except (BadManifest, KubeError) as error:
+        return Item(resource.name, problem=str(error), text=resource.manifest)
+    # What is too big keeps its pieces: an earlier, smaller one may be there, and is not to be taken for unwanted.
+    problem = "; ".join(filter(None, (excess(piece.obj, encoded=piece.encoded) for piece in pieces)))
+    return Item(resource.name, pieces, problem, resource.approval, resource.manifest)
+
+
+def _piece(obj: Json, label: str, namespace: str) -> Piece:
+    prepared = prepare(obj, label=label)
+    return Piece(ref_of(prepared, namespace=namespace), prepared, encode(prepared))
+
+
+_SMALL = 8192
+"""Characters of a manifest that is remembered: an update reads most of what it replaces again."""
+_small_item = lru_cache(maxsize=4096)(_item)

@@ -18,8 +18,8 @@ from emco_rsync.reach.slots import FairSlots
 
 Sleep = Callable[[float], Awaitable[None]]
 
-EAGER_CALLS = 3
-"""Calls at once to a cluster that answers quickly: a further connection costs more than it gains there."""
+EAGER_CALLS = 8
+"""Calls at once to a cluster that answers quickly: they share a connection, so that they cost its patience alone."""
 SLOW_CALL_SECONDS = 0.1
 """A call that takes longer is mostly waiting: more of them may go at once, and it counts no more for the process."""
 MAX_PAUSE_SECONDS = 60.0

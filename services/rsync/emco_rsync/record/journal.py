@@ -17,11 +17,14 @@ from emco_common.appcontext import keys
 from emco_common.contextbus.api import Compare, ContextBus, Put
 from emco_common.contextbus.limits import batches
 from emco_common.errors import EmcoError
+from emco_rsync.concurrent import concurrently
 from emco_rsync.fence import Fence, NotOwner, Unfenced
 from emco_rsync.reach.backoff import Backoff
 
 _log = structlog.get_logger()
 _UNFENCED = Unfenced()
+_AT_ONCE = 16
+"""Contexts that are written at a time: a bus that syncs to disk takes many for the price of one."""
 _BATCH_BYTES = 500_000
 """Weight from which a new transaction is begun; the status of a large app is nearly a megabyte."""
 
@@ -68,6 +71,7 @@ class Journal:
         self._gone = gone
         self._pending: dict[str, _Waiting] = {}
         self._roots: dict[str, int] = {}
+        self._turns = asyncio.Semaphore(_AT_ONCE)
         self._work = asyncio.Event()
         self._accepted = 0
         self._written = 0
@@ -101,9 +105,7 @@ class Journal:
             accepted = self._accepted
             pending, self._pending = self._pending, {}
             try:
-                for context in list(pending):
-                    await self._write(context, pending[context])
-                    del pending[context]
+                await concurrently(self._write_one(context, pending) for context in list(pending))
             except BaseException:
                 self._take_back(pending)
                 self._work.set()
@@ -111,6 +113,11 @@ class Journal:
             async with self._progress:
                 self._written = accepted
                 self._progress.notify_all()
+
+    async def _write_one(self, context: str, pending: dict[str, _Waiting]) -> None:
+        async with self._turns:
+            await self._write(context, pending[context])
+            del pending[context]
 
     def _take_back(self, pending: dict[str, _Waiting]) -> None:
         for context, waiting in pending.items():

@@ -28,6 +28,7 @@ class Followed:
     heal: bool = False
     complete: bool = False
     ready: bool = False
+    told_at: float = float("-inf")
     told: dict[str, object] = field(default_factory=dict)
     docket: Docket = field(default_factory=Docket)
 

@@ -32,11 +32,15 @@ _log = structlog.get_logger()
 
 GATHER_SECONDS = 0.05
 """How long changes are gathered before they are told."""
+WHILE_BROUGHT_SECONDS = 1.0
+"""Between two tellings of an app that is still being brought, or has not all come: nobody waits for its status."""
 _SHARE = 4.0
 """Telling takes at most one part in five of the time."""
 _LONGEST_REST = 0.5
 _LARGE = 300
 """Objects of one app on one cluster from which it is told on its own, so that others need not wait for it."""
+WHILE_BROUGHT_SECONDS = 1.0
+"""Between two tellings of an app that is still being brought, or has not all come: nobody waits for its status yet."""
 LINGER_SECONDS = 120.0
 """How long what is left of a removed app (its pods) is still watched (rsync 8.2)."""
 
@@ -70,6 +74,7 @@ class Tracker:
         self._dirty: set[Place] = set()
         self._resting: set[Place] = set()
         self._again: set[Place] = set()
+        self._early: set[Place] = set()
         self._leaving: set[Place] = set()
         self._aside: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
@@ -208,7 +213,9 @@ class Tracker:
         followed = self._followed.get(place)
         if followed is None or not followed.watch.synced(followed.expected.brought.kinds):
             return
-        if place in self._resting:
+        if self._is_early(followed):
+            self._put_off(place)
+        elif place in self._resting:
             self._again.add(place)
         elif len(followed.watch.objects(place[0])) > _LARGE:
             self._resting.add(place)
@@ -238,7 +245,20 @@ class Tracker:
                 self._again.discard(place)
                 self._mark([place])
 
+    def _is_early(self, followed: Followed) -> bool:
+        return not followed.complete and self._pace.clock() - followed.told_at < WHILE_BROUGHT_SECONDS
+
+    def _put_off(self, place: Place) -> None:
+        if place not in self._early:
+            self._early.add(place)
+            asyncio.get_running_loop().call_later(WHILE_BROUGHT_SECONDS, self._take_up, place)
+
+    def _take_up(self, place: Place) -> None:
+        self._early.discard(place)
+        self._mark([place])
+
     def _tell(self, followed: Followed, observation: Observation) -> None:
+        followed.told_at = self._pace.clock()
         followed.ready = observation.ready
         followed.recorder.observed(observation.updates, told=followed.told)
         self._drifts.look(followed)
