@@ -48,7 +48,9 @@ STOP_GRACE = 2.0
 def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     """The resource synchronizer over its dependencies."""
     network = Network(descriptors_of_process())
-    pace = Pace(Backoff(random.random), bus_backoff=Backoff(random.random, first=0.1, longest=5.0))
+    pace = Pace(
+        Backoff(random.random, longest=settings.max_backoff), bus_backoff=Backoff(random.random, first=0.1, longest=5.0)
+    )
     repositories = Repositories(settings.git, random=random.random)
     by_git = open_by_git(repositories, settings.azure)
     links = Links(

@@ -39,6 +39,9 @@ class RsyncSettings(KubeconfigSettings):
         description="Deadline of one call to a cluster. Longer than the default of admission webhooks, 10 s.",
     )
     probe_timeout: float = Field(5.0, gt=0, description="Deadline of the call that tests whether a cluster is there.")
+    max_backoff: float = Field(
+        30.0, gt=0, description="Longest pause between two attempts, at a cluster that is away or at one object."
+    )
     max_retries: int | None = Field(
         None, ge=0, description="Give up on a cluster after so many tests in a row; unset waits until it is back."
     )
