@@ -99,7 +99,7 @@ async def test_7_an_event_that_was_left_is_taken_up_by_the_next_process(
         await rig.until_state("1", "Instantiated")
         assert (rig.labelled("edge"), rig.labelled("cloud")) == (ON_EDGE, ON_CLOUD)
         async with asyncio.timeout(5):
-            while await rig.bus.get(keys.active("1")) is not None:
+            while await rig.bus.get(keys.active("1")) is not None:  # noqa: ASYNC110 - the test looks from outside
                 await asyncio.sleep(0.01)
         assert await _last(rig, "1") == QueueState.DONE
 
