@@ -68,10 +68,11 @@ class GitServer:
 
     def files(self, branch: str = "main") -> dict[str, str]:
         """Path and text of what a branch holds."""
-        if branch not in self.branches():
+        commit = self.branches().get(branch)
+        if commit is None:
             return {}
-        names = self.git("ls-tree", "-r", "-z", "--name-only", branch).split("\0")
-        return {name: self.raw(name, branch).decode(errors="replace") for name in names if name}
+        names = [name for name in self.git("ls-tree", "-r", "-z", "--name-only", commit).split("\0") if name]
+        return {name: self.raw(name, commit).decode(errors="replace") for name in names}
 
     def raw(self, path: str, branch: str = "main") -> bytes:
         command = ["git", "cat-file", "blob", f"{branch}:{path}"]

@@ -5,7 +5,7 @@ its monitor reports. An object that is in the repository and not reported is ans
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -38,6 +38,11 @@ from emco_rsync.plan.manifests import deployment_of
 _log = structlog.get_logger()
 Objects = list[Json]
 ByKind = Mapping[Kind, Objects]
+Address = tuple[str, str, str, str]
+"""Group, kind, namespace, name."""
+HISTORY = 4
+"""Reports that are remembered, to say what has changed since."""
+MAX_SEEN = 100_000
 FIRST_REPORT_SECONDS = 60.0
 """How long a list waits for a cluster to be reported of at all, before it says that nothing is."""
 
@@ -59,7 +64,8 @@ class GitCluster(Indirect):
         self.options = options
         self._azure = azure
         self._release = release
-        self._reported: tuple[str, ByKind] = ("", {})
+        self._history: dict[str, ByKind] = {}
+        self._seen: set[Address] = set()
         self._parsing = asyncio.Lock()
         self._leave = repository.statuses.join(layout.cluster)
         self._closed = False
@@ -94,18 +100,23 @@ class GitCluster(Indirect):
         return Resource(kind.api_version, kind.kind.lower() + "s", is_namespaced(kind))
 
     async def get(self, ref: Ref) -> Json:
-        """As it is reported. What is not reported may be there or not: monitors do not report everything."""
+        """As it is reported; ``NotFound`` if it was once and is not any more. What never was may be there or not, as
+        monitors do not report everything, nor at once."""
         found = await self.reported(ref)
-        if found is None:
-            raise errors.Invalid(f"{ref} is not reported by the monitor of {self.layout.cluster}, so nobody can tell")
-        return found
+        if found is not None:
+            return found
+        if self._wanted(ref) in self._seen:
+            raise errors.NotFound(f"{ref} is not reported any more by the monitor of {self.layout.cluster}")
+        raise errors.Invalid(f"{ref} is not reported by the monitor of {self.layout.cluster}, so nobody can tell")
 
     async def reported(self, ref: Ref) -> Json | None:
         """The object as its monitor has seen it last."""
         report = self.repository.statuses.reports.get(self.layout.cluster)
-        wanted = (ref.kind.group, ref.kind.kind, ref.namespace if is_namespaced(ref.kind) else "", ref.name)
         found = await self._objects(report) if report else {}
-        return next((obj for obj in _of_kind(found, ref.kind) if address_of(obj) == wanted), None)
+        return next((obj for obj in _of_kind(found, ref.kind) if address_of(obj) == self._wanted(ref)), None)
+
+    def _wanted(self, ref: Ref) -> Address:
+        return _address(Ref(ref.kind, ref.name, ref.namespace if is_namespaced(ref.kind) else ""))
 
     async def list(self, kind: Kind, *, namespace: str = "", selector: str = "") -> ObjectList:
         """What is reported of a kind; ``NotReported`` if nothing is reported of the cluster at all."""
@@ -130,11 +141,19 @@ class GitCluster(Indirect):
         renew: int = 240,
         silence: float = 100.0,
     ) -> AsyncGenerator[WatchEvent, None]:
-        """Ends as soon as there is another report, which is to be listed then."""
-        await self.repository.statuses.changed(self.layout.cluster, resource_version, within=renew)
-        nothing: tuple[WatchEvent, ...] = ()
-        for event in nothing:
-            yield event
+        """What differs from report to report, with a bookmark after each. ``Gone``: list again."""
+        statuses, cluster = self.repository.statuses, self.layout.cluster
+        while True:
+            before = self._history.get(resource_version)
+            if before is None:
+                raise errors.Gone(f"the report {resource_version} of {cluster} is not known any more", http_status=410)
+            await statuses.changed(cluster, resource_version, within=renew)
+            report = await statuses.report(cluster, within=silence)
+            now = await self._objects(report)
+            for event in changes(_of_kind(before, kind), _of_kind(now, kind)):
+                yield event
+            resource_version = report.version
+            yield WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": resource_version}})
 
     async def create(self, obj: Mapping[str, Any], *, manager: str = "", namespace: str = "") -> Json:
         raise _homeless(obj)
@@ -225,7 +244,7 @@ class GitCluster(Indirect):
         if new and present:
             raise errors.AlreadyExists(f"{address[1]} {address[3]} is in the repository")
 
-    async def take(self, of: Consignment, address: tuple[str, str, str, str]) -> bool:
+    async def take(self, of: Consignment, address: Address) -> bool:
         """Have the object in no file of the app. Was it in one?"""
         found = False
 
@@ -239,7 +258,7 @@ class GitCluster(Indirect):
         await self.repository.writer.write(self._change(of, make))
         return found
 
-    async def in_files(self, of: Consignment, address: tuple[str, str, str, str]) -> Json | None:
+    async def in_files(self, of: Consignment, address: Address) -> Json | None:
         """The object as the app's files have it."""
         draft = await self.repository.writer.look(self.layout.deployment(of))
         contents = (text for _, text in draft.below(self.layout.app(of)) if _holds(text, address))
@@ -248,9 +267,15 @@ class GitCluster(Indirect):
 
     async def _objects(self, report: Report) -> ByKind:
         async with self._parsing:
-            if self._reported[0] != report.version:
-                self._reported = report.version, await asyncio.to_thread(_parsed, self.layout.cluster, report)
-            return self._reported[1]
+            found = self._history.get(report.version)
+            if found is None:
+                found = await asyncio.to_thread(_parsed, self.layout.cluster, report)
+                self._history[report.version] = found
+                while len(self._history) > HISTORY:
+                    del self._history[next(iter(self._history))]
+                if len(self._seen) < MAX_SEEN:
+                    self._seen.update(address_of(obj) for objects in found.values() for obj in objects)
+            return found
 
 
 class Consigned:
@@ -319,11 +344,11 @@ class Consigned:
         return Ref(ref.kind, ref.name, self._cluster.layout.namespace_of(ref, self._of))
 
 
-def _address(ref: Ref) -> tuple[str, str, str, str]:
+def _address(ref: Ref) -> Address:
     return ref.kind.group, ref.kind.kind, ref.namespace, ref.name
 
 
-def _holds(content: bytes, address: tuple[str, str, str, str]) -> bool:
+def _holds(content: bytes, address: Address) -> bool:
     obj = object_of(content)
     return obj is not None and address_of(obj) == address
 
@@ -333,6 +358,19 @@ def _of_kind(objects: ByKind, kind: Kind) -> Objects:
     return [
         obj for known, found in objects.items() if (known.group, known.kind) == (kind.group, kind.kind) for obj in found
     ]
+
+
+def changes(before: Objects, now: Objects) -> Iterator[WatchEvent]:
+    """From one report to the next."""
+    known = {address_of(obj): obj for obj in before}
+    for obj in now:
+        former = known.pop(address_of(obj), None)
+        if former is None:
+            yield WatchEvent("ADDED", obj)
+        elif former != obj:
+            yield WatchEvent("MODIFIED", obj)
+    for obj in known.values():
+        yield WatchEvent("DELETED", obj)
 
 
 def _parsed(cluster: str, report: Report) -> ByKind:

@@ -60,7 +60,9 @@ def error_of(told: str, *, server: str) -> errors.KubeError:
     if _BEHIND.search(told):
         return Behind(message, http_status=409)
     if _UNKNOWN_TO_IT.search(told):
-        return errors.Unauthorized(message, http_status=401)
+        return errors.Unauthorized(
+            f"{server}: Authentication failed: userName and gitToken are not accepted", http_status=401
+        )
     if _REFUSED.search(told):
         return errors.Forbidden(message, http_status=403)
     if _NOT_ALLOWED.search(told):

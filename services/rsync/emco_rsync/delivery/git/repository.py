@@ -77,7 +77,7 @@ class Repository:
 
     def start(self) -> None:
         """Look at reports from now on."""
-        if self._task is None:
+        if self._task is None or self._task.done():
             run = self.statuses.run(every=self._settings.poll, then=self._tidy)
             self._task = asyncio.create_task(run, name=f"reports {self.remote.server}")
 
@@ -128,7 +128,10 @@ class Repository:
             reported = {label_of_report(path): path for path in report.files} if report else {}
             if not reported and not self.remote.per_app:
                 continue
-            present = await self._present(cluster)
+            try:
+                present = await self._present(cluster)
+            except Behind:
+                return  # it has just been pushed to; the next look sees it
             if self.remote.per_app:
                 await self._make_branches(cluster, present)
             for label in reported:

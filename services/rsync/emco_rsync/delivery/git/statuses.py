@@ -56,14 +56,15 @@ class Statuses:
         self._seen = seen
         self._users: Counter[str] = Counter()
         self._reports: dict[str, Report] = {}
-        self._expected: dict[str, str] = {}
+        self._owed: set[str] = set()
         self._looked: set[str] = set()
         self._news = asyncio.Condition()
         self._wanted = asyncio.Event()
 
     @property
     def clusters(self) -> list[str]:
-        return list(self._users)
+        """Those looked at: somebody wants to know of them, or something reported of them may have to be removed."""
+        return [*self._users, *(cluster for cluster in self._owed if cluster not in self._users)]
 
     @property
     def reports(self) -> Mapping[str, Report]:
@@ -79,7 +80,8 @@ class Statuses:
             self._users[cluster] -= 1
             if self._users[cluster] <= 0:
                 del self._users[cluster]
-                self._reports.pop(cluster, None)
+                if cluster in self._reports:
+                    self._owed.add(cluster)
 
         return leave
 
@@ -123,6 +125,8 @@ class Statuses:
                     await found
             except EmcoError as error:
                 _log.info("reports_not_read", why=str(error))
+                if not self._users:
+                    return  # with other credentials it is another repository
             except Exception:
                 _log.exception("reports_not_read")
             await self._pause(every)
@@ -142,7 +146,7 @@ class Statuses:
         """Any ``KubeError``; one cluster's reports cannot spoil another's."""
         heads = await self._clone.heads()
         self._seen(heads)
-        for cluster in list(self._users):
+        for cluster in self.clusters:
             branches = self._branches(cluster, heads)
             version = hashlib.sha256(repr(sorted(branches.items())).encode()).hexdigest()[:16] if branches else ""
             known = self._reports.get(cluster)
@@ -158,9 +162,17 @@ class Statuses:
                 self._reports[cluster] = report
             elif known is not None:
                 self._reports[cluster] = Report("", {})
+        self._forget()
         async with self._news:
             self._looked |= set(self._users)
             self._news.notify_all()
+
+    def _forget(self) -> None:
+        """Clusters that nobody asks for and that have nothing reported."""
+        for cluster in [one for one in self._owed if one in self._users or not self._reports[one].files]:
+            self._owed.discard(cluster)
+            if cluster not in self._users:
+                del self._reports[cluster]
 
     async def _read(self, cluster: str, version: str, branches: Mapping[str, str]) -> Report:
         await self._clone.fetch(branches)

@@ -5,7 +5,7 @@ what became of it. What others push meanwhile stays: our changes are then made a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -23,6 +23,8 @@ ATTEMPTS = 8
 MAX_FILE = 4 * 2**20
 MAX_READ = 256 * 2**20
 CLOSING_SECONDS = 2.0
+MAX_KEPT = 16 * 2**20
+"""Bytes of contents that are kept to be looked at again."""
 _CACHED = 20_000
 
 
@@ -56,7 +58,12 @@ class Writer:
         await order.done
 
     async def look(self, *places: str) -> Draft:
-        """The files below these directories, as of the newest commit that is known."""
+        """The files below these directories, as of the newest commit that is known. What was read before does not wait
+        for a push that is under way."""
+        if self._known and all(place in self._files for place in places):
+            files = self._listed(places)
+            if all(blob in self._contents for blob in files.values()):
+                return Draft(files, {blob: self._contents[blob] for blob in files.values()})
         async with self._clone.lock:
             if not self._known:
                 await self._catch_up()
@@ -143,7 +150,10 @@ class Writer:
 
     def _note(self, draft: Draft) -> None:
         """What was pushed need not be read again."""
-        for place in self._files:
+        changed = draft.writes.keys() | set(draft.removals)
+        touched = [place for place in self._files if any(_is_at(path, place) for path in changed)]
+        self._contents |= draft.writes
+        for place in touched:
             self._files[place] = {path: blob for path, blob in draft.files.items() if _is_at(path, place)}
 
     async def _catch_up(self) -> None:
@@ -157,8 +167,9 @@ class Writer:
             self._files.clear()
         self._tip, self._known = tip, True
 
-    async def _draft(self, places: list[str] | tuple[str, ...]) -> Draft:
+    async def _draft(self, places: Iterable[str]) -> Draft:
         """With what is there; in the order of the calls nobody else changes it meanwhile."""
+        places = list(places)
         unread = [place for place in dict.fromkeys(places) if place not in self._files]
         if len(self._files) + len(unread) > _CACHED:
             self._files.clear()
@@ -171,13 +182,18 @@ class Writer:
                 for place in unread:
                     if _is_at(path, place):
                         self._files[place][path] = blob
-        files = {path: blob for place in dict.fromkeys(places) for path, blob in self._files[place].items()}
+        files = self._listed(places)
         wanted = set(files.values())
         missing = wanted - self._contents.keys()
         if missing:
             read = await self._clone.contents(missing, limit=MAX_READ, each=MAX_FILE)
-            self._contents = {blob: found for blob, found in self._contents.items() if blob in wanted} | read
+            if sum(map(len, self._contents.values())) > MAX_KEPT:
+                self._contents = {blob: found for blob, found in self._contents.items() if blob in wanted}
+            self._contents |= read
         return Draft(files, {blob: self._contents[blob] for blob in wanted if blob in self._contents})
+
+    def _listed(self, places: Iterable[str]) -> dict[str, str]:
+        return {path: blob for place in dict.fromkeys(places) for path, blob in self._files[place].items()}
 
 
 def _is_at(path: str, place: str) -> bool:
