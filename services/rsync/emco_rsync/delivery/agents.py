@@ -83,7 +83,9 @@ class Agents:
     async def begin(self, cluster: str, request: AgentRequest) -> Pieces:
         """A call at the agent of a cluster. ``Unreachable`` if there is none, with since when."""
         session = self._here.get(cluster)
-        if session is not None:
+        if session is not None and session.why:
+            self.leave(cluster, session)
+        elif session is not None:
             return session.begin(request)
         replica = self._claims.holder(cluster)
         if replica in ("", self._claims.replica):

@@ -86,6 +86,10 @@ class AgentHost:
             )
             self.servers = (server,)
 
+    def holder(self, cluster: str) -> str:
+        """The replica with the stream of the cluster's agent, as the bus says, or ``""``."""
+        return self._directory.holder(cluster)
+
     def register_relay(self, server: Any) -> None:
         """On the port that only services reach."""
         relay = Relay(replica=self._directory.replica, begin=self.agents.begin_here, sealer=self._sealer)
