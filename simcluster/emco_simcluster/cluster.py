@@ -15,7 +15,6 @@ from typing import Any, Self
 import structlog
 import yaml
 
-from emco_common.kube.wire import READ_SIZE
 from emco_simcluster.controllers.garbage import Garbage
 from emco_simcluster.controllers.platform import Platform
 from emco_simcluster.controllers.pods import Pods
@@ -30,7 +29,7 @@ from emco_simcluster.listener import Listener
 from emco_simcluster.network import Network
 from emco_simcluster.server import ApiServer
 from emco_simcluster.storage import Change, Store
-from emco_simcluster.tls import Authority, Pair, User, server_context
+from emco_simcluster.tls import Authority, Door, Pair, User
 from emco_simcluster.verbs import Verbs
 from emco_simcluster.writes import Writer
 
@@ -48,8 +47,8 @@ class SimCluster:
     ``ready_after``: seconds until a pod is ready (a bound claim, a load balancer address, an emptied namespace).
     ``established_after``: seconds until a custom kind is served. ``history``: changes per resource that a watch may lag
     behind before it gets a 410. ``bookmark_every``: seconds between watch bookmarks. ``seed``: makes uids, generated
-    names and random faults repeatable. ``authority``: one to share between clusters; without it the cluster makes its
-    own. ``kinds``: the built-in kinds, which clusters of a fleet share.
+    names and random faults repeatable. ``door``: one to share between clusters; without it the cluster makes its own,
+    with an authority of its own. ``kinds``: the built-in kinds, which clusters of a fleet share.
     """
 
     def __init__(
@@ -62,11 +61,12 @@ class SimCluster:
         history: int = 10_000,
         nodes: int = 1,
         bookmark_every: float = 60.0,
-        authority: Authority | None = None,
+        door: Door | None = None,
         kinds: Sequence[Kind] | None = None,
     ) -> None:
         self.name = name
-        self._authority = authority or Authority(f"{name}-simulated-ca")
+        self._door = door or Door(Authority(f"{name}-simulated-ca"))
+        self._authority = self._door.authority
         chance = random.Random(f"{seed}/{name}")
         self._store = Store(history=history)
         self._kinds = KindTable(kinds if kinds is not None else built_in_kinds())
@@ -108,8 +108,7 @@ class SimCluster:
 
     async def start(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 takes a free one. Raises OSError if the address is taken."""
-        context = server_context(self._authority, hosts=[host, "localhost", "kubernetes.default.svc"])
-        self._listener = Listener(self._server.handle, context, buffer=bytearray(READ_SIZE))
+        self._listener = Listener(self._server.handle, self._door.context(host), buffer=self._door.buffer)
         self._listener.start(host, port)
         shown = f"[{host}]" if ":" in host else host
         self._url = f"https://{shown}:{self._listener.port}"
@@ -305,8 +304,8 @@ class SimFleet:
     """Many simulated clusters in one process. They share one certificate authority and the table of built-in kinds."""
 
     def __init__(self, names: Sequence[str], **settings: Any) -> None:
-        authority, kinds = Authority("fleet-simulated-ca"), tuple(built_in_kinds())
-        self.clusters = [SimCluster(n, authority=authority, kinds=kinds, **settings) for n in names]
+        door, kinds = Door(Authority("fleet-simulated-ca")), tuple(built_in_kinds())
+        self.clusters = [SimCluster(n, door=door, kinds=kinds, **settings) for n in names]
 
     async def start(self, *, host: str = "127.0.0.1", port_base: int = 0) -> None:
         """Start all; with ``port_base`` they take consecutive ports, else free ones."""
