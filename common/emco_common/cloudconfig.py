@@ -40,6 +40,8 @@ class Access:
     kubeconfig: bytes = field(default=b"", repr=False)
     gitops: Mapping[str, str] = field(default_factory=dict)
     owner: Mapping[str, str] = field(default_factory=dict)
+    registration: str = field(default="", compare=False)
+    """Of a record that was read: another one after each write of it, whatever it says."""
 
     @property
     def key(self) -> Key:
@@ -117,7 +119,8 @@ class CloudConfigs:
 
 def _named(document: Document) -> Access:
     provider, cluster, level, namespace = (document.key[name] for name in KEY_NAMES)
-    return Access(provider, cluster, level, namespace, owner=document.tags.get("owner", {}))
+    registration = f"{document.place}/{document.revision}"
+    return Access(provider, cluster, level, namespace, owner=document.tags.get("owner", {}), registration=registration)
 
 
 def _record(key: Key) -> str:

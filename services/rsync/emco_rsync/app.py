@@ -33,6 +33,7 @@ from emco_rsync.metrics import Metrics
 from emco_rsync.notify import Subscriptions
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.links import Links
+from emco_rsync.reach.sameness import remembered
 from emco_rsync.reach.ways import AGENT, access_from, by_type, open_directly
 from emco_rsync.record.journal import Journal
 from emco_rsync.record.manifests import manifests_on
@@ -53,18 +54,16 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     )
     repositories = Repositories(settings.git, random=random.random)
     by_git = open_by_git(repositories, settings.azure)
-    links = Links(
-        access_from(CloudConfigs(deps.store, deps.sealer), SyncObjects(deps.store, deps.sealer)),
-        by_type(
-            {
-                "": open_directly(settings.direct, network=network),
-                AGENT: lambda identity, way: agents.open(identity, way),
-                **dict.fromkeys(GIT_TYPES, by_git),
-            }
-        ),
-        settings=settings.link,
-        backoff=pace.backoff,
+    access = access_from(CloudConfigs(deps.store, deps.sealer), SyncObjects(deps.store, deps.sealer))
+    open_way = by_type(
+        {
+            "": open_directly(settings.direct, network=network),
+            AGENT: lambda identity, way: agents.open(identity, way),
+            **dict.fromkeys(GIT_TYPES, by_git),
+        }
     )
+    same = remembered(deps.bus, access, open_way)
+    links = Links(access, open_way, same=same, settings=settings.link, backoff=pace.backoff)
     subscriptions = Subscriptions(deps.bus, backoff=pace.bus_backoff)
     journal = Journal(deps.bus, backoff=pace.bus_backoff, gone=lambda context: tracker.abandon(context))
     tracker = Tracker(
@@ -85,7 +84,15 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
         breakers=links.breakers,
         descriptors=network.descriptors,
     )
-    shop = Workshop(bus=deps.bus, queue=queue, journal=journal, executor=executor, pace=pace, finished=metrics.finished)
+    shop = Workshop(
+        bus=deps.bus,
+        queue=queue,
+        journal=journal,
+        executor=executor,
+        pace=pace,
+        finished=metrics.finished,
+        heal=executor.heal,
+    )
     ownership = Ownership(
         deps.bus,
         replica=uuid.uuid4().hex,

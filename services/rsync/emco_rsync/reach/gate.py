@@ -102,6 +102,8 @@ class Gate:
         self._shared = shared
         self._servers: dict[str, Server] = {}
         self._listeners: set[Callable[[], None]] = set()
+        self._known = False
+        self._recognising = asyncio.Lock()
         eager = min(EAGER_CALLS, shared.writes)
         self._writes = Lane("writes", shared, width=eager, most=shared.writes, changed=self._changed)
         self._reads = Lane("reads", shared, width=shared.reads, most=shared.reads, changed=self._changed)
@@ -112,6 +114,18 @@ class Gate:
         if found is None:
             found = self._servers[address] = Server(self._shared, changed=self._changed)
         return found
+
+    async def recognise(self, check: Callable[[], Awaitable[None]]) -> None:
+        """Is it still the same cluster? Checked once for all after each time that it was away; raises what ``check``
+        raises."""
+        async with self._recognising:
+            while not self._known:
+                self._known = True  # unless it goes away meanwhile
+                try:
+                    await check()
+                except BaseException:
+                    self._known = False
+                    raise
 
     def hurry(self) -> None:
         """The cluster may be back."""
@@ -186,5 +200,7 @@ class Gate:
         return f"breaker: {what} since {since}, next try within {longest:g} s: {breaker.reason}"
 
     def _changed(self) -> None:
+        if not all(server.breaker.closed for server in self._servers.values()):
+            self._known = False
         for listener in list(self._listeners):
             listener()

@@ -25,6 +25,7 @@ from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.breaker import BreakerState
 from emco_rsync.reach.gate import CLOSED, Gate
 from emco_rsync.reach.lanes import EAGER_CALLS, NOBODY, Shared, Sleep, Turn
+from emco_rsync.reach.sameness import SameCluster, believed
 from emco_rsync.reach.slots import FairSlots
 from emco_rsync.reach.ways import Access, Identity, Open, Way
 
@@ -69,6 +70,7 @@ class Link:
         *,
         access: Access,
         open_way: Open,
+        same: SameCluster,
         settings: LinkSettings,
         backoff: Backoff,
         sleep: Sleep,
@@ -81,6 +83,7 @@ class Link:
         self._gate = gate
         self._access = access
         self._open_way = open_way
+        self._same = same
         self._settings = settings
         self._backoff = backoff
         self._sleep = sleep
@@ -223,7 +226,9 @@ class Link:
             self._client, self._way = self._open_way(self.identity, way), way
         elif way != self._way:
             self._client = await self._exchanged(self._client, way)
-        await self._ask(self._client)
+        client = self._client
+        await self._ask(client)
+        await self._gate.recognise(lambda: self._same(self.identity, client))
         if self._unknown_to_it:
             await self._client.check_identity(timeout=self._settings.probe_timeout)
             self._unknown_to_it = False
@@ -280,11 +285,13 @@ class Links:
         *,
         settings: LinkSettings,
         backoff: Backoff,
+        same: SameCluster = believed,
         sleep: Sleep = asyncio.sleep,
         clock: Callable[[], float] = lambda: asyncio.get_running_loop().time(),
     ) -> None:
         self._access = access
         self._open_way = open_way
+        self._same = same
         self._settings = settings
         self._shared = Shared(
             calls=FairSlots(settings.calls),
@@ -323,6 +330,7 @@ class Links:
             gate,
             access=self._access,
             open_way=self._open_way,
+            same=self._same,
             settings=self._settings,
             backoff=self._shared.backoff,
             sleep=self._shared.sleep,

@@ -42,6 +42,8 @@ class Way:
     """The pairs of the reference object of a cluster without kubeconfig: credentials."""
     options: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
     """The pairs of its resource object, if it has one."""
+    registration: str = field(default="", compare=False)
+    """Another one after each write of the record, whatever it says."""
 
     @property
     def type(self) -> str:
@@ -80,12 +82,13 @@ def access_from(records: CloudConfigs, sync: SyncObjects) -> Access:
         if not found.kubeconfig and kind not in OF_THEIR_OWN and identity.level != ADMIN_LEVEL:
             found = await records.get(provider, cluster)
         if found.kubeconfig or kind == AGENT:
-            return Way(found.kubeconfig, found.gitops)
+            return Way(found.kubeconfig, found.gitops, registration=found.registration)
         reference, options = (found.gitops.get(f"gitOps{part}Object", "") for part in ("Reference", "Resource"))
         return Way(
             gitops=found.gitops,
             reference=await sync.values(provider, reference) if reference else {},
             options=await _options(provider, options) if options else {},
+            registration=found.registration,
         )
 
     async def _options(provider: str, name: str) -> Mapping[str, str]:
