@@ -63,12 +63,14 @@ async def _announced(process: Process) -> Emco:
 
 
 @asynccontextmanager
-async def simulated_clusters(count: int, folder: Path, *, nice: int = 0) -> AsyncIterator[Mapping[str, str]]:
+async def simulated_clusters(
+    count: int, folder: Path, *, nice: int = 0, first: int = 0
+) -> AsyncIterator[Mapping[str, str]]:
     """Kubeconfigs by name (``c0``, ``c1``, …) of simulated clusters, all in one process, as they would be elsewhere.
 
     ``nice``: they give way to what is measured, since elsewhere they would not take its processors.
     """
-    names = [f"c{index}" for index in range(count)]
+    names = [f"c{index}" for index in range(first, first + count)]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "emco_simcluster", "--ready-after", "0.05"),
         *("--clusters", ",".join(names), "--write-kubeconfigs", str(folder)),

@@ -136,14 +136,19 @@ class ClusterWatch:
                 await self._pace.sleep(self._pace.backoff.delay(failures))
 
     async def _list_and_watch(self, client: KubeApi, kind: Kind) -> None:
+        version = await self._list(client, kind)
+        spread = 0.5 + self._pace.backoff.random() / 2  # lists that came together do not come together again
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._resync * spread):
+                await self._stay(client, kind, resource_version=version)
+
+    async def _list(self, client: KubeApi, kind: Kind) -> str:
+        """Take in everything of the kind. Answers from where to watch, and keeps nothing of the list."""
         before = self._known.answers()
         listed = await client.list(kind, selector=DEPLOYMENT_LABEL)
         await self._confirm(client, kind, listed.items)
         self._listed(kind, listed.items, before=before)
-        spread = 0.5 + self._pace.backoff.random() / 2  # lists that came together do not come together again
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._resync * spread):
-                await self._stay(client, kind, resource_version=listed.resource_version)
+        return listed.resource_version
 
     async def _confirm(self, client: KubeApi, kind: Kind, items: Iterable[Json]) -> None:
         """A list from which something is missing is believed when one thing that is missing is read as gone."""

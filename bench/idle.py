@@ -1,0 +1,122 @@
+"""What a cluster costs rsync on which nothing happens: ``python -m bench.idle [--clusters 1000] [--seconds 60]``.
+
+Simulated clusters, in processes of their own, with 100 objects each of six kinds and the pods that these make. rsync is
+alone in its process and keeps its records on etcd where that is installed, else in itself. Memory is what the process
+has more with the clusters than without, once they are installed and quiet, and once more in a fresh process that took
+them up again; processor time is what it uses while nothing happens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench import programs, workload
+from bench.child import Child, child
+from bench.table import Figure, show
+
+OBJECTS = {"config_maps": 65, "deployments": 20, "accounts": 5}
+"""Besides, 20 pods that carry the label of the deployment, which are watched as well."""
+TOGETHER = 100
+"""Clusters of one deployment."""
+PER_PROCESS = 125
+AIM_KILOBYTES, AIM_PERCENT = 200.0, 0.02
+SETTLE_SECONDS = 20.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one cluster: kilobytes, and percent of a processor."""
+
+    kilobytes: float
+    percent: float
+
+
+@asynccontextmanager
+async def simulated(count: int, folder: Path) -> AsyncIterator[Mapping[str, str]]:
+    async with AsyncExitStack() as stack:
+        fleet: dict[str, str] = {}
+        for first in range(0, count, PER_PROCESS):
+            own = folder / f"clusters{first}"
+            number = min(PER_PROCESS, count - first)
+            fleet |= await stack.enter_async_context(programs.simulated_clusters(number, own, nice=5, first=first))
+        yield fleet
+
+
+async def settled(side: Child, *, seconds: float) -> tuple[float, float]:
+    """Megabytes, and seconds of the processor in so many quiet ones."""
+    await asyncio.sleep(SETTLE_SECONDS)
+    before = processor(side.pid)
+    await asyncio.sleep(seconds)
+    return side.memory(), processor(side.pid) - before
+
+
+def processor(pid: int) -> float:
+    """Seconds so far, of user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+async def measure(count: int, seconds: float, folder: Path) -> tuple[Cost, Cost, str]:
+    async with simulated(count, folder) as fleet, programs.etcd(folder) as etcd:
+        arguments = (str(folder), etcd or "")
+        environment = {"EMCO_RSYNC_WATCH_STREAMS": "1000000"}
+        async with child("bench.rsyncside", *arguments, environment=environment) as side:
+            await side.ask("register", fleet=dict(fleet))
+            empty, idle = await settled(side, seconds=min(seconds, 10))
+            idle *= seconds / min(seconds, 10)
+            names = sorted(fleet)
+            for number in range(0, count, TOGETHER):
+                identity = str(1000 + number)
+                apps = {"web": workload.objects(**OBJECTS, prefix=f"d{number}")}
+                await side.ask("write", id=identity, apps=apps, clusters=names[number : number + TOGETHER])
+                await side.ask("install", id=identity, within=3600)
+                print(f"  {number + TOGETHER} clusters installed, {side.memory():.0f} MB", flush=True)
+            first = _cost(await settled(side, seconds=seconds), empty, idle, count, seconds)
+        async with child("bench.rsyncside", *arguments, environment=environment) as side:
+            await asyncio.sleep(count / 20)
+            again = _cost(await settled(side, seconds=seconds), empty, idle, count, seconds)
+        return first, again, "etcd" if etcd else "the embedded bus, whose memory counts"
+
+
+def _cost(found: tuple[float, float], empty: float, idle: float, count: int, seconds: float) -> Cost:
+    memory, used = found
+    return Cost((memory - empty) * 1000 / count, (used - idle) / seconds / count * 100)
+
+
+async def main(count: int, seconds: float) -> None:
+    with TemporaryDirectory(prefix="emco-idle-") as name:
+        first, again, bus = await measure(count, seconds, Path(name))
+    figures = []
+    for what, cost in (("after installing", first), ("taken up by a fresh process", again)):
+        figures += [
+            Figure(
+                f"memory of a cluster, {what}",
+                f"{cost.kilobytes:.0f} KB",
+                aim=f"< {AIM_KILOBYTES:g} KB",
+                reached=cost.kilobytes < AIM_KILOBYTES,
+            ),
+            Figure(
+                f"processor of a cluster, {what}",
+                f"{cost.percent:.4f} %",
+                aim=f"< {AIM_PERCENT:g} % of a core",
+                reached=cost.percent < AIM_PERCENT,
+            ),
+        ]
+    title = f"{count} simulated clusters with 100 objects each, and nothing happens for {seconds:g} s"
+    show(title, figures, remarks=(f"rsync alone in its process, its records on {bus}",))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clusters", type=int, default=1000)
+    parser.add_argument("--seconds", type=float, default=60)
+    asked = parser.parse_args()
+    asyncio.run(main(asked.clusters, asked.seconds))
