@@ -7,7 +7,7 @@ from typing import Any, cast
 from emco_common.kube import KubeApi
 from emco_rsync.fence import Fence
 
-_LOOKS = frozenset({"server", "close", "version", "check_identity", "resource", "get", "list", "watch"})
+LOOKS = frozenset({"server", "close", "version", "check_identity", "resource", "get", "list", "watch"})
 """By what does not write, so that a new method is fenced until somebody thinks about it."""
 
 
@@ -23,7 +23,7 @@ class _Fenced:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
-        if name in _LOOKS:
+        if name in LOOKS:
             return method
 
         async def write(*args: Any, **more: Any) -> Any:

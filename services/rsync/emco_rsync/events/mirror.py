@@ -33,12 +33,15 @@ class Mirror:
         self._backoff = backoff
         self._sleep = sleep
         self._revisions: dict[str, int] = {}
+        self._seen = 0
 
-    def note(self, name: str, value: bytes, *, revision: int) -> None:
-        """What this process has written itself is known before the bus tells it."""
-        if revision > self._revisions.get(name, 0):
-            self._revisions[name] = revision
-            self.values[name] = value
+    def note(self, name: str, value: bytes, *, revision: int) -> bool:
+        """What this process has written itself is known before the bus tells it; false if it has told already."""
+        if revision <= self._seen:
+            return False
+        self._revisions[name] = revision
+        self.values[name] = value
+        return True
 
     async def run(self) -> None:
         """Until cancelled; begins anew whenever the bus cannot go on."""
@@ -66,10 +69,12 @@ class Mirror:
         for name, entry in found.items():
             if entry.mod_revision > self._revisions.get(name, 0):
                 self._keep(name, entry)
+        self._seen = max(self._seen, revision)
         self.ready.set()
 
     def _take(self, events: Iterable[Event]) -> None:
         for event in events:
+            self._seen = max(self._seen, event.entry.mod_revision)
             name = self._name(event.entry.key)
             if event.entry.mod_revision <= self._revisions.get(name, 0):
                 continue  # noted, and overtaken by what was noted

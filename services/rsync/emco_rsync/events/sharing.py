@@ -78,11 +78,12 @@ class Sharing:
 
     def added(self, added: Added) -> None:
         """This process has queued something, and need not wait until the bus tells."""
-        self._active.note(added.context, values.encode(added.context), revision=added.revision)
-        self._live.note(added.context, values.encode(added.status_context), revision=added.revision)
         self._belongs(added.context, added.status_context)
         found = self._deployment(added.status_context)
-        found.live.add(added.context)
+        if self._live.note(added.context, values.encode(added.status_context), revision=added.revision):
+            found.live.add(added.context)
+        if not self._active.note(added.context, values.encode(added.context), revision=added.revision):
+            return  # the bus was quicker
         found.active.add(added.context)
         if found.held is not None and not found.moving:
             found.held.see_to(added.context)
