@@ -199,7 +199,8 @@ class KubeClient:
         The server ends each stream after ``renew`` seconds and it is taken up where it stopped. A server sends
         bookmarks about once a minute, so a stream without a byte for ``silence`` seconds is taken for dead:
         ``Unreachable``. ``NoRoom``: the process may keep no further connection open; ask now and then, with a
-        ``renew`` of at most ``SHORT_WATCH``. ``Gone``: the version is too old, list again. After any other error too the caller may go
+        ``renew`` of at most ``SHORT_WATCH``.
+        ``Gone``: the version is too old, list again. After any other error too the caller may go
         on from the last event it saw. Who stops early closes it (``contextlib.aclosing``).
         """
         resource = await self._discovery.resource(kind)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -127,14 +128,20 @@ def _aggregated(document: Mapping[str, Any]) -> Iterator[tuple[Kind, Resource]]:
                 kind = _mapping(resource.get("responseKind")).get("kind")
                 plural = resource.get("resource")
                 if isinstance(kind, str) and isinstance(plural, str) and plural:
-                    yield Kind(api_version, kind), Resource(api_version, plural, resource.get("scope") == "Namespaced")
+                    yield _entry(api_version, kind, plural, namespaced=resource.get("scope") == "Namespaced")
 
 
 def _legacy(document: Mapping[str, Any], api_version: str) -> Iterator[tuple[Kind, Resource]]:
     for resource in _list(document, "resources"):
         kind, plural = resource.get("kind"), resource.get("name")
         if isinstance(kind, str) and isinstance(plural, str) and plural and "/" not in plural:
-            yield Kind(api_version, kind), Resource(api_version, plural, resource.get("namespaced") is True)
+            yield _entry(api_version, kind, plural, namespaced=resource.get("namespaced") is True)
+
+
+def _entry(api_version: str, kind: str, plural: str, *, namespaced: bool) -> tuple[Kind, Resource]:
+    """The same few words come from every cluster: kept once, they are a tenth of what a client weighs."""
+    version = intern(api_version)
+    return Kind(version, intern(kind)), Resource(version, intern(plural), namespaced)
 
 
 def _segment(name: str) -> str:

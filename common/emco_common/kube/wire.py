@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 READ_SIZE = 16 * 1024
-"""What is read at once: a TLS record. OpenSSL's memory buffers keep the size that they once had."""
+"""What is read at once: a TLS record."""
+PIECE = 4 * 1024
+"""What TLS is given at once: OpenSSL's memory buffers keep for ever the size that they once had."""
 CLOSE_SECONDS = 2.0
 """How long the last words may take to a server that does not read."""
 
@@ -94,13 +96,13 @@ class Wire(asyncio.BufferedProtocol):
             self._transport.write(data)
             return
         try:
-            if len(data) <= READ_SIZE:
+            if len(data) <= PIECE:
                 self._tls.write(data)
                 self._transport.write(self._outgoing.read())
                 return
             view = memoryview(data)
-            for start in range(0, len(view), READ_SIZE):
-                self._tls.write(view[start : start + READ_SIZE])
+            for start in range(0, len(view), PIECE):
+                self._tls.write(view[start : start + PIECE])
                 self._transport.write(self._outgoing.read())
         except ssl.SSLError as error:
             self.fail(error)
@@ -166,8 +168,11 @@ class Wire(asyncio.BufferedProtocol):
         if self._incoming is None:
             self._deliver(bytes(self._view[:nbytes]))
             return
-        self._incoming.write(self._view[:nbytes])
-        self._pump()
+        for start in range(0, nbytes, PIECE):
+            self._incoming.write(self._view[start : min(nbytes, start + PIECE)])
+            self._pump()
+            if self._transport is None or self._error is not None:
+                return
 
     def eof_received(self) -> bool:
         if self._shaking and self._error is None:
