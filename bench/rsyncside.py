@@ -58,6 +58,10 @@ class Side:
         """Seconds from the call to the status that says that all was acknowledged, and those of the processor."""
         return await self._measured(id, lambda: self._install(id))
 
+    async def begin(self, id: str) -> None:
+        """Have it installed, and do not wait for the end."""
+        await self._install(id)
+
     async def update(self, old: str, new: str) -> dict[str, float]:
         return await self._measured(new, lambda: self._update(old, new))
 
@@ -77,7 +81,7 @@ class Side:
         return None
 
     async def uninstall(self, id: str) -> dict[str, float]:
-        return await self._measured(id, lambda: self._uninstall(id))
+        return await self._measured(id, lambda: self._uninstall(id), failed=frozenset({ContextState.TERMINATE_FAILED}))
 
     async def arrive(self, ids: list[str], rate: float) -> dict[str, Any]:
         """The contexts come at so many a second; how long each took from its acceptance to its end."""
@@ -94,7 +98,9 @@ class Side:
         took = time.perf_counter() - began
         return {"spent": spent, "processor": (processor_seconds() - used) / took, "lag": _seconds(longest)}
 
-    async def _measured(self, identity: str, ask: Callable[[], Awaitable[None]]) -> dict[str, float]:
+    async def _measured(
+        self, identity: str, ask: Callable[[], Awaitable[None]], *, failed: frozenset[ContextState] = FAILED
+    ) -> dict[str, float]:
         used, began = processor_seconds(), time.perf_counter()
         async with aclosing(self._deps.bus.watch(keys.status(identity))) as watch:
             await anext(watch)
@@ -103,8 +109,8 @@ class Side:
             accepted = time.perf_counter()
             async for events in watch:
                 states = [values.decode_state(event.entry.key, event.entry.value) for event in events]
-                if failed := FAILED.intersection(states):
-                    raise RuntimeError(f"{identity}: {failed} {await self._contexts.get_reason(identity)}")
+                if found := failed.intersection(states):
+                    raise RuntimeError(f"{identity}: {found} {await self._contexts.get_reason(identity)}")
                 if DONE.intersection(states):
                     break
         end = time.perf_counter()
@@ -169,6 +175,7 @@ async def main(folder: Path, bus: str) -> None:
                     "register": side.register,
                     "write": side.write,
                     "install": side.install,
+                    "begin": side.begin,
                     "update": side.update,
                     "uninstall": side.uninstall,
                     "drift": side.drift,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,14 +128,22 @@ def marked(folder: Path) -> dict[int, list[str]]:
 
 
 def _marked_in(module: ast.Module) -> Iterator[tuple[str, int]]:
+    everywhere = [mark for statement in module.body for mark in _of_the_module(statement)]
     for statement in module.body:
         tests = statement.body if isinstance(statement, ast.ClassDef) else [statement]
         outer = statement.decorator_list if isinstance(statement, ast.ClassDef) else []
         prefix = f"{statement.name}::" if isinstance(statement, ast.ClassDef) else ""
         for test in tests:
             if isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef) and test.name.startswith("test_"):
-                for mark in (*outer, *test.decorator_list):
+                for mark in (*everywhere, *outer, *test.decorator_list):
                     yield from ((prefix + test.name, line) for line in _lines_of(mark))
+
+
+def _of_the_module(statement: ast.stmt) -> Sequence[ast.expr]:
+    """What ``pytestmark`` says."""
+    if not isinstance(statement, ast.Assign) or ast.unparse(statement.targets[0]) != "pytestmark":
+        return ()
+    return statement.value.elts if isinstance(statement.value, ast.List | ast.Tuple) else (statement.value,)
 
 
 def _lines_of(mark: ast.expr) -> Iterator[int]:
