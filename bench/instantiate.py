@@ -111,14 +111,14 @@ async def measure(clusters: int, environment: Mapping[str, str], folder: Path, *
 async def onboard(world: World) -> Sequence[Row]:
     """Clusters, a logical cloud over all of them, ten apps placed on them; approved, not instantiated."""
     names = list(world.fleet)
-    await world.post("/v2/controllers", _named("rsync", host="127.0.0.1", port=world.rsync))
-    await world.post("/v2/cluster-providers", _named("sim"))
-    await world.post("/v2/projects", _named("p"))
-    await world.post("/v2/projects/p/logical-clouds", _named("lc", level="0"))
+    await world.post("/v2/controllers", named("rsync", host="127.0.0.1", port=world.rsync))
+    await world.post("/v2/cluster-providers", named("sim"))
+    await world.post("/v2/projects", named("p"))
+    await world.post("/v2/projects/p/logical-clouds", named("lc", level="0"))
 
     async def register() -> None:
         for name in names:
-            await world.post(CLUSTERS, _named(name), file=world.fleet[name].encode())
+            await world.post(CLUSTERS, named(name), file=world.fleet[name].encode())
 
     async def label() -> None:
         for number, name in enumerate(names):
@@ -127,7 +127,7 @@ async def onboard(world: World) -> Sequence[Row]:
 
     async def refer() -> None:
         for name in names:
-            await world.post(f"{CLOUD}/cluster-references", _named(name, clusterProvider="sim", cluster=name))
+            await world.post(f"{CLOUD}/cluster-references", named(name, clusterProvider="sim", cluster=name))
 
     rows = [await _timed("register the clusters", register)]
     await label()
@@ -139,22 +139,22 @@ async def onboard(world: World) -> Sequence[Row]:
 
 
 async def _create_apps(world: World) -> None:
-    await world.post("/v2/projects/p/composite-apps", _named("suite", compositeAppVersion="v1"))
-    await world.post(f"{SUITE}/composite-profiles", _named("prod"))
+    await world.post("/v2/projects/p/composite-apps", named("suite", compositeAppVersion="v1"))
+    await world.post(f"{SUITE}/composite-profiles", named("prod"))
     for number in range(APPS):
         name = f"app{number}"
-        await world.post(f"{SUITE}/apps", _named(name), file=_chart("web" if world.equal else name))
-        await world.post(f"{SUITE}/composite-profiles/prod/profiles", _named(name, app=name), file=profile())
+        await world.post(f"{SUITE}/apps", named(name), file=chart_of("web" if world.equal else name))
+        await world.post(f"{SUITE}/composite-profiles/prod/profiles", named(name, app=name), file=profile())
     await world.post(
-        f"{SUITE}/deployment-intent-groups", _named("g", compositeProfile="prod", version="r", logicalCloud="lc")
+        f"{SUITE}/deployment-intent-groups", named("g", compositeProfile="prod", version="r", logicalCloud="lc")
     )
-    await world.post(f"{GROUP}/generic-placement-intents", _named("place"))
+    await world.post(f"{GROUP}/generic-placement-intents", named("place"))
     for number in range(APPS):
         label = f"share-{number}" if world.equal and len(world.fleet) >= APPS else "all"
         rule = {"allOf": [{"clusterProvider": "sim", "clusterLabel": label}]}
         path = f"{GROUP}/generic-placement-intents/place/app-intents"
-        await world.post(path, _named(f"app{number}", app=f"app{number}", intent=rule))
-    await world.post(f"{GROUP}/intents", _named("i", intent={"genericPlacementIntent": "place"}))
+        await world.post(path, named(f"app{number}", app=f"app{number}", intent=rule))
+    await world.post(f"{GROUP}/intents", named("i", intent={"genericPlacementIntent": "place"}))
     await world.post(f"{GROUP}/approve")
 
 
@@ -180,7 +180,7 @@ async def _http_floor(bodies: Sequence[bytes]) -> Row:
 
         async def send() -> None:
             for body in bodies:
-                await client.post("/", data={"metadata": json.dumps(_named("c"))}, files={"file": ("file", body)})
+                await client.post("/", data={"metadata": json.dumps(named("c"))}, files={"file": ("file", body)})
 
         await client.get("/")
         return await _timed("floor: bare HTTP, as many registrations", send)
@@ -209,12 +209,13 @@ async def _transact(bus: ContextBus, puts: Sequence[Put]) -> None:
     await asyncio.gather(*(write(puts[start : start + size]) for start in range(0, len(puts), size)))
 
 
-def _chart(name: str) -> bytes:
+def chart_of(name: str) -> bytes:
     """Four objects, as small applications have them."""
     return chart(name, {f"{kind.lower()}.yaml": text.replace("NAME", name) for kind, text in _TEMPLATES.items()})
 
 
-def _named(name: str, **spec: Any) -> dict[str, Any]:
+def named(name: str, **spec: Any) -> dict[str, Any]:
+    """The body of a resource."""
     return {"metadata": {"name": name}} | ({"spec": spec} if spec else {})
 
 
@@ -240,9 +241,11 @@ async def _instance(world: World) -> str:
     return str(answer.json()["states"]["actions"][-1]["instance"])
 
 
-async def until(world: World, path: str, *, status: str = "deployed", pause: float = 0.02, **wanted: str) -> None:
+async def until(
+    world: World, path: str, *, status: str = "deployed", pause: float = 0.02, seconds: float = 600, **wanted: str
+) -> None:
     """Ask again and again, but have EMCO spend no more than a tenth of its time on it."""
-    deadline = time.perf_counter() + 600
+    deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline:
         began = time.perf_counter()
         answer = await world.client.get(path, params={"status": status, "output": "summary"})
