@@ -168,7 +168,7 @@ class Holding:
             places = {place: frozenset(found) for place, found in self._drifted.items()}
             self._drifted.clear()
             problems = await heal(loaded.plan, loaded.recorder, loaded.status, places=places)
-            _log.info("drift_healed", context=context, places=len(places), problems=problems)
+            _log.info("healing_ended", context=context, places=len(places), problems=problems)
 
     async def _see_off(self, plan: Plan) -> None:
         await self._shop.executor.unfollow((cluster.label, cluster.cluster) for cluster in plan.clusters)
