@@ -38,9 +38,7 @@ async def test_flux_an_app_with_a_hook_comes_is_changed_goes_back_and_leaves(ser
         await rig.until_state("71", "Instantiated")
         await rig.until("71", lambda status: status.cluster("web", "p+c").ready is True)
         installed = objects(server)
-        await rig.update(
-            "71", replace(with_hook("72", deployment("d", replicas=2), CLUSTER_ROLE), status_context="71")
-        )
+        await rig.update("71", replace(with_hook("72", deployment("d", replicas=2), CLUSTER_ROLE), status_context="71"))
         await rig.until_state("72", "Instantiated")
         updated = objects(server)
         await rig.roll_back("72", "71")
@@ -187,11 +185,17 @@ async def test_without_a_monitor_everything_is_applied_and_nothing_is_said_to_be
 ) -> None:
     async with gitops(tmp_path, server, {"c": "fluxcd"}) as rig:
         await rig.install(context("5", {"web": {"c": [deployment("d")]}}))
-        status = await rig.until_state("5", "Instantiated")
+        await rig.until_state("5", "Instantiated")
+        status = await rig.until("5", lambda status: bool(status.cluster("web", "p+c").reason))
+        async with Monitor(server, "p+c").running():
+            later = await rig.until("5", lambda status: status.cluster("web", "p+c").ready is True)
+            await rig.until("5", lambda status: not status.cluster("web", "p+c").reason)
 
     assert status.resource("web", "p+c", "d+Deployment").status == "Applied"
     assert status.resource("web", "p+c", "d+Deployment").ready is None
     assert status.cluster("web", "p+c").connectivity == "Available"
+    assert "its monitor has reported nothing" in (status.cluster("web", "p+c").reason or "")
+    assert later.cluster("web", "p+c").connectivity == "Available"
 
 
 async def test_an_app_waits_until_the_monitor_says_that_another_is_ready(server: GitServer, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ its monitor reports. An object that is in the repository and not reported is ans
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -67,7 +67,8 @@ class GitCluster(Indirect):
         self._history: dict[str, ByKind] = {}
         self._seen: set[Address] = set()
         self._parsing = asyncio.Lock()
-        self._leave = repository.statuses.join(layout.cluster)
+        self._changed: Callable[[], None] = lambda: None
+        self._leave = repository.statuses.join(layout.cluster, lambda: self._changed())
         self._closed = False
 
     @property
@@ -179,6 +180,13 @@ class GitCluster(Indirect):
 
     async def delete(self, ref: Ref, *, propagation: str = "Background", uid: str = "") -> Json:
         raise errors.Invalid(f"{ref} is in the files of some deployment; it goes with them")
+
+    @property
+    def remark(self) -> str:
+        return self.repository.statuses.remark(self.layout.cluster)
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
 
     def within(self, of: Consignment, resource: str, *, alone: bool) -> KubeApi:
         return Consigned(self, of, resource, alone=alone)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from emco_common.kube import KubeApi
 from emco_rsync.delivery.layout import Consignment
@@ -14,6 +15,15 @@ class Indirect(ABC):
 
     A class and no protocol, as every call to every cluster asks for it.
     """
+
+    @property
+    @abstractmethod
+    def remark(self) -> str:
+        """What its users should know although it is available; ``""`` if there is nothing."""
+
+    @abstractmethod
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Whom to tell when the remark has changed; one at a time."""
 
     @abstractmethod
     def within(self, of: Consignment, resource: str, *, alone: bool) -> KubeApi:

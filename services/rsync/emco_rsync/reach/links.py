@@ -185,7 +185,12 @@ class Link:
         if self._usable() is None:
             self._start_probing()
         elif self.state is Connectivity.AVAILABLE:
-            self._become(Connectivity.AVAILABLE, self._gate.trouble())
+            self._become(Connectivity.AVAILABLE, self._trouble())
+
+    def _trouble(self) -> str:
+        """What there is to say of a cluster that is available."""
+        remark = self._client.remark if isinstance(self._client, Indirect) else ""
+        return self._gate.trouble() or remark
 
     def _start_probing(self) -> asyncio.Task[KubeApi]:
         prober = self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")
@@ -208,7 +213,7 @@ class Link:
                     if not held:  # else the next probe waits until it is time
                         await self._sleep(self._backoff.delay(failures))
                 else:
-                    self._become(Connectivity.AVAILABLE, self._gate.trouble())
+                    self._become(Connectivity.AVAILABLE, self._trouble())
                     return client
         finally:
             self._prober = None
@@ -227,6 +232,8 @@ class Link:
         elif way != self._way:
             self._client = await self._exchanged(self._client, way)
         client = self._client
+        if isinstance(client, Indirect):
+            client.listen(self._gate_changed)
         await self._ask(client)
         await self._gate.recognise(lambda: self._same(self.identity, client))
         if self._unknown_to_it:

@@ -57,6 +57,8 @@ class Statuses:
         self._users: Counter[str] = Counter()
         self._reports: dict[str, Report] = {}
         self._owed: set[str] = set()
+        self._listeners: list[tuple[str, Callable[[], None]]] = []
+        self._remarks: dict[str, str] = {}
         self._looked: set[str] = set()
         self._news = asyncio.Condition()
         self._wanted = asyncio.Event()
@@ -70,13 +72,17 @@ class Statuses:
     def reports(self) -> Mapping[str, Report]:
         return self._reports
 
-    def join(self, cluster: str) -> Callable[[], None]:
-        """The cluster's reports are looked for, until what is answered is called."""
+    def join(self, cluster: str, changed: Callable[[], None] = lambda: None) -> Callable[[], None]:
+        """The cluster's reports are looked for, until what is answered is called. ``changed``: there is another
+        ``remark``."""
         self._users[cluster] += 1
+        listener = (cluster, changed)
+        self._listeners.append(listener)
         if cluster not in self._reports:
             self._wanted.set()
 
         def leave() -> None:
+            self._listeners.remove(listener)
             self._users[cluster] -= 1
             if self._users[cluster] <= 0:
                 del self._users[cluster]
@@ -92,11 +98,15 @@ class Statuses:
             self._wanted.set()
             found = await self._until(lambda: self._reports.get(cluster), within)
         if found is None:
-            looked = "its status branch is not there" if cluster in self._looked else "the repository was not read yet"
-            raise NotReported(
-                f"nothing has been reported of {cluster}: {looked}. Does its monitor run, with Git set up?"
-            )
+            raise NotReported(self.remark(cluster) or f"nothing is known yet of what is reported of {cluster}")
         return found
+
+    def remark(self, cluster: str) -> str:
+        """That nothing is reported of the cluster, if that is known."""
+        report = self._reports.get(cluster)
+        if cluster not in self._looked or (report is not None and report.version):
+            return ""
+        return f"its monitor has reported nothing to the repository (branch {cluster}), so readiness is not known"
 
     async def changed(self, cluster: str, version: str, *, within: float) -> None:
         """Returns when there is another report than that of the version, or after so many seconds."""
@@ -166,6 +176,11 @@ class Statuses:
         async with self._news:
             self._looked |= set(self._users)
             self._news.notify_all()
+        remarks = {cluster: self.remark(cluster) for cluster in self._users}
+        for cluster, changed in list(self._listeners):
+            if remarks.get(cluster, "") != self._remarks.get(cluster, ""):
+                changed()
+        self._remarks = remarks
 
     def _forget(self) -> None:
         """Clusters that nobody asks for and that have nothing reported."""
