@@ -4,7 +4,7 @@ other ways (a Git repository that a cluster is made to follow). And what carries
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -98,7 +98,7 @@ class KubeApi(Protocol):
 class TellsLogs(Protocol):
     """What a ``KubeApi`` may do beyond that, where pods are to be spoken to."""
 
-    async def log_tail(self, ref: Ref, *, container: str, lines: int, limit: int) -> list[str]: ...
+    async def log_tail(self, ref: Ref, *, container: str, lines: int, limit: int) -> Sequence[str]: ...
 
 
 class Carrier(Protocol):

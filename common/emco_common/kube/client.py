@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
@@ -232,7 +232,7 @@ class KubeClient:
             finally:
                 await lines.aclose()
 
-    async def log_tail(self, ref: Ref, *, container: str, lines: int, limit: int) -> list[str]:
+    async def log_tail(self, ref: Ref, *, container: str, lines: int, limit: int) -> Sequence[str]:
         """The last lines that a container of the pod has written, at most ``limit`` bytes of them."""
         path = (await self._discovery.resource(ref.kind)).path(
             namespace=ref.namespace or self.namespace, name=ref.name, subresource="log"
