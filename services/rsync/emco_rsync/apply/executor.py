@@ -84,7 +84,8 @@ class Executor:
         self, deployment: Deployment, recorder: Recorder, *, given_up: GivenUp, leftovers: Leftovers
     ) -> Removal:
         """What is to go, ready to be carried out."""
-        return Removal(self._ground, deployment, recorder, given_up=given_up, leftovers=leftovers)
+        waiting = self._waiting(deployment.plan, recorder)
+        return Removal(self._ground, deployment, recorder, given_up=given_up, leftovers=leftovers, waiting=waiting)
 
     async def heal(
         self, plan: Plan, recorder: Recorder, status: ContextStatus, *, places: Mapping[Place, Collection[str]]
@@ -128,6 +129,9 @@ class Executor:
         """Watch over it no longer and tell nothing more of it: from here on another process does."""
         await self._tracker.let_go(status_context)
 
+    def _waiting(self, plan: Plan, recorder: Recorder) -> Waiting:
+        return Waiting(plan, recorder, self._tracker, pace=self._pace, timeout=self._ready_timeout)
+
     async def _everywhere(self, clusters: Iterable[ClusterPlan], work: Work) -> list[str]:
         return flat(await concurrently(self._ground.alone(cluster, work) for cluster in clusters))
 
@@ -136,7 +140,7 @@ class Executor:
         if found := circle(plan.apps):
             return [f"apps depend on each other in a circle: {found}"]
         loop = asyncio.get_running_loop()
-        waiting = Waiting(plan, recorder, self._tracker, pace=self._pace, timeout=self._ready_timeout)
+        waiting = self._waiting(plan, recorder)
         deployed: dict[str, asyncio.Future[bool]] = {app.app: loop.create_future() for app in plan.apps}
 
         async def bring(app: AppPlan) -> list[str]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from emco_common.appcontext.states import Connectivity
 from emco_rsync.apply.following import withdraw
 from emco_rsync.apply.ground import Ground, Work, flat
+from emco_rsync.apply.order import Waiting
 from emco_rsync.apply.removal import cluster_scoped, without
 from emco_rsync.apply.steps import take_away
 from emco_rsync.concurrent import concurrently
@@ -22,7 +23,14 @@ class Removal:
     label, cluster) where nothing of an app is wanted any more."""
 
     def __init__(
-        self, ground: Ground, deployment: Deployment, recorder: Recorder, *, given_up: GivenUp, leftovers: Leftovers
+        self,
+        ground: Ground,
+        deployment: Deployment,
+        recorder: Recorder,
+        *,
+        given_up: GivenUp,
+        leftovers: Leftovers,
+        waiting: Waiting,
     ) -> None:
         self.deployment = deployment
         self.remarks: list[str] = []
@@ -31,11 +39,47 @@ class Removal:
         self._recorder = recorder
         self._given_up = given_up
         self._leftovers = leftovers
+        self._waiting = waiting
 
     async def prune(self) -> list[str]:
-        """Remove what the plan lacks: hooks of deletion where nothing of an app stays, then waves backwards."""
-        runs = (self._prune(source, one) for source in self._leftovers.plans for one in source.clusters)
-        return [*self._leftovers.problems, *flat(await concurrently(runs))]
+        """Remove what the plan lacks: hooks of deletion where nothing of an app stays, then waves backwards.
+
+        An app that moves leaves its old clusters when the new ones have acknowledged it; where the deployment says how
+        long readiness may take, when it is ready there (robustness 50).
+        """
+        late = await self._not_ready_where_they_go()
+        runs = (
+            self._prune(source, one)
+            for source in self._leftovers.plans
+            for one in source.clusters
+            if (one.app, one.cluster) not in late
+        )
+        return [*self._leftovers.problems, *late.values(), *flat(await concurrently(runs))]
+
+    async def _not_ready_where_they_go(self) -> dict[tuple[str, str], str]:
+        """Why an app may not leave a cluster yet, by both."""
+        plan = self.deployment.plan
+        if plan.options.ready_timeout is None:
+            return {}
+        new = {app.app: [one for one in app.clusters if not one.empty] for app in plan.apps}
+        leaves = [
+            one
+            for source in self._leftovers.plans
+            for one in source.clusters
+            if new.get(one.app) and self.deployment.gone((one.app, one.cluster))
+        ]
+
+        def tell(old: ClusterPlan, text: str) -> None:
+            for resource in old.named:
+                self._recorder.reason(old.app, old.cluster, resource, text)
+
+        async def wait(old: ClusterPlan) -> str:
+            why = await self._waiting.until_ready(new[old.app], tell=lambda text: tell(old, f"stays until {text}"))
+            tell(old, f"stays, because {why}" if why else "")
+            return f"{old.app} on {old.cluster}: stays, because {why}" if why else ""
+
+        found = await concurrently(wait(one) for one in leaves)
+        return {(one.app, one.cluster): why for one, why in zip(leaves, found, strict=True) if why}
 
     async def remove(self) -> list[str]:
         """On each cluster what other revisions have left, then what the plan brought (lifecycle defect 29)."""
