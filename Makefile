@@ -32,9 +32,8 @@ conformance: $(VENV)/.tests ## docs/conformance.md anew: which test shows which 
 faults: $(VENV)/.tests ## docs/faults.md anew: which test shows which line of the robustness list
 	$(BIN)/python -m tests.support.robustness
 
-bench: $(VENV)/.tests
-	$(BIN)/python -m bench.demo_timeline
-	$(BIN)/python -m bench.rest
+bench: $(VENV)/.tests ## what there is to measure, a line each; ONLY=fanout runs one, ONLY=all every one
+	@$(BIN)/python -m bench $(ONLY)
 
 proto: $(VENV)/.tests ## stubs of the gRPC contracts and messages of etcd
 	cd common && ../$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. --grpc_python_out=. emco_common/rpc/*.proto

@@ -60,6 +60,9 @@ class Settings(BaseModel):
     status_clients: int = Field(
         10_000, ge=0, description="Clients registered for status notification over gRPC at one process."
     )
+    nice: int = Field(
+        0, ge=0, le=19, description="How far the process gives way to others on the same machine; not of `emco up`."
+    )
     rsync_timeout: float = Field(10.0, gt=0, description="How long rsync may take to queue work.")
 
     @classmethod

@@ -106,6 +106,7 @@ async def _serve(name: str, config: Path) -> None:
         raise BadSettings(f"there is no service {name!r}; choose one of {', '.join(names)}")
     settings = entry.settings.load(name, os.environ, config=config)
     configure_logging(settings.log_level)
+    os.nice(settings.nice)
     async with open_deps(settings) as deps:
         service = entry.create(settings, deps)
         await service.start()

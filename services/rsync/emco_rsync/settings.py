@@ -19,6 +19,13 @@ from emco_rsync.watch.drift import MANAGERS_LEFT_ALONE, LeaveAlone
 class RsyncSettings(KubeconfigSettings):
     http_port: Port = Field(9023, description="Port of health and metrics, the published default.")
     grpc_port: Port = Field(9031, description="gRPC port, the published default.")
+    nice: int = Field(
+        5,
+        ge=0,
+        le=19,
+        description="How far the process gives way to others on the same machine: who asks the API waits for an answer, "
+        "nobody for a delivery. Not of `emco up`.",
+    )
     cluster_connections: int = Field(
         8,
         gt=0,
