@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -65,13 +66,13 @@ async def until(condition: Callable[[], bool]) -> None:
 class Host:
     """One replica that receives agents. ``arrived`` are the clusters whose agents have connected, in order."""
 
-    def __init__(self, deps: Deps, *, timeout: float) -> None:
+    def __init__(self, deps: Deps, *, timeout: float, settings: Mapping[str, Any]) -> None:
         self.deps = deps
         self.replica = uuid.uuid4().hex
         self.arrived: list[str] = []
         self._lease = 0
         self.host = hosting.AgentHost(
-            hosting.AgentSettings("127.0.0.1", 0, timeout=timeout),
+            hosting.AgentSettings("127.0.0.1", 0, timeout=timeout, **settings),
             deps,
             replica=self.replica,
             lease=lambda: self._lease,
@@ -125,7 +126,9 @@ class Host:
 
 
 @asynccontextmanager
-async def hosts(folder: Path, *, count: int = 1, timeout: float = 5.0) -> AsyncIterator[list[Host]]:
+async def hosts(
+    folder: Path, *, count: int = 1, timeout: float = 5.0, settings: Mapping[str, Any] = MappingProxyType({})
+) -> AsyncIterator[list[Host]]:
     """So many replicas over one store and one bus."""
     store = await SqliteStore.open(folder / "store.db")
     bus = await EmbeddedBus.open(folder / "bus.db")
@@ -133,7 +136,7 @@ async def hosts(folder: Path, *, count: int = 1, timeout: float = 5.0) -> AsyncI
     started: list[Host] = []
     try:
         for _ in range(count):
-            host = Host(Deps(store, bus, Sealer("test key"), channels), timeout=timeout)
+            host = Host(Deps(store, bus, Sealer("test key"), channels), timeout=timeout, settings=settings)
             await host.start()
             started.append(host)
         yield started

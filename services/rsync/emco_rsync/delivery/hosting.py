@@ -80,7 +80,7 @@ class AgentHost:
                 settings.host,
                 settings.port,
                 lambda server: agents_pb2_grpc.add_emcoagentServicer_to_server(self._reception, server),
-                credentials=_credentials(settings),
+                credentials=server_credentials(settings),
                 max_message=MAX_MESSAGE,
                 stopping=lambda: self.agents.close(STOPPING),
             )
@@ -122,7 +122,7 @@ class AgentHost:
         return KubeClient(Kubeconfig(f"agent of {identity.cluster}", namespace=identity.namespace), carrier=carrier)
 
 
-def _credentials(settings: AgentSettings) -> grpc.ServerCredentials | None:
+def server_credentials(settings: AgentSettings) -> grpc.ServerCredentials | None:
     """``BadSettings`` for what would let tokens be read on the way."""
     if not settings.cert_file or not settings.key_file:
         if settings.plaintext or _is_loopback(settings.host):
