@@ -25,7 +25,7 @@ from bench import programs
 from bench.apiservers import api_servers, context_of
 from bench.child import child, processor_seconds, resident, serve
 from bench.table import Figure, middle, show
-from emco_common.kube import Kind, KubeClient, encode, parse_kubeconfig
+from emco_common.kube import Kind, KubeClient, Kubeconfig, encode, parse_kubeconfig
 from emco_common.kube.network import Network
 
 WAYS = ("bare aiohttp", "HTTP/1.1", "HTTP/2")
@@ -67,12 +67,13 @@ class Side:
             return [calls / seconds, (processor_seconds() - used) / calls * 1e6]
 
     async def watch(self, kubeconfigs: list[str], way: str, kinds: int) -> float:
-        """Kilobytes of each cluster once so many kinds are watched on it."""
+        """Kilobytes of each cluster once so many kinds are watched on it; its kubeconfig was read before."""
+        parsed = [parse_kubeconfig(kubeconfig) for kubeconfig in kubeconfigs]
         await asyncio.sleep(0.5)
         gc.collect()
         before = resident(os.getpid())
         begun = asyncio.Semaphore(16)
-        for kubeconfig in kubeconfigs:
+        for kubeconfig in parsed:
             await begun.acquire()
             task = asyncio.create_task(self._open(kubeconfig, way, kinds))
             task.add_done_callback(lambda _: begun.release())
@@ -82,16 +83,17 @@ class Side:
         gc.collect()
         return (resident(os.getpid()) - before) * 1024 / len(kubeconfigs)
 
-    async def _open(self, kubeconfig: str, way: str, kinds: int) -> None:
+    async def _open(self, kubeconfig: Kubeconfig, way: str, kinds: int) -> None:
         if way == "bare aiohttp":
-            session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context_of(kubeconfig)))
+            context = Network().context(kubeconfig) or True
+            session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
             self._kept.append(session)
             for kind in KINDS[:kinds]:
-                url = f"{parse_kubeconfig(kubeconfig).server}/api/v1/{kind.kind.lower()}s"
+                url = f"{kubeconfig.server}/api/v1/{kind.kind.lower()}s"
                 self._kept.append(await session.get(URL(f"{url}?watch=true&timeoutSeconds=900"), headers=HEADERS))
             return
         network = self._network if way == "HTTP/2" else Network(self._network.descriptors, shared=False)
-        client = KubeClient(parse_kubeconfig(kubeconfig), network=network)
+        client = KubeClient(kubeconfig, network=network)
         version = (await client.list(KINDS[0])).resource_version
         for kind in KINDS[:kinds]:
             watch = client.watch(kind, resource_version=version, renew=900)
