@@ -1,9 +1,10 @@
 """When a live Kubernetes object counts as ready, per kind (spec orchestrator-lifecycle 12.4, rsync 13.4).
 
 Pure: one object as its API server shows it in, a verdict with its reason out. Objects come from clusters, so every
-field may be missing or of the wrong type; such a field counts as absent. Stricter than the original in three places,
+field may be missing or of the wrong type; such a field counts as absent. Stricter than the original in some places,
 because ready must mean observed: a controller that has not yet seen the present generation, an object on its way out,
-and the failed pod of a job are not ready.
+and the failed pod of a job are not ready. Kinds for which the specification has no rule are judged as kstatus does, by
+what all well-made kinds have in common (``Ready``, ``Reconciling``, ``Stalled``).
 """
 
 from __future__ import annotations
@@ -32,10 +33,8 @@ YES = Ready(True)
 
 
 def readiness(live: Object) -> Ready:
-    """Whether ``live`` is ready. Kinds without a rule are ready by being there."""
-    rule = _RULES.get((group_of(live), str(live.get("kind", ""))))
-    if rule is None:
-        return YES
+    """Whether ``live`` is ready. A kind without a rule whose status says nothing is ready by being there."""
+    rule = _RULES.get((group_of(live), str(live.get("kind", ""))), _any_kind)
     if _map(live, "metadata").get("deletionTimestamp"):
         return Ready(False, "is being deleted")
     return rule(live)
@@ -79,9 +78,19 @@ def _waiting(status: Object) -> str:
     for container in (*_list(status, "initContainerStatuses"), *_list(status, "containerStatuses")):
         waiting = _map(_map(container, "state"), "waiting")
         if waiting.get("reason"):
-            parts = (container.get("name"), waiting["reason"], waiting.get("message"))
+            parts = (container.get("name"), waiting["reason"], waiting.get("message"), _last_end(container))
             return ": ".join(str(part) for part in parts if part)
     return ""
+
+
+def _last_end(container: Object) -> str:
+    """How it ended the last time, for one that is started again and again."""
+    ended = _map(_map(container, "lastState"), "terminated")
+    code = ended.get("exitCode")
+    if not isinstance(code, int):
+        return ""
+    restarts = _number(container, "restartCount", 0)
+    return f"ended with {code} ({ended.get('reason') or 'no reason'}), restarted {restarts} times"
 
 
 def _service(live: Object) -> Ready:
@@ -157,12 +166,54 @@ def _job(live: Object) -> Ready:
     spec, status = _map(live, "spec"), _map(live, "status")
     lost = _condition(live, "Failed")
     failed, limit = _number(status, "failed", 0), _number(spec, "backoffLimit", 6)
+    if _condition(live, "Complete").get("status") == "True":
+        return YES
     if lost.get("status") == "True":
         return Ready(False, str(lost.get("message") or lost.get("reason") or "the job failed"), failed=True)
     if failed > limit:
         return Ready(False, f"{failed} pods failed, the limit is {limit}", failed=True)
     completions = _number(spec, "completions", 1)
     return _enough(_number(status, "succeeded", 0), completions, of=completions, what="completions are done")
+
+
+def _replica_set(live: Object) -> Ready:
+    if unseen := _unobserved(live):
+        return unseen
+    failure = _condition(live, "ReplicaFailure")
+    if failure.get("status") == "True":
+        return Ready(False, _said(failure, "pods cannot be made"))
+    replicas = _number(_map(live, "spec"), "replicas", 1)
+    return _enough(_number(_map(live, "status"), "readyReplicas", 0), replicas, of=replicas, what="replicas are ready")
+
+
+def _claim(live: Object) -> Ready:
+    phase = _map(live, "status").get("phase")
+    if phase == "Lost":
+        return Ready(False, "the volume of the claim is lost", failed=True)
+    return YES if phase in ("Bound", None) else Ready(False, "the claim has no volume yet")
+
+
+def _definition(live: Object) -> Ready:
+    names = _condition(live, "NamesAccepted")
+    if names.get("status") == "False":
+        return Ready(False, _said(names, "its names are taken"), failed=True)
+    if _condition(live, "Established").get("status") == "True":
+        return YES
+    return Ready(False, "the definition is not established yet")
+
+
+def _any_kind(live: Object) -> Ready:
+    """By what well-made kinds have in common; a status that says nothing of it is no objection."""
+    if "observedGeneration" in _map(live, "status") and (unseen := _unobserved(live)):
+        return unseen
+    stalled, busy, ready = (_condition(live, name) for name in ("Stalled", "Reconciling", "Ready"))
+    if stalled.get("status") == "True":
+        return Ready(False, _said(stalled, "it is stalled"), failed=True)
+    if busy.get("status") == "True":
+        return Ready(False, _said(busy, "it is being reconciled"))
+    if ready.get("status") in ("False", "Unknown"):
+        return Ready(False, _said(ready, "it is not ready"))
+    return YES
 
 
 _RULES: Mapping[tuple[str, str], Callable[[Object], Ready]] = {
@@ -172,6 +223,9 @@ _RULES: Mapping[tuple[str, str], Callable[[Object], Ready]] = {
     ("apps", "DaemonSet"): _daemon_set,
     ("apps", "StatefulSet"): _stateful_set,
     ("batch", "Job"): _job,
+    ("apps", "ReplicaSet"): _replica_set,
+    ("", "PersistentVolumeClaim"): _claim,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _definition,
 }
 
 
@@ -201,6 +255,10 @@ def _scaled(value: Any, total: int, *, round_up: bool) -> int | None:
 def _condition(live: Object, wanted: str) -> Object:
     found = (c for c in _list(_map(live, "status"), "conditions") if c.get("type") == wanted)
     return next(found, _NOTHING)
+
+
+def _said(condition: Object, otherwise: str) -> str:
+    return str(condition.get("message") or condition.get("reason") or otherwise)
 
 
 def _map(value: Object, key: str) -> Object:

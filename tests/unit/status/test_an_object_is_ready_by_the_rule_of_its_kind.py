@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emco_common.status.readiness import readiness
+from emco_common.status.readiness import Ready, readiness
 
 
 def pod(phase: str = "Running", *, ready: str = "False", labels: dict[str, str] | None = None, **status: Any) -> Any:
@@ -183,3 +183,91 @@ def test_whatever_a_cluster_sends_there_is_a_verdict(kind: str, parts: dict[str,
     verdict = readiness({**parts, "apiVersion": version, "kind": name})
 
     assert verdict.ok or verdict.reason
+
+
+# As kstatus judges what the specification has no rule for
+
+
+def _of(kind: str, *, api_version: str = "example.org/v1", **fields: Any) -> dict[str, Any]:
+    return {"apiVersion": api_version, "kind": kind, "metadata": {"generation": 2}, **fields}
+
+
+def _with(**conditions: str) -> dict[str, Any]:
+    found = [{"type": name, "status": status, "message": f"{name} is {status}"} for name, status in conditions.items()]
+    return {"conditions": found}
+
+
+@pytest.mark.parametrize(
+    ("live", "ready", "failed", "reason"),
+    [
+        (_of("Widget"), True, False, ""),
+        (_of("Widget", status=_with(Ready="True")), True, False, ""),
+        (_of("Widget", status=_with(Ready="False")), False, False, "Ready is False"),
+        (_of("Widget", status=_with(Ready="Unknown")), False, False, "Ready is Unknown"),
+        (_of("Widget", status=_with(Reconciling="True", Ready="True")), False, False, "Reconciling is True"),
+        (_of("Widget", status=_with(Stalled="True")), False, True, "Stalled is True"),
+        (_of("Widget", status={"observedGeneration": 1}), False, False, "generation 2 is not observed yet"),
+        (_of("Widget", status={"observedGeneration": 2}), True, False, ""),
+        (_of("Widget", metadata={"deletionTimestamp": "now"}), False, False, "is being deleted"),
+        (_of("ConfigMap", api_version="v1", metadata={"deletionTimestamp": "now"}), False, False, "is being deleted"),
+        (_of("PersistentVolumeClaim", api_version="v1", status={"phase": "Bound"}), True, False, ""),
+        (
+            _of("PersistentVolumeClaim", api_version="v1", status={"phase": "Pending"}),
+            False,
+            False,
+            "the claim has no volume yet",
+        ),
+        (
+            _of("PersistentVolumeClaim", api_version="v1", status={"phase": "Lost"}),
+            False,
+            True,
+            "the volume of the claim is lost",
+        ),
+        (_of("PodDisruptionBudget", api_version="policy/v1", status={"observedGeneration": 2}), True, False, ""),
+        (
+            _of("HorizontalPodAutoscaler", api_version="autoscaling/v2", status=_with(AbleToScale="False")),
+            True,
+            False,
+            "",
+        ),
+        (_of("CronJob", api_version="batch/v1"), True, False, ""),
+        (
+            _of("CustomResourceDefinition", api_version="apiextensions.k8s.io/v1", status=_with(Established="True")),
+            True,
+            False,
+            "",
+        ),
+        (
+            _of("CustomResourceDefinition", api_version="apiextensions.k8s.io/v1"),
+            False,
+            False,
+            "the definition is not established yet",
+        ),
+        (
+            _of("CustomResourceDefinition", api_version="apiextensions.k8s.io/v1", status=_with(NamesAccepted="False")),
+            False,
+            True,
+            "NamesAccepted is False",
+        ),
+        (
+            _of("ReplicaSet", api_version="apps/v1", spec={"replicas": 2}, status={"observedGeneration": 2}),
+            False,
+            False,
+            "0 of 2 replicas are ready",
+        ),
+        (_of("Job", api_version="batch/v1", status=_with(Complete="True")), True, False, ""),
+    ],
+)
+def test_kinds_without_a_rule_are_judged_as_kstatus_does(live: Any, ready: bool, failed: bool, reason: str) -> None:
+    assert readiness(live) == Ready(ready, reason, failed)
+
+
+def test_a_container_that_ends_again_and_again_says_how() -> None:
+    container = {
+        "name": "web",
+        "restartCount": 7,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+    }
+    live = {"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Running", "containerStatuses": [container]}}
+    assert readiness(live).reason == "web: CrashLoopBackOff: ended with 137 (OOMKilled), restarted 7 times"
