@@ -17,6 +17,7 @@ from emco_common.kube import Kind, KubeClient, Ref, parse_kubeconfig
 from emco_common.runtime import Service
 from emco_simcluster import Rule, SimCluster
 from tests.support.agents import agent, agent_process, register
+from tests.support.forwarder import forwarding
 from tests.support.process import Command
 from tests.support.program import free_ports
 from tests.unit.rsync.rig import Rig, config_map, context, deployment, job, resources, running
@@ -125,6 +126,45 @@ async def test_an_agent_that_is_killed_in_mid_delivery_leaves_nothing_undone_and
         } == {"b"}
 
 
+async def test_a_stream_that_is_cut_in_mid_delivery_is_taken_up_where_it_was(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    sim_cluster.faults.add(Rule(verb="apply", latency=0.02))
+    async with (
+        far(tmp_path, sim_cluster, cluster_connections=2) as rig,
+        forwarding(agents_port(rig)) as way,
+        agent(CLUSTER, sim_cluster.kubeconfig, tmp_path, port=way.port),
+    ):
+        await rig.install(context("71", {"web": {"edge": [config_map(f"c{n}") for n in range(40)]}}))
+        for number in (5, 15):
+            await _until_applied(rig, number)
+            way.cut()
+        await rig.until_state("71", "Instantiated")
+        assert len(rig.labelled("edge")) == 40
+        assert way.accepted == 3
+        assert all(_revised(sim_cluster, f"c{number}") == 1 for number in range(40))
+
+
+async def test_a_stream_that_passes_nothing_on_any_more_is_noticed_at_both_ends(
+    tmp_path: Path, sim_cluster: SimCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("SILENCE_SECONDS", 2.0), ("PING_SECONDS", 0.5)):
+        monkeypatch.setattr(f"emco_rsync.delivery.carrying.{name}", seconds)
+    monkeypatch.setattr("emco_rsync.delivery.reception.SILENCE_SECONDS", 2.0)
+    async with (
+        far(tmp_path, sim_cluster) as rig,
+        forwarding(agents_port(rig)) as way,
+        agent(CLUSTER, sim_cluster.kubeconfig, tmp_path, port=way.port),
+    ):
+        await rig.install(context("71", {"web": {"edge": [deployment("d")]}}))
+        await rig.until("71", ready)
+        way.silent = True
+        await rig.until("71", lambda status: status.cluster("web", CLUSTER).connectivity == "Retrying")
+        way.silent = False
+        await rig.until("71", lambda status: status.cluster("web", CLUSTER).connectivity == "Available")
+        assert way.accepted >= 2
+
+
 async def test_what_changed_while_the_agent_was_away_is_seen_when_it_is_back(
     tmp_path: Path, sim_cluster: SimCluster
 ) -> None:
@@ -186,6 +226,13 @@ async def test_a_logical_cloud_acts_as_its_user_and_never_as_the_agent(tmp_path:
         await rig.install(context("72", {"web": {"edge": [config_map("b")]}}, level="1", namespace="nameless"))
         await rig.until("72", lambda status: status.cluster("web", CLUSTER).connectivity == "Retrying")
         assert "names no user to act as" in await rig.error("72", "web", CLUSTER)
+
+
+def _revised(cluster: SimCluster, name: str) -> int:
+    """How often the data of an object were written by whoever applied it: entries of our manager."""
+    (found,) = (obj for obj in cluster.objects("ConfigMap") if obj["metadata"]["name"] == name)
+    assert found["data"] == {"a": "b"}
+    return sum(entry["manager"] == "emco-rsync" for entry in found["metadata"]["managedFields"])
 
 
 async def _until_applied(rig: Rig, number: int) -> None:
