@@ -48,7 +48,7 @@ async def run_hooks(site: Site, items: Iterable[Item], *, finished: Callable[[st
             break
         done.append(item)
     for item in reversed(done):
-        if Policy.SUCCEEDED in policies(item):
+        if Policy.SUCCEEDED in policies(item) and item.resource not in site.passed_over:
             await _follow_policy(site, item)
             site.recorder.hook(site.plan.app, site.plan.cluster, item.resource, success=True)
     return succeeded
@@ -59,7 +59,8 @@ async def _run(site: Site, item: Item, *, again: bool) -> bool:
     await _clear_old_run(site, item, again=again)
     if len(site.problems) == before:
         await apply_item(site, item)
-    if len(site.problems) == before and item.kind in _WAITED_FOR:
+    brought = len(site.problems) == before and item.resource not in site.passed_over
+    if brought and item.kind in _WAITED_FOR:
         await _until_done(site, item)
     return len(site.problems) == before
 

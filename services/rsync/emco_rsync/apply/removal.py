@@ -13,7 +13,7 @@ from emco_rsync.apply.site import LOOK_AGAIN, Site
 from emco_rsync.concurrent import concurrently
 from emco_rsync.plan.manifests import Json, deployment_of
 from emco_rsync.plan.plan import NAMESPACE_KIND, ClusterPlan, Item, Piece, Wave
-from emco_rsync.reach.classify import Verdict, classify_removal, describe
+from emco_rsync.reach.classify import classify_removal, describe, is_refusal
 from emco_rsync.reach.lanes import READING
 
 NAMESPACE = Kind("v1", NAMESPACE_KIND)
@@ -48,7 +48,7 @@ async def remove_item(site: Site, item: Item) -> None:
             try:
                 kept = await _remove(site, item, piece) or kept
             except KubeError as error:
-                if not _is_refusal(error) or await _may_be_there(site, item, piece):
+                if not is_refusal(error) or await _may_be_there(site, item, piece):
                     raise
                 refused = describe(error, kind=item.kind)
     except KubeError as error:
@@ -129,24 +129,23 @@ async def _delete_ours(site: Site, item: Item, piece: Piece) -> tuple[Json, Json
     try:
         return await site.persist(item, operation, verdict=classify_removal)
     except KubeError as refused:
-        if not (refused_to_show and _is_refusal(refused)):
+        if not (refused_to_show and is_refusal(refused)):
             raise
         present = await _look_as_admin(site, item, piece, refused)
-    if _not_ours(site, piece, present):
-        return present, None
     uid = uid_of(present)
     return present, await site.persist(item, methodcaller("delete", piece.ref, uid=uid), verdict=classify_removal)
 
 
 async def _look_as_admin(site: Site, item: Item, piece: Piece, refused: KubeError) -> Json:
-    """For a user who may delete but not look. What the user was told is raised if the administrator may not either."""
-    async with site.as_admin() as admin:
+    """What is ours, for a user who may delete but not look. Of anything else the user is told no more than before."""
+    async with site.as_admin(item) as admin:
         try:
-            return await admin.persist(item, _getting(piece), verdict=classify_removal, reading=True)
-        except (errors.NotFound, errors.UnknownKind):
-            raise
+            present = await admin.persist(item, _getting(piece), verdict=classify_removal, reading=True)
         except KubeError:
             raise refused from None
+    if _not_ours(site, piece, present):
+        raise refused
+    return present
 
 
 def _getting(piece: Piece) -> Callable[[KubeApi], Awaitable[Json]]:
@@ -169,17 +168,12 @@ def _says_gone(answer: dict[str, object]) -> bool:
     return answer.get("kind") == "Status" and answer.get("status") == "Success"
 
 
-def _is_refusal(error: KubeError) -> bool:
-    """Did the server itself say no?"""
-    return error.http_status != 0 and classify_removal(error) is Verdict.REFUSED
-
-
 async def _may_be_there(site: Site, item: Item, piece: Piece) -> bool:
     """Is an object of this deployment there, or can nobody tell? Seen with the eyes of the administrator.
 
     Whether there is an object of somebody else is not told: it may be one that the user must not know of.
     """
-    async with site.as_admin() as admin:
+    async with site.as_admin(item) as admin:
         try:
             present = await admin.persist(
                 item, lambda client: client.get(piece.ref), verdict=classify_removal, reading=True

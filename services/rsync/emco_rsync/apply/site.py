@@ -16,7 +16,7 @@ import structlog
 
 from emco_common.appcontext import keys
 from emco_common.appcontext.model import DeliveryOptions
-from emco_common.appcontext.states import ResourceState
+from emco_common.appcontext.states import Connectivity, ResourceState
 from emco_common.kube import KubeApi, KubeError
 from emco_rsync.apply.fenced import fenced
 from emco_rsync.delivery.indirect import Indirect
@@ -91,14 +91,27 @@ class Site:
         self._saw = saw
         self._admin = admin
         self.problems: list[str] = []
+        self.leaving = False
+        """Is everything of the app being taken away?"""
+        self._passed_over: dict[str, str] = {}
 
     @asynccontextmanager
-    async def as_admin(self) -> AsyncIterator[Site]:
-        """The same, but for the identity: for looking at what the user may not look at."""
+    async def as_admin(self, item: Item) -> AsyncIterator[Site]:
+        """The same, but for the identity: for looking at what the user may not look at. If that access does not work
+        (there may be none), ``item`` says that it is waited for."""
+
+        def tell(state: Connectivity, reason: str) -> None:
+            if state is Connectivity.RETRYING:
+                self.note(item, f"waits for the access that the cluster was registered with: {reason}")
+
         async with self._admin() as link:
             other = copy(self)
             other.link = link
-            yield other
+            unheard = link.listen(tell)
+            try:
+                yield other
+            finally:
+                unheard()
 
     async def persist(
         self,
@@ -169,8 +182,18 @@ class Site:
             self.plan.app, self.plan.cluster, item.resource, ResourceState.APPLIED, reason=remark, digest=digest
         )
 
+    @property
+    def passed_over(self) -> frozenset[str]:
+        """Resources that were refused while everything is taken away, and keep nobody from leaving."""
+        return frozenset(self._passed_over)
+
+    def pass_over(self, item: Item, reason: str) -> None:
+        """It could not be brought, and as the app is leaving it need not be."""
+        self._passed_over[item.resource] = reason
+        self.spared(item, reason)
+
     def removed(self, item: Item, *, remark: str = "") -> None:
-        self._tell(item, ResourceState.DELETED, remark)
+        self._tell(item, ResourceState.DELETED, remark or self._passed_over.get(item.resource, ""))
 
     def spared(self, item: Item, reason: str) -> None:
         """It could not be removed, and need not be."""

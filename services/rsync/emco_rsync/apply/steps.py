@@ -57,6 +57,7 @@ async def update(site: Site, change: Change, phase: HookPhase, *, finished: Fini
 async def take_away(site: Site) -> None:
     """Hooks of deletion, everything backwards, then the hooks themselves; definitions stay (D6)."""
     plan = site.plan
+    site.leaving = True  # a hook that the user may not run keeps nobody from leaving
     if await run_hooks(site, plan.due(HookPhase.DELETE.before), finished=lambda _: False, again=True):
         await remove_waves(site, plan.removal_waves)
         await run_hooks(site, plan.due(HookPhase.DELETE.after), finished=lambda _: False, again=True)

@@ -13,7 +13,7 @@ from emco_rsync.apply.sending import Sent, send
 from emco_rsync.apply.site import LOOK_AGAIN, Site
 from emco_rsync.concurrent import concurrently
 from emco_rsync.plan.plan import CRD_KIND, Item, Piece, Wave
-from emco_rsync.reach.classify import classify, classify_removal, describe
+from emco_rsync.reach.classify import classify, classify_removal, describe, is_refusal
 from emco_rsync.watch.drift import MANAGER, digest_of, joined
 from emco_rsync.watch.health import counts, established
 
@@ -61,7 +61,11 @@ async def apply_item(site: Site, item: Item, *, attempts: int | None = None, aga
     except KubeError as error:
         if attempts is not None and classify(error).transient:
             return False
-        site.failed(item, describe(error, kind=item.kind))
+        reason = describe(error, kind=item.kind)
+        if site.leaving and is_refusal(error):
+            site.pass_over(item, f"not run, as it was refused: {reason}")
+        else:
+            site.failed(item, reason)
         return True
     site.applied(item, digest=joined(digests), remark="; ".join(remarks))
     return True

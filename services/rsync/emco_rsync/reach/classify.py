@@ -52,6 +52,11 @@ def classify_removal(error: errors.KubeError) -> Verdict:
     return classify(error)
 
 
+def is_refusal(error: errors.KubeError) -> bool:
+    """Did the server itself say no, for good?"""
+    return error.http_status != 0 and classify_removal(error) is Verdict.REFUSED
+
+
 def describe(error: errors.KubeError, *, kind: str) -> str:
     """The reason a user is shown. For kinds that hold secrets only fields are named, as messages may quote values."""
     if kind not in SECRET_KINDS:

@@ -92,8 +92,7 @@ class Tracker:
             self._followed[place] = replace(
                 former, expected=expected, recorder=recorder, heal=heal, complete=False, ready=False
             )
-            if former.own.state is not Connectivity.UNKNOWN:
-                self._connectivity(place, former.own.state, former.own.reason)
+            self._connectivity(place)
             return
         if former is not None:
             await self._drop(place)
@@ -102,7 +101,8 @@ class Tracker:
         own = await stack.enter_async_context(self._links.use(identity))
         watch = self._watch_of(admin, place)
         self._followed[place] = Followed(status_context, expected, recorder, watch, own, stack, heal)
-        stack.callback(own.listen(lambda state, reason: self._connectivity(place, state, reason)))
+        for link in {own, admin}:
+            stack.callback(link.listen(lambda state, reason: self._connectivity(place)))
 
     def watch(self, label: str, cluster: str) -> None:
         """Look at the objects from now on. Before they are there, looking would only slow down their coming."""
@@ -263,10 +263,15 @@ class Tracker:
         followed.recorder.observed(observation.updates, told=followed.told)
         self._drifts.look(followed)
 
-    def _connectivity(self, place: Place, state: Connectivity, reason: str) -> None:
+    def _connectivity(self, place: Place) -> None:
+        """Whether the user comes through; and if so, whether who watches does, without whom nothing is ever ready."""
         followed = self._followed.get(place)
-        if followed is not None:
-            followed.recorder.connectivity(followed.expected.app, place[1], state, reason=reason)
+        if followed is None or followed.own.state is Connectivity.UNKNOWN:
+            return
+        state, reason, watching = followed.own.state, followed.own.reason, followed.watch.link
+        if state is Connectivity.AVAILABLE and watching.state is Connectivity.RETRYING:
+            reason = f"it cannot be watched with the access it was registered with: {watching.reason}"
+        followed.recorder.connectivity(followed.expected.app, place[1], state, reason=reason)
 
     def _shared(self, expected: Expected) -> Expected:
         """The same, in the words of the other clusters of the app."""
