@@ -226,6 +226,7 @@ class KubeClient:
                     event = _event(line)
                     resource_version = event.resource_version or resource_version
                     yield event
+                    del event, line  # a quiet stream keeps nothing of what came last
             except UnknownKind:
                 self._discovery.forget(kind)
                 raise

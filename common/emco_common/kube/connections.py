@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from weakref import WeakSet
 
 from emco_common.kube.descriptors import Lease
 from emco_common.kube.errors import NoRoom
@@ -52,15 +53,19 @@ class Connections:
         """Is it HTTP/2? Not known before the first connection."""
         self._session: ssl.SSLSession | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._short = 0
+        self._short: WeakSet[asyncio.Task[object]] = WeakSet()
+        """Who waits for a descriptor, or was given up as it did."""
         self.closed = ""
         """Why, once it is."""
         self._changes: asyncio.Event = asyncio.Event()
 
     def short_of_descriptors(self) -> NoRoom | None:
         """Why a call came to nothing that was given up as it waited for a connection of its own."""
-        short, self._short = self._short, 0
-        return self._network.descriptors.full() if short else None
+        task = asyncio.current_task()
+        if task is None or task not in self._short:
+            return None
+        self._short.discard(task)
+        return self._network.descriptors.full()
 
     async def call(self, request: Request) -> Call:
         """Send a request when there is room for it; the deadline is the caller's. ``OSError``, ``NoRoom``."""
@@ -150,9 +155,11 @@ class Connections:
         descriptors = self._network.descriptors
         if lasting:
             return descriptors.take_lasting()
-        self._short += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._short.add(task)
         lease = await descriptors.take()
-        self._short = max(0, self._short - 1)
+        self._short.discard(task)
         return lease
 
     async def _speak(self, wire: Wire, lease: Lease) -> Opened:

@@ -191,8 +191,11 @@ async def _lines(call: Exchange, *, silence: float) -> AsyncGenerator[bytes, Non
             for line in lines:
                 if line.strip():
                     yield line
+            lines.clear()
+            line = b""  # a quiet stream keeps nothing of what came last
         else:
             pending += chunk
+        chunk = b""
         if len(pending) > MAX_ANSWER:
             raise BadAnswer(f"a watch event is larger than {MAX_ANSWER} bytes")
 

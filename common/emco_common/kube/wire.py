@@ -71,6 +71,11 @@ class Wire(asyncio.BufferedProtocol):
         return self._tls.session if self._tls is not None else None
 
     @property
+    def resumed(self) -> bool:
+        """Did the handshake do without certificates?"""
+        return self._tls is not None and bool(self._tls.session_reused)
+
+    @property
     def peer(self) -> Mapping[str, Any] | None:
         """The verified certificate of the other side, if it showed one."""
         return self._tls.getpeercert() if self._tls is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from contextlib import AsyncExitStack, aclosing
 
 import pytest
@@ -76,6 +77,18 @@ async def test_what_waited_in_vain_says_for_what(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(errors.NoRoom, match="file descriptor"):
         await budget.take()
     assert (budget.taken, budget.waiting) == (1, 0)
+
+
+def test_the_budget_of_a_process_leaves_room_for_everything_else() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+        budget = descriptors.descriptors_of_process()
+        raised = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        assert raised >= 512
+        assert budget.limit == raised - descriptors.HEADROOM
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.robustness(62)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from emco_common.kube import Kind, KubeClient, Ref, connections, errors, http2, parse_kubeconfig
 from emco_common.kube.network import Network
+from emco_common.kube.wire import Wire
 from emco_simcluster import Outage, Rule, SimCluster
 
 CONFIG_MAP, SECRET = Kind("v1", "ConfigMap"), Kind("v1", "Secret")
@@ -151,3 +153,23 @@ async def test_clients_with_the_same_certificates_share_their_tls_context(sim_cl
     network, kubeconfig = Network(), parse_kubeconfig(sim_cluster.kubeconfig)
     first_, again = network.context(kubeconfig), network.context(kubeconfig)
     assert first_ is again
+
+
+async def test_a_further_connection_goes_on_with_the_tls_session_of_the_first(
+    sim_cluster: SimCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[bool] = []
+    wired = connections.connect
+
+    async def seen(*arguments: Any, **more: Any) -> Wire:
+        wire = await wired(*arguments, **more)
+        taken.append(wire.resumed)
+        return wire
+
+    monkeypatch.setattr(connections, "connect", seen)
+    network = Network(shared=False)
+    async with KubeClient(parse_kubeconfig(sim_cluster.kubeconfig), network=network) as client:
+        await client.list(CONFIG_MAP)
+        await asyncio.gather(*(client.list(CONFIG_MAP) for _ in range(4)))
+    assert taken[0] is False
+    assert taken[-1] is True
