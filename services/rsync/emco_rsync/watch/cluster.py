@@ -200,6 +200,7 @@ class ClusterWatch:
                     reached[0] = event.resource_version or reached[0]
                     if event.type == "BOOKMARK":
                         return
+                del event  # a quiet stream keeps nothing of what came last
 
     def _listed(self, kind: Kind, items: Iterable[Json], *, before: Answers) -> None:
         self._known.listed(kind, items, before=before)
