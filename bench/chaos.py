@@ -231,6 +231,7 @@ class Chaos:
     """Kills; notes how long each recovery took."""
 
     def __init__(self, world: World, kills: int, chance: random.Random) -> None:
+        self.kills = 0
         self.recoveries: list[float] = []
         self.restarts = 0
         self.done = False
@@ -262,12 +263,15 @@ class Chaos:
         dead = await _surely(lambda: self._known_at(replica.port))
         await replica.kill()
         began = time.monotonic()
+        self.kills += 1
+        hit = not await _surely(lambda: self._works(dead))
         await replica.start()
         while not await _surely(lambda: self._works(dead)):
             if time.monotonic() - began > SETTLED_SECONDS:
                 raise SystemExit("rsync did not recover")
             await asyncio.sleep(0.02)
-        self.recoveries.append(time.monotonic() - began)
+        if hit:
+            self.recoveries.append(time.monotonic() - began)
 
     async def _known_at(self, port: int) -> set[str]:
         """The replicas that the bus knows at an address: the one to be killed, and dead ones until their lease ends."""
@@ -428,14 +432,15 @@ def _report(calm: End, disturbed: End, chaos: Chaos, *, groups: int) -> int:
     objects = sum(len(found) for found in calm.objects.values())
     print(f"deployments             {groups:8}   (5 events each)")
     print(f"objects at the end      {objects:8}")
-    print(f"kills of rsync          {len(chaos.recoveries):8}")
+    print(f"kills of rsync          {chaos.kills:8}   ({len(chaos.recoveries)} hit work in progress)")
     print(f"restarts, etcd and store{chaos.restarts:8}")
     print(f"lost                    {lost:8}")
     print(f"duplicate or left over  {doubled:8}")
     print(f"changed otherwise       {otherwise:8}")
     print(f"other state             {len(states):8}")
-    print(f"recovery, median        {statistics.median(chaos.recoveries):8.2f} s")
-    print(f"recovery, worst         {max(chaos.recoveries):8.2f} s   (lease {LEASE} s)")
+    recoveries = chaos.recoveries or [0.0]
+    print(f"recovery, median        {statistics.median(recoveries):8.2f} s")
+    print(f"recovery, worst         {max(recoveries):8.2f} s   (lease {LEASE} s)")
     return 1 if lost or doubled or otherwise or states else 0
 
 

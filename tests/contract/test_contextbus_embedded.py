@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emco_common.contextbus.api import BusUnavailable, Compacted, EventType, Put
+from emco_common.contextbus.api import BusUnavailable, Compacted, EventType, Put, UnusableBus
 from emco_common.contextbus.embedded import EmbeddedBus
 
 PATIENCE = 20
@@ -86,7 +86,7 @@ async def test_a_second_opener_of_the_file_is_refused(tmp_path: Path) -> None:
 
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bus.db").write_text("no database, certainly " * 100)
-    with pytest.raises(BusUnavailable, match="cannot use"):
+    with pytest.raises(UnusableBus, match="cannot use"):
         await EmbeddedBus.open(tmp_path / "bus.db")
 
 

@@ -76,6 +76,10 @@ class BusUnavailable(Unavailable):
     """The bus did not answer within the deadline."""
 
 
+class UnusableBus(Conflict):
+    """What the URL names is not a context bus that this EMCO may write to. The text says what to do."""
+
+
 class Compacted(Conflict):
     """A watch asked for history that is gone. List again and watch from the revision of that range."""
 
@@ -85,7 +89,11 @@ class LeaseLost(Conflict):
 
 
 class Lease(Protocol):
-    """Kept alive in the background until ``revoke``; ``lost`` becomes true when it could not be."""
+    """Kept alive in the background until ``revoke``.
+
+    ``lost`` is true as soon as it may be over: its life has passed, by the monotonic clock of this process, since the
+    last successful renewal was sent. It is false only as long as no server can think so; asking costs nothing.
+    """
 
     @property
     def id(self) -> int: ...

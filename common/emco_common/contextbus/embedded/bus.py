@@ -18,11 +18,19 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from emco_common.contextbus.api import BusUnavailable, Compare, Delete, Entry, Event, Lease, Put, Range
+from emco_common.contextbus.api import BusUnavailable, Compare, Delete, Entry, Event, Lease, Put, Range, UnusableBus
 from emco_common.contextbus.embedded import queries
 from emco_common.contextbus.embedded.hub import Hub, Subscription
 from emco_common.contextbus.embedded.lease import EmbeddedLease
-from emco_common.contextbus.embedded.ledger import GrantLease, Ledger, Outcome, Request, RevokeLease, Transact
+from emco_common.contextbus.embedded.ledger import (
+    GrantLease,
+    Ledger,
+    Outcome,
+    Request,
+    RevokeLease,
+    Transact,
+    check_file,
+)
 from emco_common.contextbus.embedded.reader import Reader
 from emco_common.contextbus.embedded.writer import Writer
 from emco_common.contextbus.limits import check_transaction, key_bytes, prefix_bytes
@@ -69,7 +77,7 @@ class EmbeddedBus:
 
         ``clock`` counts seconds and decides when a lease ends. ``history`` is how many events are kept for watches
         that start in the past. ``deadline`` bounds every call, in seconds. Raises ``BusUnavailable`` when the file
-        cannot be used or another process has it.
+        cannot be used or another process has it, ``UnusableBus`` when it is none of ours or damaged.
         """
         loop = asyncio.get_running_loop()
         return await asyncio.to_thread(cls._open, str(path), loop=loop, clock=clock, history=history, deadline=deadline)
@@ -87,9 +95,15 @@ class EmbeddedBus:
                     file, durable = Path(path), True
                     file.parent.mkdir(parents=True, exist_ok=True)
                 cleanup.enter_context(_only_process(file))
-                connection = queries.connect(file, durable=durable)
+                connection = queries.connect(file, durable=durable, check=check_file)
                 book = cleanup.enter_context(closing(Ledger(connection, history=history)))
+            except UnusableBus as error:
+                raise UnusableBus(f"the context bus cannot use {path}: {error}") from error
             except (OSError, sqlite3.Error) as error:
+                if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+                    raise UnusableBus(
+                        f"the context bus cannot use {path}: {error}; move the file away, or bring back a copy of it"
+                    ) from error
                 raise BusUnavailable(f"the context bus cannot use {path}: {error}") from error
             hub = Hub(book.revision)
             writer = Writer(book, loop=loop, publish=lambda batch: hub.publish(batch.events, revision=batch.revision))

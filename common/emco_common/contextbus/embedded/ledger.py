@@ -20,11 +20,15 @@ from emco_common.contextbus.api import (
     EventType,
     LeaseLost,
     Put,
+    UnusableBus,
 )
 from emco_common.contextbus.embedded.queries import within
 from emco_common.contextbus.limits import key_bytes, prefix_bytes
 from emco_common.errors import EmcoError
 
+APPLICATION_ID = 0x454D4342
+VERSION = 1
+"""Of the tables below; a file of a later one is not touched."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), revision INTEGER, floor INTEGER);
 INSERT OR IGNORE INTO state VALUES (1, 1, 1);
@@ -77,6 +81,22 @@ class Batch:
     revision: int = 0
 
 
+def check_file(connection: sqlite3.Connection) -> None:
+    """``UnusableBus`` for a file of another program or of a newer EMCO; one without a mark is of an older EMCO."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if application not in (0, APPLICATION_ID) or (
+        not application and tables and not {"state", "log", "live"} <= tables
+    ):
+        raise UnusableBus("it belongs to another program: choose another file")
+    if version > VERSION:
+        raise UnusableBus(
+            f"it was written by a newer EMCO (bus version {version}, this one knows {VERSION}): "
+            "start the newer EMCO or choose another file"
+        )
+
+
 class Ledger:
     """The one writer of the file. ``history`` is how many events are kept for watches at least."""
 
@@ -84,6 +104,8 @@ class Ledger:
         self._connection = connection
         self._history = history
         connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={VERSION}")
         row = connection.execute("SELECT revision, floor FROM state").fetchone()
         self._revision, self._floor = int(row[0]), int(row[1])
         self._compact_at = self._last_id() + history

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from emco_common.contextbus.api import Compacted, Entry, Event, EventType, Range
 from emco_common.contextbus.limits import key_bytes, prefix_bytes, prefix_end
 
 
-def connect(path: Path, *, durable: bool) -> sqlite3.Connection:
-    """A connection to the file; ``durable`` makes a commit wait until the disk has it."""
+def connect(
+    path: Path, *, durable: bool, check: Callable[[sqlite3.Connection], None] = lambda connection: None
+) -> sqlite3.Connection:
+    """A connection to the file; ``durable`` makes a commit wait until the disk has it. ``check`` may refuse the file
+    before anything is written to it."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    try:
+        check(connection)
+    except BaseException:
+        connection.close()
+        raise
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
     return connection
