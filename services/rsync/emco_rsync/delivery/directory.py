@@ -130,9 +130,11 @@ class Directory:
             )
         except LeaseLost:
             return False
-        if revision is not None:  # else another has it meanwhile, of which we shall hear
+        if revision is not None:
             self._revisions[cluster] = revision
             self._mirror.note(cluster, self.replica.encode(), revision=revision)
+        elif (holder := self.holder(cluster)) not in ("", self.replica):
+            self._moved(cluster, holder)  # what we heard of it meanwhile we passed over
         return True
 
     async def _withdraw(self, cluster: str) -> None:
