@@ -80,6 +80,8 @@ class Monitor:
             if field:
                 health = self.health.get(obj["kind"])
                 entry = {**obj, "status": health} if health is not None else obj
+                if obj["kind"] == "Service":
+                    entry = {**entry, "spec": {"clusterIP": "10.0.0.1", **obj["spec"]}}
                 status.setdefault(field, []).append(entry)
         return {**bundle, "status": status}
 

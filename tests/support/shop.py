@@ -50,14 +50,27 @@ class Shop:
 
     async def onboard(self, kubeconfigs: Mapping[str, str]) -> None:
         """Clusters by name (all labelled ``edge``), project, logical cloud, composite application."""
+        await self.found()
+        for name, kubeconfig in kubeconfigs.items():
+            await self.register({"metadata": {"name": name}}, kubeconfig.encode())
+        await self.stock(list(kubeconfigs))
+
+    async def found(self) -> None:
+        """rsync and the provider of clusters."""
         rsync = {"metadata": {"name": "rsync"}, "spec": {"host": "127.0.0.1", "port": self._rsync_port}}
         await self.post("/v2/controllers", rsync)
         await self.post("/v2/cluster-providers", {"metadata": {"name": "acme"}})
-        for name, kubeconfig in kubeconfigs.items():
-            await self.upload("/v2/cluster-providers/acme/clusters", {"metadata": {"name": name}}, kubeconfig.encode())
-            await self.post(f"/v2/cluster-providers/acme/clusters/{name}/labels", {"clusterLabel": "edge"})
+
+    async def register(self, body: Any, file: bytes) -> None:
+        """A cluster, labelled ``edge``."""
+        await self.upload("/v2/cluster-providers/acme/clusters", body, file)
+        name = body["metadata"]["name"]
+        await self.post(f"/v2/cluster-providers/acme/clusters/{name}/labels", {"clusterLabel": "edge"})
+
+    async def stock(self, clusters: Sequence[str]) -> None:
+        """Project, logical cloud over these clusters, composite application."""
         await self.post("/v2/projects", {"metadata": {"name": "p"}})
-        await self.cloud("lc", list(kubeconfigs))
+        await self.cloud("lc", clusters)
         spec = {"compositeAppVersion": "v1"}
         await self.post("/v2/projects/p/composite-apps", {"metadata": {"name": "shop"}, "spec": spec})
         base = "/v2/projects/p/composite-apps/shop/v1"

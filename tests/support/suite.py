@@ -1,6 +1,6 @@
 """Fixture: the whole suite in this process, on the embedded store and bus and on free ports."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,12 @@ class RunningSuite:
 
 
 @asynccontextmanager
-async def running_suite(data: Path, **settings: Any) -> AsyncIterator[RunningSuite]:
+async def running_suite(
+    data: Path, *, environment: Mapping[str, str] | None = None, **settings: Any
+) -> AsyncIterator[RunningSuite]:
     async with AsyncExitStack() as stack:
-        suite = await stack.enter_async_context(running(data, {}, ingress_port=0, http_port=0, grpc_port=0, **settings))
+        started = running(data, environment or {}, ingress_port=0, http_port=0, grpc_port=0, **settings)
+        suite = await stack.enter_async_context(started)
         base = f"http://127.0.0.1:{suite.ingress_port}"
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=base, timeout=30))
         yield RunningSuite(suite, client)
