@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from emco_common.appcontext.states import HookPhase, ResourceState
 from emco_common.appcontext.status import ContextStatus
 from emco_rsync.apply.ground import Ground, Work, flat
-from emco_rsync.apply.healing import mend
+from emco_rsync.apply.healing import Fights, mend
 from emco_rsync.apply.leaving import Removal
 from emco_rsync.apply.order import Waiting, circle
 from emco_rsync.apply.reading import read_item
@@ -35,6 +35,7 @@ class Executor:
 
     def __init__(self, links: Links, tracker: Tracker, *, settings: ApplySettings, pace: Pace) -> None:
         self._ground = Ground(links, tracker, settings=settings, pace=pace)
+        self._fights = Fights(pace.clock)
         self._tracker = tracker
         self._pace = pace
         self._ready_timeout = settings.ready_timeout
@@ -95,7 +96,7 @@ class Executor:
 
         async def work(cluster: ClusterPlan) -> list[str]:
             async with self._ground.site(plan, cluster, recorder) as site:
-                await mend(site, places[cluster.app, cluster.cluster], status)
+                await mend(site, places[cluster.app, cluster.cluster], status, fights=self._fights)
             return site.problems
 
         if not plan.options.heal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -20,18 +20,48 @@ from emco_rsync.watch.drift import DELETED, ownership_changes, pieces
 from emco_rsync.watch.drift import describe as in_words
 
 _log = structlog.get_logger()
+WINDOW_SECONDS = 600.0
+_MAX_TIMES = 1_000
+_MAX_FIGHTS = 10_000
 
 
-async def mend(site: Site, resources: Collection[str], status: ContextStatus) -> None:
+class Fights:
+    """How often the same object had to be healed lately: whoever changes it back each time is to be heard of.
+
+    How long is waited until it is healed again, is up to who asks for it.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._healed: dict[tuple[str, str, str], list[float]] = {}
+
+    def again(self, label: str, cluster: str, resource: str, *, what: str) -> str:
+        """It was healed just now; what is to be said of that, ``""`` for the first time."""
+        now = self._clock()
+        place = (label, cluster, resource)
+        times = [*(then for then in self._healed.get(place, ()) if now - then < WINDOW_SECONDS), now]
+        if place not in self._healed and len(self._healed) >= _MAX_FIGHTS:
+            self._forget(now)
+        self._healed[place] = times[-_MAX_TIMES:]
+        if len(times) == 1:
+            return ""
+        return f"healed {len(times)} times in {WINDOW_SECONDS / 60:g} min, and then again: {what}"
+
+    def _forget(self, now: float) -> None:
+        recent = {place: times for place, times in self._healed.items() if now - times[-1] < WINDOW_SECONDS}
+        self._healed = recent if len(recent) < _MAX_FIGHTS else {}
+
+
+async def mend(site: Site, resources: Collection[str], status: ContextStatus, *, fights: Fights) -> None:
     """Those of the resources that were acknowledged and still are not as they were are applied again, in waves."""
     for wave in site.plan.waves:
         due = [item for item in wave if item.resource in resources]
         await concurrently(
-            _mend(site, item, status.resource(site.plan.app, site.plan.cluster, item.resource)) for item in due
+            _mend(site, item, status.resource(site.plan.app, site.plan.cluster, item.resource), fights) for item in due
         )
 
 
-async def _mend(site: Site, item: Item, kept: ResourceStatus) -> None:
+async def _mend(site: Site, item: Item, kept: ResourceStatus, fights: Fights) -> None:
     if kept.status != ResourceState.APPLIED or item.problem:
         return
     try:
@@ -41,9 +71,12 @@ async def _mend(site: Site, item: Item, kept: ResourceStatus) -> None:
         return
     if not found:
         return
-    healed = await apply_item(site, item, attempts=QUICK_ATTEMPTS, again=True)
+    before = len(site.problems)
+    healed = await apply_item(site, item, attempts=QUICK_ATTEMPTS, again=True) and len(site.problems) == before
+    if healed and (why := fights.again(site.plan.label, site.plan.cluster, item.resource, what=found)):
+        site.note(item, why)
     _log.info(
-        "drift_healed" if healed else "drift_not_healed_yet",
+        "drift_healed" if healed else "drift_not_healed",
         app=site.plan.app,
         cluster=site.plan.cluster,
         resource=item.resource,

@@ -1,0 +1,89 @@
+"""What others change or delete comes back, if the deployment wants that, and is told in any case (robustness 53)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from emco_common.appcontext.model import AppContext, DeliveryOptions
+from emco_common.kube import Kind, KubeClient, Ref, parse_kubeconfig
+from emco_rsync.apply.healing import Fights
+from emco_simcluster import SimCluster
+from tests.unit.rsync.rig import Rig, config_map, context, deployment, running
+
+pytestmark = pytest.mark.robustness(53)
+PLACE = ("a", "p+edge")
+CONFIG = Ref(Kind("v1", "ConfigMap"), "c", "default")
+WEB = Ref(Kind("apps/v1", "Deployment"), "web", "default")
+
+
+@pytest.fixture
+async def somebody(sim_cluster: SimCluster) -> AsyncIterator[KubeClient]:
+    async with KubeClient(parse_kubeconfig(sim_cluster.kubeconfig)) as client:
+        yield client
+
+
+def wanted(*texts: str, heal: bool = True, identity: str = "71", status: str = "") -> AppContext:
+    return replace(context(identity, {"a": {"edge": texts}}, status_context=status), options=DeliveryOptions(heal=heal))
+
+
+async def complete(rig: Rig, made: AppContext) -> None:
+    await rig.install(made)
+    await rig.until_state("71", "Instantiated")
+    await rig.until("71", lambda s: s.cluster(*PLACE).ready is True)
+
+
+async def test_what_was_changed_and_what_was_deleted_comes_back(
+    tmp_path: Path, sim_cluster: SimCluster, somebody: KubeClient
+) -> None:
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await complete(rig, wanted(config_map("c"), deployment("web")))
+        await somebody.patch(CONFIG, {"data": {"a": "theirs"}})
+        await somebody.delete(WEB)
+        await rig.until("71", lambda _: "Deployment/web" in rig.labelled("edge"))
+        await rig.until("71", lambda _: sim_cluster.objects("ConfigMap", "default")[0]["data"] == {"a": "b"})
+        status = await rig.until("71", lambda s: not any(r.drift for r in s.resources.values()))
+        assert status.resource(*PLACE, "c+ConfigMap").status == "Applied"
+
+
+async def test_what_was_scaled_stays_scaled_and_is_no_drift(
+    tmp_path: Path, sim_cluster: SimCluster, somebody: KubeClient
+) -> None:
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await complete(rig, wanted(config_map("c"), deployment("web")))
+        await somebody.patch(WEB, {"spec": {"replicas": 2}}, subresource="scale")
+        await somebody.patch(CONFIG, {"data": {"a": "theirs"}})
+        await rig.until("71", lambda _: sim_cluster.objects("ConfigMap", "default")[0]["data"] == {"a": "b"})
+        assert (await somebody.get(WEB))["spec"]["replicas"] == 2
+        assert not (await rig.status("71")).resource(*PLACE, "web+Deployment").drift
+
+
+async def test_without_the_option_it_is_told_and_an_update_that_only_allows_it_heals(
+    tmp_path: Path, sim_cluster: SimCluster, somebody: KubeClient
+) -> None:
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await complete(rig, wanted(config_map("c"), heal=False))
+        await somebody.patch(CONFIG, {"data": {"a": "theirs"}})
+        status = await rig.until("71", lambda s: bool(s.resource(*PLACE, "c+ConfigMap").drift))
+        assert "data.a changed by" in (status.resource(*PLACE, "c+ConfigMap").drift or "")
+        assert (await somebody.get(CONFIG))["data"] == {"a": "theirs"}
+        await rig.update("71", wanted(config_map("c"), identity="72", status="71"))
+        await rig.until_state("72", "Instantiated")
+        assert (await somebody.get(CONFIG))["data"] == {"a": "b"}
+        await somebody.patch(CONFIG, {"data": {"a": "again"}})
+        await rig.until("71", lambda _: sim_cluster.objects("ConfigMap", "default")[0]["data"] == {"a": "b"})
+
+
+def test_who_changes_it_back_each_time_is_told_of() -> None:
+    now = 0.0
+    fights = Fights(lambda: now)
+    assert fights.again("71-a", "p+edge", "c+ConfigMap", what="data.a changed by gardener") == ""
+    now = 60.0
+    told = fights.again("71-a", "p+edge", "c+ConfigMap", what="data.a changed by gardener")
+    assert told == "healed 2 times in 10 min, and then again: data.a changed by gardener"
+    assert fights.again("71-a", "p+edge", "other+ConfigMap", what="deleted") == ""
+    now = 1000.0
+    assert fights.again("71-a", "p+edge", "c+ConfigMap", what="data.a changed by gardener") == ""
