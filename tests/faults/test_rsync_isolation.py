@@ -11,7 +11,7 @@ import pytest
 from emco_common.appcontext import keys
 from emco_common.cloudconfig import Access, CloudConfigs
 from emco_simcluster import Outage, Rule, SimCluster
-from emco_simcluster.tls import Authority, User
+from emco_simcluster.tls import User
 from tests.support.simcluster import MakeSimCluster
 from tests.unit.rsync.rig import Rig, config_map, context, deployment, running
 
@@ -153,13 +153,9 @@ async def test_a_cluster_that_asks_for_patience_is_not_asked_meanwhile(tmp_path:
 
 
 @pytest.mark.robustness(24, 44)
-async def test_credentials_of_one_user_are_no_affair_of_another(
-    tmp_path: Path, make_sim_cluster: MakeSimCluster
-) -> None:
-    authority = Authority("a test")
-    sim_cluster = await make_sim_cluster("edge", authority=authority)
+async def test_credentials_of_one_user_are_no_affair_of_another(tmp_path: Path, sim_cluster: SimCluster) -> None:
     async with running(tmp_path, [sim_cluster]) as rig:
-        pair = authority.client(User("tenant", ("tenants",)))
+        pair = sim_cluster.client(User("tenant", ("tenants",)))
         access = Access("p", "edge", "1", "default", kubeconfig=sim_cluster.kubeconfig_for(pair).encode())
         await CloudConfigs(rig.deps.store, rig.deps.sealer).put(access)
         sim_cluster.revoked.add("tenant")

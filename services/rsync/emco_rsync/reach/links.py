@@ -19,7 +19,7 @@ import structlog
 from emco_common.appcontext.states import Connectivity
 from emco_common.errors import EmcoError
 from emco_common.kube import KubeApi, KubeError
-from emco_common.kube.errors import Unauthorized, Unreachable
+from emco_common.kube.errors import BadAnswer, Unauthorized, Unreachable
 from emco_rsync.delivery.indirect import Indirect
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.breaker import BreakerState
@@ -148,7 +148,7 @@ class Link:
             self._unknown_to_it = True
             if self._prober is None:
                 self._start_probing()
-        elif isinstance(error, Unreachable) and error.reason != CLOSED:
+        elif isinstance(error, Unreachable | BadAnswer) and error.reason != CLOSED:
             self._gate.server(client.server).doubt()
 
     async def close(self) -> None:
@@ -207,7 +207,8 @@ class Link:
                 except EmcoError as error:
                     failures += 1
                     held = self._held()
-                    self._become(Connectivity.RETRYING, held or str(error))
+                    if failures > 1 or self.state is not Connectivity.AVAILABLE:  # one lost answer is no outage
+                        self._become(Connectivity.RETRYING, held or str(error))
                     if self._settings.max_failures is not None and failures > self._settings.max_failures + 1:
                         raise RetriesExceeded(f"Retries exceeded max: {self.identity.cluster}") from error
                     if not held:  # else the next probe waits until it is time
@@ -222,8 +223,7 @@ class Link:
         """Why the server is not to be tried now; ``""`` if it may be."""
         if self._client is None:
             return ""
-        server = self._gate.server(self._client.server)
-        return self._gate.away(self._client.server) if server.breaker.state is BreakerState.OPEN else ""
+        return self._gate.away(self._client.server)
 
     async def _reach(self) -> KubeApi:
         way = await self._access(self.identity)
