@@ -73,6 +73,7 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
         pace=pace,
         inspector=Inspector(manifests=manifests_on(deps.bus), leave_alone=settings.apply.leave_alone),
         heal=lambda *what: supervisor.heal(*what),
+        monitor=settings.monitor == "auto",
     )
     executor = Executor(links, tracker, settings=settings.apply, pace=pace)
     queue = Queue(deps.bus)
@@ -101,6 +102,7 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
         backoff=pace.bus_backoff,
     )
     supervisor = Supervisor(shop, ownership)
+    metrics.owns(lambda: ownership.owned)
     agents = AgentHost(
         settings.agents,
         deps,
@@ -152,5 +154,10 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
 
 
 def _name_of(host: str) -> str:
-    """How others may call an address to listen on."""
-    return socket.gethostname() if host in ("", "0.0.0.0", "::") else host
+    """How others may call an address to listen on. Within a pod its own name is known to itself alone."""
+    if host not in ("", "0.0.0.0", "::"):
+        return host
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return socket.gethostname()

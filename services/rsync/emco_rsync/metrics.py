@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Info
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -33,8 +33,15 @@ class Metrics:
         self._events = Counter(
             "emco_rsync_events", "Events of contexts that are done with", ["event", "result"], registry=registry
         )
+        self._owned = Gauge(
+            "emco_rsync_deployments_owned", "Deployments that this replica works on or watches over", registry=registry
+        )
         registry.register(_Connectivity(states, breakers))
         registry.register(_Connections(descriptors))
+
+    def owns(self, deployments: Callable[[], int]) -> None:
+        """``deployments`` is asked at each scrape."""
+        self._owned.set_function(deployments)
 
     def finished(self, event: str, result: QueueState) -> None:
         self._events.labels(event, str(result)).inc()

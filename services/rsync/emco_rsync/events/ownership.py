@@ -133,6 +133,11 @@ class Ownership:
         """The id of the present one, for what else lives as long as this process is known to live."""
         return self._lease.id if self._lease is not None and not self._lease.lost else None
 
+    @property
+    def owned(self) -> int:
+        """How many deployments."""
+        return len(self._tokens)
+
     async def run(self, *, present: Callable[[], None], lost: Callable[[Sequence[Token]], None]) -> None:
         """Until cancelled. ``present`` is told of each new lease, ``lost`` of what is not owned any more."""
         self._told_lost = lost
