@@ -51,6 +51,10 @@ def encode_state(status: str) -> bytes:
 def decode(key: str, value: bytes) -> Any:
     """Whatever JSON lies at the key. Lone surrogates become U+FFFD, as Go reads them."""
     try:
+        return orjson.loads(value)
+    except ValueError:  # half characters and the like, which it is strict about
+        pass
+    try:
         return json.loads(value.decode(errors="replace"))
     except (ValueError, RecursionError) as error:
         raise MalformedContext(f"the value of {key} is not JSON") from error

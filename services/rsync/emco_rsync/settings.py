@@ -23,8 +23,8 @@ class RsyncSettings(KubeconfigSettings):
         5,
         ge=0,
         le=19,
-        description="How far the process gives way to others on the same machine: who asks the API waits for an answer, "
-        "nobody for a delivery. Not of `emco up`.",
+        description="How far the process gives way to others on the same machine: somebody waits for an answer of the "
+        "API, nobody for a delivery. Not of `emco up`.",
     )
     cluster_connections: int = Field(
         8,

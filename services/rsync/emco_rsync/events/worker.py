@@ -188,8 +188,7 @@ class Worker:
     async def _run(self, desk: Desk, element: QueueElement, found: Transition) -> None:
         self._given_up = GivenUp()
         again = desk.state is found.running
-        if not again:
-            await self._forget_hooks(element)
+        loaded = None if again else await self._forget_hooks(element)
         await self._mark_replaced(element, ContextState.UPDATING)
         await self._shop.surely(
             lambda: self._shop.queue.begin(desk, running=found.running, desired=found.done, fence=self._fence)
@@ -197,7 +196,7 @@ class Worker:
         _log.info("event_started", context=self.context, queued=element.event)
         self._at = element
         try:
-            outcome = await self._until_cut_short(self._carry_out(desk, element, again=again), element)
+            outcome = await self._until_cut_short(self._carry_out(desk, element, loaded, again=again), element)
         except (ContextNotFound, NotOwner):
             raise
         except EmcoError as error:
@@ -233,8 +232,9 @@ class Worker:
         if old and old != self.context:
             await self._shop.surely(lambda: self._shop.queue.mark(old, state, fence=self._fence, reason=reason))
 
-    async def _carry_out(self, desk: Desk, element: QueueElement, *, again: bool) -> Outcome:
-        loaded, executor = await self._load(), self._shop.executor
+    async def _carry_out(self, desk: Desk, element: QueueElement, loaded: Loaded | None, *, again: bool) -> Outcome:
+        """``loaded`` if that was done before and has not changed since."""
+        loaded, executor = loaded or await self._load(), self._shop.executor
         self._plan = loaded.plan
         match element.event:
             case QueueEvent.INSTANTIATE:
@@ -268,23 +268,28 @@ class Worker:
     async def _load(self) -> Loaded:
         return await self._shop.load(self.context, fence=self._fence)
 
-    async def _forget_hooks(self, element: QueueElement) -> None:
+    async def _forget_hooks(self, element: QueueElement) -> Loaded | None:
         """Hooks of updates run at each; that they have run for this context before is forgotten before it begins, so
-        that after a restart those count that have run since."""
+        that after a restart those count that have run since. What was read for that, where it still holds."""
         if element.event not in (QueueEvent.UPDATE, QueueEvent.ROLLBACK):
-            return
+            return None
         try:
             loaded = await self._load()
         except NotOwner:
             raise
         except EmcoError:
-            return  # the event itself will say so
+            return None  # the event itself will say so
+        forgotten = False
         for cluster in loaded.plan.clusters:
             for phase in (HookPhase.UPGRADE, HookPhase.ROLLBACK):
                 for hook in (*cluster.due(phase.before), *cluster.due(phase.after)):
                     if loaded.recorder.may_be_there(cluster.app, cluster.cluster, hook.resource):
                         loaded.recorder.resource(cluster.app, cluster.cluster, hook.resource, ResourceState.PENDING)
+                        forgotten = True
+        if not forgotten:
+            return loaded
         await self._shop.journal.flush()
+        return None
 
     async def _until_cut_short(self, work: Awaitable[Outcome], element: QueueElement) -> Outcome:
         """The outcome of the work, unless a stop or a terminate comes first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -54,6 +55,9 @@ class Way:
 Access = Callable[[Identity], Awaitable[Way]]
 """The way of an identity; any ``EmcoError``."""
 
+_READ_AT_ONCE = 32
+"""Access records: a deployment to thousands of clusters asks for all of theirs in the same moment."""
+
 Open = Callable[[Identity, Way], KubeApi]
 """Makes what speaks to a cluster; does not connect. Any ``EmcoError``."""
 
@@ -75,7 +79,13 @@ def access_from(records: CloudConfigs, sync: SyncObjects) -> Access:
     the record of who onboarded the cluster. The token of an agent is no affair of those who call it.
     """
 
+    turns = asyncio.Semaphore(_READ_AT_ONCE)
+
     async def way(identity: Identity) -> Way:
+        async with turns:
+            return await read(identity)
+
+    async def read(identity: Identity) -> Way:
         provider, cluster = keys.split_cluster_name(identity.cluster)
         found = await records.get(provider, cluster, level=identity.level, namespace=identity.namespace)
         kind = found.gitops.get("gitOpsType")
