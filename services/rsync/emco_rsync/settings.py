@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from emco_common.kube.settings import KubeconfigSettings
@@ -78,6 +80,9 @@ class RsyncSettings(KubeconfigSettings):
         RESYNC_SECONDS,
         gt=0,
         description="What is watched is listed anew within so many seconds, so that no missed change stays missed.",
+    )
+    monitor: Literal["auto", "off"] = Field(
+        "auto", description="Ask the monitor of clusters that serve ResourceBundleStates for its reports, or never."
     )
     lease: float = Field(
         3.0,

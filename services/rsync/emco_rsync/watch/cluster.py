@@ -16,6 +16,8 @@ import structlog
 from emco_common.errors import EmcoError
 from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
 from emco_rsync.apply.site import Pace
+from emco_rsync.delivery.layout import BUNDLE
+from emco_rsync.delivery.reports import objects_of
 from emco_rsync.plan.manifests import DEPLOYMENT_LABEL, Json
 from emco_rsync.reach.links import Link
 from emco_rsync.watch.known import Answers, Known, ObjectKey, Share
@@ -58,6 +60,7 @@ class StreamBudget:
 class ClusterWatch:
     """What is live on one cluster, by deployment label. ``changed`` is told the labels whose objects have changed.
 
+    What may not be looked at counts as the cluster's monitor reports it, unless ``monitor`` is false.
     After ``resync`` seconds at the latest what is streamed is listed anew: whatever was missed then comes right.
     """
 
@@ -70,6 +73,7 @@ class ClusterWatch:
         resync: float,
         changed: Callable[[Iterable[str]], None],
         share: Share,
+        monitor: bool = True,
     ) -> None:
         self.link = link
         self._budget = budget
@@ -80,6 +84,9 @@ class ClusterWatch:
         self._known = Known(changed, share=share)
         self._tasks: dict[Kind, asyncio.Task[None]] = {}
         self._synced: set[Kind] = set()
+        self._monitor = monitor
+        self._barred: set[Kind] = set()
+        self._bundles: dict[tuple[str, str], Json] = {}
 
     def add(self, kinds: Iterable[Kind]) -> None:
         """Watch these as well."""
@@ -118,7 +125,12 @@ class ClusterWatch:
                 await self._list_and_watch(client, kind)
             except errors.UnknownKind:
                 failures += 1
-                self._listed(kind, (), before=self._known.answers())  # what is not served does not exist
+                if kind != BUNDLE:
+                    self._listed(kind, (), before=self._known.answers())  # what is not served does not exist
+            except errors.Forbidden as error:
+                failures += 1
+                _log.info("kind_not_to_be_seen", cluster=self.link.identity.cluster, kind=str(kind), why=str(error))
+                self._believe_monitor(kind)
             except KubeError as error:
                 failures += 1
                 self.link.doubt(error, client=client)
@@ -146,7 +158,12 @@ class ClusterWatch:
         """Take in everything of the kind. Answers from where to watch, and keeps nothing of the list."""
         before = self._known.answers()
         listed = await client.list(kind, selector=DEPLOYMENT_LABEL)
+        if kind == BUNDLE:
+            self._bundles = {_address(bundle): bundle for bundle in listed.items}
+            self._reported()
+            return listed.resource_version
         await self._confirm(client, kind, listed.items)
+        self._barred.discard(kind)
         self._listed(kind, listed.items, before=before)
         return listed.resource_version
 
@@ -195,12 +212,38 @@ class ClusterWatch:
         async with aclosing(watch):
             async for event in watch:
                 if event.type in ("ADDED", "MODIFIED", "DELETED"):
-                    self._known.happened(kind, event.object, deleted=event.type == "DELETED")
+                    self._happened(kind, event.object, deleted=event.type == "DELETED")
                 if reached is not None:
                     reached[0] = event.resource_version or reached[0]
                     if event.type == "BOOKMARK":
                         return
                 del event  # a quiet stream keeps nothing of what came last
+
+    def _happened(self, kind: Kind, obj: Json, *, deleted: bool) -> None:
+        if kind != BUNDLE:
+            self._known.happened(kind, obj, deleted=deleted)
+            return
+        self._bundles.pop(_address(obj), None)
+        if not deleted:
+            self._bundles[_address(obj)] = obj
+        self._reported()
+
+    def _believe_monitor(self, kind: Kind) -> None:
+        if self._monitor and kind != BUNDLE:
+            self._barred.add(kind)
+            self.add([BUNDLE])
+
+    def _reported(self) -> None:
+        """The monitor's reports stand for what may not be seen; where there is none, nothing is known."""
+        if not (self._barred and self._bundles):
+            return
+        found: dict[Kind, list[Json]] = {kind: [] for kind in self._barred}
+        for bundle in self._bundles.values():
+            if isinstance(bundle.get("status"), dict):
+                for obj in objects_of(bundle, label=label_of(bundle)):
+                    found.get(Kind(str(obj["apiVersion"]), str(obj["kind"])), []).append(obj)
+        for kind, objects in found.items():
+            self._listed(kind, objects, before=self._known.answers())
 
     def _listed(self, kind: Kind, items: Iterable[Json], *, before: Answers) -> None:
         self._known.listed(kind, items, before=before)
@@ -209,3 +252,9 @@ class ClusterWatch:
             self._synced.add(kind)
             self._told_all = now
             self._changed([EVERYBODY])
+
+
+def _address(obj: Json) -> tuple[str, str]:
+    metadata = obj.get("metadata")
+    fields = metadata if isinstance(metadata, dict) else {}
+    return str(fields.get("namespace") or ""), str(fields.get("name") or "")

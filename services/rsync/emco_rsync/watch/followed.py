@@ -17,7 +17,8 @@ Place = tuple[str, str]
 
 @dataclass(slots=True)
 class Followed:
-    """``heal``: the deployment wants what others change to be brought back. ``told`` is kept by the recorder."""
+    """``heal``: the deployment wants what others change to be brought back. ``told`` is kept by the recorder,
+    ``bundle`` by ``Monitor``: what the cluster's monitor was asked for."""
 
     status_context: str
     expected: Expected
@@ -28,6 +29,7 @@ class Followed:
     heal: bool = False
     complete: bool = False
     ready: bool = False
+    bundle: str = ""
     told_at: float = float("-inf")
     told: dict[str, object] = field(default_factory=dict)
     docket: Docket = field(default_factory=Docket)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from emco_common.appcontext.states import HookPhase
 from emco_common.appcontext.status import ClusterStatus, ClusterUpdate, ResourceStatus, ResourceUpdate, StatusUpdate
 from emco_common.kube import Kind, Ref
 from emco_rsync.plan.plan import ClusterPlan, Item
@@ -42,6 +43,8 @@ class Brought:
     required: frozenset[str]
     """Resources without which the app is not ready: of the counted kinds, hooks apart."""
     kinds: frozenset[Kind]
+    begins_with_hooks: bool
+    """Hooks run before it is installed."""
     keys: Mapping[ObjectKey, ObjectKey] = field(hash=False, compare=False, repr=False)
     """Each object's address as it is kept, for whoever has an equal one."""
 
@@ -90,7 +93,8 @@ def expected_of(plan: ClusterPlan) -> Expected:
     if any(kind.kind == "CronJob" for kind in kinds):
         kinds.add(_JOB)
     keys = {key: key for key in parts}
-    brought = Brought(plan.app, plan.label, parts, frozenset(required), frozenset(kinds), keys)
+    hooks = bool(plan.due(HookPhase.INSTALL.before))
+    brought = Brought(plan.app, plan.label, parts, frozenset(required), frozenset(kinds), hooks, keys)
     return Expected(plan.cluster, brought)
 
 

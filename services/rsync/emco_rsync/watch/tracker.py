@@ -26,6 +26,7 @@ from emco_rsync.watch.drifts import Drifts, Heal
 from emco_rsync.watch.followed import Followed, Place
 from emco_rsync.watch.inspection import Inspector
 from emco_rsync.watch.known import ObjectKey
+from emco_rsync.watch.monitor import Monitor
 from emco_rsync.watch.observe import Brought, Expected, Observation, observe
 
 _log = structlog.get_logger()
@@ -61,11 +62,13 @@ class Tracker:
         pace: Pace,
         inspector: Inspector,
         heal: Heal = lambda status_context, app, cluster, resources: None,
+        monitor: bool = True,
     ) -> None:
         self._links = links
         self._budget = StreamBudget(streams)
         self._resync = resync
         self._pace = pace
+        self._monitor = Monitor(on=monitor)
         self._drifts = Drifts(inspector=inspector, heal=heal, pace=pace, again=self._mark)
         self._brought: WeakValueDictionary[str, Brought] = WeakValueDictionary()
         self._followed: dict[Place, Followed] = {}
@@ -109,6 +112,7 @@ class Tracker:
         followed = self._followed.get((label, cluster))
         if followed is not None:
             followed.watch.add(followed.expected.brought.kinds)
+            self._monitor.ask(followed)
             self._mark([(label, cluster)])
 
     def set_complete(self, label: str, cluster: str, *, complete: bool) -> None:
@@ -116,6 +120,8 @@ class Tracker:
         followed = self._followed.get((label, cluster))
         if followed is not None:
             followed.complete = complete
+            if complete:
+                self._monitor.ask(followed)
             self._mark([(label, cluster)])
 
     async def until_ready(self, label: str, cluster: str) -> None:
@@ -150,7 +156,16 @@ class Tracker:
             if followed.watch.synced(followed.expected.brought.kinds):
                 objects = dict(followed.watch.objects(label))
                 self._tell(followed, await asyncio.to_thread(observe, followed.expected, objects, complete=False))
+            await self._dismiss(followed)
+        if self._followed.get(place) is followed:
             await self._drop(place)
+
+    async def _dismiss(self, followed: Followed) -> None:
+        """The monitor has its time to see the end, also after a restart of ours (D27)."""
+        if await self._monitor.asked(followed):
+            await self._pace.sleep(LINGER_SECONDS)
+            if self._followed.get(followed.place) is followed:
+                await self._monitor.dismiss(followed)
 
     async def run(self) -> None:
         """Tell changes until cancelled."""
@@ -194,6 +209,7 @@ class Tracker:
 
     async def close(self) -> None:
         await self._drifts.close()
+        await self._monitor.close()
         for task in self._aside:
             task.cancel()
         await asyncio.gather(*self._aside, return_exceptions=True)
@@ -296,6 +312,7 @@ class Tracker:
                 pace=self._pace,
                 changed=lambda labels: self._mark((label, cluster) for label in labels),
                 share=self._key,
+                monitor=self._monitor.on,
             )
         self._users.setdefault(cluster, set()).add(place)
         return watch
