@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 READ_SIZE = 16 * 1024
 """What is read at once: a TLS record."""
-PIECE = 4 * 1024
+PIECE_IN, PIECE_OUT = 2 * 1024, 4 * 1024
 """What TLS is given at once: OpenSSL's memory buffers keep for ever the size that they once had."""
 CLOSE_SECONDS = 2.0
 """How long the last words may take to a server that does not read."""
@@ -101,13 +101,13 @@ class Wire(asyncio.BufferedProtocol):
             self._transport.write(data)
             return
         try:
-            if len(data) <= PIECE:
+            if len(data) <= PIECE_OUT:
                 self._tls.write(data)
                 self._transport.write(self._outgoing.read())
                 return
             view = memoryview(data)
-            for start in range(0, len(view), PIECE):
-                self._tls.write(view[start : start + PIECE])
+            for start in range(0, len(view), PIECE_OUT):
+                self._tls.write(view[start : start + PIECE_OUT])
                 self._transport.write(self._outgoing.read())
         except ssl.SSLError as error:
             self.fail(error)
@@ -173,8 +173,8 @@ class Wire(asyncio.BufferedProtocol):
         if self._incoming is None:
             self._deliver(bytes(self._view[:nbytes]))
             return
-        for start in range(0, nbytes, PIECE):
-            self._incoming.write(self._view[start : min(nbytes, start + PIECE)])
+        for start in range(0, nbytes, PIECE_IN):
+            self._incoming.write(self._view[start : min(nbytes, start + PIECE_IN)])
             self._pump()
             if self._transport is None or self._error is not None:
                 return
