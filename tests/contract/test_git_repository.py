@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -28,13 +29,18 @@ def server(tmp_path: Path) -> Iterator[GitServer]:
 @asynccontextmanager
 async def repository(server: GitServer, folder: Path, **more: float | str) -> AsyncIterator[Repository]:
     values: dict[str, str] = {}
-    for pair in server.pairs(**{name: str(value) for name, value in more.items() if name not in ("poll", "linger")}):
+    for pair in server.pairs(
+        **{name: str(value) for name, value in more.items() if name not in ("poll", "linger", "timeout")}
+    ):
         for name, value in pair.items():
             values[name] = f"{values[name]}\n{value}" if name in values else value
     if "caCert" in more:
         values["caCert"] = str(more["caCert"])
     settings = GitSettings(
-        poll=float(more.get("poll", 0.1)), timeout=20, gather=0.02, linger=float(more.get("linger", 60))
+        poll=float(more.get("poll", 0.1)),
+        timeout=float(more.get("timeout", 20)),
+        gather=0.02,
+        linger=float(more.get("linger", 60)),
     )
     made = Repository(
         remote_of(values), folder, settings=settings, random=random.random, clock=time.monotonic, now=time.time
@@ -146,6 +152,44 @@ async def test_a_server_that_nobody_vouches_for_is_not_spoken_to(server: GitServ
             await ours.check()
 
     assert server.requests == []
+
+
+@pytest.mark.robustness(18)
+async def test_a_server_that_never_answers_is_given_up_in_time_and_nothing_is_left_running(
+    server: GitServer, tmp_path: Path
+) -> None:
+    silent = await asyncio.start_server(lambda reader, writer: asyncio.sleep(60), "127.0.0.1", 0)
+    url = f"https://127.0.0.1:{silent.sockets[0].getsockname()[1]}/edge.git"
+    async with repository(server, tmp_path / "clone", url=url, timeout=0.5) as ours:
+        with pytest.raises(errors.Unreachable, match="did not end within 0.5 s"):
+            await ours.writer.write(put("a/x", "1"))
+        left = await asyncio.to_thread(children)
+    silent.close()
+
+    assert left == []
+
+
+async def test_a_broken_clone_is_had_anew(server: GitServer, tmp_path: Path) -> None:
+    async with repository(server, tmp_path / "clone") as ours:
+        await ours.writer.write(put("a/x", "1"))
+        await asyncio.to_thread(lambda: (tmp_path / "clone" / "main" / "config").write_text("[nonsense"))
+        for _ in range(3):
+            with pytest.raises(errors.KubeError):
+                await ours.writer.write(put("a/y", "2"))
+        await ours.writer.write(put("a/y", "2"))
+
+    assert server.files()["a/y"] == "2"
+
+
+def children() -> list[str]:
+    """Programs called git that this process has started and that run."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (process / "stat").read_text().rpartition(")")
+            if fields[0].endswith("(git") and fields[2].split()[0] != "Z" and fields[2].split()[1] == str(os.getpid()):
+                found.append(process.name)
+    return found
 
 
 async def test_a_missing_branch_is_named(server: GitServer, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ _PASSED_ON = ("PATH", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HT
 _TOLD = 20_000
 """Bytes of what it says that are kept."""
 _CHUNK = 65_536
+ENDING_SECONDS = 2.0
 
 
 class Git:
@@ -69,13 +70,20 @@ class Git:
                 f"{self.remote.server}: git {arguments[0]} did not end within {self._timeout:g} s"
             ) from None
         finally:
-            await _end(process)
+            if process.returncode is None:
+                await _end(process)
+                await asyncio.to_thread(self._unlock)
         if code != 0:
             words = without(told.decode(errors="replace"), self.remote.secrets)
             raise error_of(words, server=self.remote.server)
         if len(answer) > limit:
             raise errors.BadAnswer(f"{self.remote.server}: git {arguments[0]} answered more than {limit} bytes")
         return answer
+
+    def _unlock(self) -> None:
+        """What was killed may have left its locks, and nobody else works here."""
+        for lock in self.directory.rglob("*.lock"):
+            lock.unlink(missing_ok=True)
 
     def _lay_out(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -133,9 +141,10 @@ async def _write(stream: asyncio.StreamWriter | None, given: bytes) -> None:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """With all it has started."""
-    if process.returncode is not None:
-        return
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    """With all it has started; asked first, so that it may clear up."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, how)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDING_SECONDS):
+                await process.wait()

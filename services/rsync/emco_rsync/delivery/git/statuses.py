@@ -17,6 +17,7 @@ from emco_common.errors import EmcoError
 from emco_common.kube import KubeError
 from emco_rsync.delivery.git.clone import Clone
 from emco_rsync.delivery.git.errors import NotReported
+from emco_rsync.delivery.git.writer import FAILURES_OF_A_CLONE
 
 _log = structlog.get_logger()
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class Statuses:
         self._users: Counter[str] = Counter()
         self._reports: dict[str, Report] = {}
         self._owed: set[str] = set()
+        self._failures = 0
         self._listeners: list[tuple[str, Callable[[], None]]] = []
         self._remarks: dict[str, str] = {}
         self._looked: set[str] = set()
@@ -167,7 +169,11 @@ class Statuses:
                     report = await self._read(cluster, version, branches) if branches else None
             except KubeError as error:
                 _log.info("report_not_read", cluster=cluster, why=str(error))
+                self._failures += 1
+                if self._failures % FAILURES_OF_A_CLONE == 0:
+                    await self._clone.forget()
                 continue
+            self._failures = 0
             if report is not None:
                 self._reports[cluster] = report
             elif known is not None:

@@ -23,6 +23,8 @@ ATTEMPTS = 8
 MAX_FILE = 4 * 2**20
 MAX_READ = 256 * 2**20
 CLOSING_SECONDS = 2.0
+FAILURES_OF_A_CLONE = 3
+"""In a row, after which it is thrown away."""
 MAX_KEPT = 16 * 2**20
 """Bytes of contents that are kept to be looked at again."""
 _CACHED = 20_000
@@ -46,6 +48,7 @@ class Writer:
         self._work: asyncio.Task[None] | None = None
         self._tip = ""
         self._known = False
+        self._failures = 0
         self._contents: dict[str, bytes] = {}
         self._files: dict[str, dict[str, str]] = {}
 
@@ -108,11 +111,15 @@ class Writer:
             else:
                 _end(orders, refusal)
         except EmcoError as error:
+            self._failures += 1
+            if self._failures % FAILURES_OF_A_CLONE == 0:
+                await self._clone.forget()  # it may be broken, and can be had anew
             _end(orders, error)
         except Exception as error:
             _log.exception("commit_failed")
             _end(orders, errors.ServerError(f"the commit could not be made: {type(error).__name__}"))
         else:
+            self._failures = 0
             _end(orders, None)
 
     async def _commit(self, changes: list[Change]) -> None:
