@@ -180,7 +180,8 @@ async def measure(*, calls: int, connections: int, real: bool) -> None:
             number = min(PER_PROCESS, connections - first)
             clusters = programs.simulated_clusters(number, folder / f"clusters{first}", first=first)
             kubeconfigs += (await stack.enter_async_context(clusters)).values()
-        await weight(kubeconfigs)
+        if kubeconfigs:
+            await weight(kubeconfigs)
 
 
 def main() -> None:
