@@ -132,19 +132,26 @@ class Holding:
             del self._workers[worker.context]
 
     async def _watch_again(self, context: str) -> None:
-        queue, executor = self._shop.queue, self._shop.executor
         try:
-            desk = await self._shop.surely(lambda: queue.read(context))
-            if desk.state in REPLACED:
-                await self._forget(context)
-            elif desk.state is not ContextState.CREATED:
-                loaded = await self._shop.load(context, fence=self._fence)
-                ended = desk.state is ContextState.TERMINATED
-                await executor.follow(loaded.plan, loaded.recorder, complete=not ended)
-                if ended:
-                    await self._see_off(loaded.plan)
+            async with self._shop.recalls:
+                ended = await self._recall(context)
+            if ended is not None:
+                await self._see_off(ended)
         except ContextNotFound:
             await self._forget(context)
+
+    async def _recall(self, context: str) -> Plan | None:
+        """Follow what the context has on clusters; its plan, if only the end of that is still to be seen."""
+        queue, executor = self._shop.queue, self._shop.executor
+        desk = await self._shop.surely(lambda: queue.read(context))
+        if desk.state in REPLACED:
+            await self._forget(context)
+        elif desk.state is not ContextState.CREATED:
+            loaded = await self._shop.load(context, fence=self._fence)
+            ended = desk.state is ContextState.TERMINATED
+            await executor.follow(loaded.plan, loaded.recorder, complete=not ended)
+            return loaded.plan if ended else None
+        return None
 
     async def _heal(self, heal: Heal, contexts: list[str]) -> None:
         try:

@@ -28,7 +28,9 @@ _log = structlog.get_logger()
 STAGGER_SECONDS = 2.0
 """How much later each further replica reaches for what the ones before it have left."""
 MOVES_AT_ONCE = 32
-"""Deployments taken or handed over at a time."""
+"""Deployments with work in progress that are taken at a time."""
+IDLE_MOVES_AT_ONCE = 8
+"""Others, taken or handed over."""
 TOLD_EACH = 1_000
 
 
@@ -54,7 +56,8 @@ class Sharing:
         self._stagger = stagger
         self._deployments: dict[str, _Deployment] = {}
         self._names: dict[str, str] = {}
-        self._slots = asyncio.Semaphore(MOVES_AT_ONCE)
+        self._urgent = asyncio.Semaphore(MOVES_AT_ONCE)
+        self._slots = asyncio.Semaphore(IDLE_MOVES_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken = 0
         self._running = False
@@ -210,7 +213,7 @@ class Sharing:
         self, name: str, found: _Deployment, how: Callable[[str, _Deployment], Coroutine[Any, Any, None]]
     ) -> None:
         try:
-            async with self._slots:
+            async with self._urgent if found.active else self._slots:
                 await how(name, found)
         finally:
             found.moving = False

@@ -42,7 +42,9 @@ STOPPED = "stopped by request"
 MAX_REASON = 4_000
 TERMINATED = "cut short by a terminate"
 LOADED_AT_ONCE = 16
-"""Contexts read from the bus at a time, however many there are to begin with."""
+"""Contexts with work that are read from the bus at a time, however many there are to begin with."""
+RECALLED_AT_ONCE = 4
+"""Contexts that are only to be watched again. There may be very many, and new work is not to wait behind them."""
 
 
 Places = Mapping[tuple[str, str], frozenset[str]]
@@ -86,6 +88,7 @@ class Workshop:
     heal: Heal | None = None
     """Where drift can be healed."""
     loads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOADED_AT_ONCE))
+    recalls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RECALLED_AT_ONCE))
 
     async def surely(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Done on the bus, however long that is away."""
