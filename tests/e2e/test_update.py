@@ -105,6 +105,7 @@ async def restored(sites: Sites) -> AsyncIterator[None]:
     assert await sites.contexts() == before
 
 
+@pytest.mark.robustness(56)
 async def test_an_update_brings_what_is_new_and_removes_what_is_gone_and_a_rollback_takes_it_back(sites: Sites) -> None:
     shop = sites.shop
     g = await shop.group("g")

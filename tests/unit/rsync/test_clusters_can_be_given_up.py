@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from emco_rsync.events.givenup import NOT_BROUGHT
 from emco_simcluster import Outage, SimCluster
 from tests.unit.rsync.rig import config_map, context, running
 
@@ -71,3 +72,42 @@ async def test_an_update_that_drops_a_lost_cluster_is_done_when_it_is_given_up(
         await rig.uninstall("72")
         await rig.until_state("72", "Terminated")
         assert rig.labelled("edge") == []
+
+
+@pytest.mark.robustness(44, 57)
+async def test_an_installation_goes_without_a_cluster_that_is_given_up_and_an_update_brings_what_is_missing(
+    tmp_path: Path, sim_clusters: list[SimCluster]
+) -> None:
+    edge, _ = sim_clusters
+    async with running(tmp_path, sim_clusters, max_backoff=0.5) as rig:
+        edge.faults.begin_outage(Outage.REFUSE)
+        await rig.install(context("71", BOTH))
+        await rig.until("71", lambda s: s.resource("web", "p+cloud", "a+ConfigMap").status == "Applied")
+        await rig.contexts.give_up("71", ["p+edge"])
+        status = await rig.until_state("71", "Instantiated")
+        assert status.resource("web", "p+edge", "a+ConfigMap").status != "Applied"
+        assert await rig.error("71", "web", "p+edge", "a+ConfigMap") == NOT_BROUGHT
+        assert await rig.error("71") == f"web on p+edge: {NOT_BROUGHT}"
+        edge.faults.end_outage()
+        await rig.update("71", context("72", BOTH, status_context="71"))
+        await rig.until_state("72", "Instantiated")
+        assert rig.labelled("edge") == ["ConfigMap/a"]
+        assert await rig.error("71", "web", "p+edge", "a+ConfigMap") == ""
+
+
+@pytest.mark.robustness(50, 57)
+async def test_an_app_does_not_leave_for_a_cluster_that_is_given_up(
+    tmp_path: Path, sim_clusters: list[SimCluster]
+) -> None:
+    edge, _ = sim_clusters
+    async with running(tmp_path, sim_clusters) as rig:
+        await rig.install(context("71", {"web": {"cloud": [config_map("a")]}}))
+        await rig.until_state("71", "Instantiated")
+        edge.faults.begin_outage(Outage.REFUSE)
+        await rig.update("71", context("72", {"web": {"edge": [config_map("a")]}}, status_context="71"))
+        await rig.until("72", lambda s: s.cluster("web", "p+edge").connectivity == "Retrying")
+        await rig.contexts.give_up("72", ["p+edge"])
+        await rig.until_state("72", "Instantiated")
+        assert "web on p+cloud: stays, because p+edge, where it was to go, was given up" in await rig.error("72")
+        assert rig.labelled("cloud") == ["ConfigMap/a"]
+        edge.faults.end_outage()

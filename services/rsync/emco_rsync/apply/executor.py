@@ -19,7 +19,7 @@ from emco_rsync.apply.reading import read_item
 from emco_rsync.apply.site import ApplySettings, Pace, Site
 from emco_rsync.apply.steps import install, update
 from emco_rsync.concurrent import concurrently
-from emco_rsync.events.givenup import GivenUp
+from emco_rsync.events.givenup import NOT_BROUGHT, GivenUp
 from emco_rsync.plan.deployment import Deployment, Leftovers, Place
 from emco_rsync.plan.plan import AppPlan, ClusterPlan, Plan
 from emco_rsync.reach.links import Links
@@ -40,7 +40,9 @@ class Executor:
         self._pace = pace
         self._ready_timeout = settings.ready_timeout
 
-    async def install(self, plan: Plan, recorder: Recorder, status: ContextStatus, *, again: bool) -> list[str]:
+    async def install(
+        self, plan: Plan, recorder: Recorder, status: ContextStatus, *, given_up: GivenUp, again: bool
+    ) -> list[str]:
         """``status`` is the status context as it was before. ``again``: the event was begun before a restart.
 
         What this very context has had acknowledged, and nobody changed since, is not sent again.
@@ -58,9 +60,11 @@ class Executor:
                 lambda site: install(site, known.missing(cluster), finished=finished, again=again),
             )
 
-        return await self._in_order(plan, recorder, work)
+        return await self._in_order(plan, recorder, self._or_left_out(plan, recorder, work, given_up))
 
-    async def update(self, deployment: Deployment, recorder: Recorder, *, rollback: bool, again: bool) -> list[str]:
+    async def update(
+        self, deployment: Deployment, recorder: Recorder, *, given_up: GivenUp, rollback: bool, again: bool
+    ) -> list[str]:
         """Bring what is new or has changed, or was never acknowledged; the rest is not touched (rsync 10)."""
         plan = deployment.plan
 
@@ -79,7 +83,7 @@ class Executor:
                 lambda site: update(site, change, phase, finished=finished, again=again),
             )
 
-        return await self._in_order(plan, recorder, work)
+        return await self._in_order(plan, recorder, self._or_left_out(plan, recorder, work, given_up))
 
     def removal(
         self, deployment: Deployment, recorder: Recorder, *, given_up: GivenUp, leftovers: Leftovers
@@ -129,6 +133,21 @@ class Executor:
     async def let_go(self, status_context: str) -> None:
         """Watch over it no longer and tell nothing more of it: from here on another process does."""
         await self._tracker.let_go(status_context)
+
+    def _or_left_out(self, plan: Plan, recorder: Recorder, work: Work, given_up: GivenUp) -> Work:
+        """The work; of a cluster that was given up, what was not brought is said to be so and is no problem."""
+
+        async def done(cluster: ClusterPlan) -> list[str]:
+            problems = await self._ground.unless_given_up(plan, cluster, work, given_up=given_up)
+            if problems is not None:
+                return problems
+            given_up.left_out.append((cluster.app, cluster.cluster))
+            for resource in cluster.named:
+                if not recorder.is_applied(cluster.app, cluster.cluster, resource):
+                    recorder.reason(cluster.app, cluster.cluster, resource, NOT_BROUGHT)
+            return []
+
+        return done
 
     def _waiting(self, plan: Plan, recorder: Recorder) -> Waiting:
         return Waiting(plan, recorder, self._tracker, pace=self._pace, timeout=self._ready_timeout)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import structlog
 
+from emco_common.appcontext.states import Connectivity
 from emco_common.errors import EmcoError
 from emco_rsync.apply.site import ApplySettings, Pace, Site
 from emco_rsync.delivery.layout import Consignment
+from emco_rsync.events.givenup import GRACE_SECONDS, GivenUp
 from emco_rsync.fence import NotOwner
 from emco_rsync.plan.plan import ClusterPlan, Plan
 from emco_rsync.reach.links import Link, Links
@@ -66,6 +69,31 @@ class Ground:
     def watch(self, cluster: ClusterPlan) -> None:
         """From now on it is told what is on the cluster."""
         self._tracker.watch(cluster.label, cluster.cluster)
+
+    async def unless_given_up(
+        self, plan: Plan, cluster: ClusterPlan, work: Work, *, given_up: GivenUp
+    ) -> list[str] | None:
+        """The problems of the work; ``None`` if the cluster was given up before that was done. It then gets no more
+        time once it is known to be away, and little otherwise."""
+        away = asyncio.Event()
+
+        async def lost() -> None:
+            await given_up.named(cluster.cluster)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GRACE_SECONDS):
+                    await away.wait()
+
+        async with self.link(plan, cluster) as link:
+            unheard = link.listen(lambda state, _: (away.set if state is Connectivity.RETRYING else away.clear)())
+            run, waiting = asyncio.create_task(work(cluster)), asyncio.create_task(lost())
+            try:
+                await asyncio.wait({run, waiting}, return_when=asyncio.FIRST_COMPLETED)
+                return run.result() if run.done() else None
+            finally:
+                unheard()
+                for task in (run, waiting):
+                    task.cancel()
+                await asyncio.gather(run, waiting, return_exceptions=True)
 
     async def alone(self, cluster: ClusterPlan, work: Work) -> list[str]:
         """What happens here is no affair of other clusters."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
-
-from emco_common.appcontext.states import Connectivity
 from emco_rsync.apply.following import withdraw
 from emco_rsync.apply.ground import Ground, Work, flat
 from emco_rsync.apply.order import Waiting
 from emco_rsync.apply.removal import cluster_scoped, without
 from emco_rsync.apply.steps import take_away
 from emco_rsync.concurrent import concurrently
-from emco_rsync.events.givenup import GRACE_SECONDS, UNKNOWN, GivenUp
+from emco_rsync.events.givenup import UNKNOWN, GivenUp
 from emco_rsync.plan.deployment import Deployment, Leftovers
 from emco_rsync.plan.plan import ClusterPlan, Plan
 from emco_rsync.record.recorder import Recorder
@@ -58,9 +54,7 @@ class Removal:
 
     async def _not_ready_where_they_go(self) -> dict[tuple[str, str], str]:
         """Why an app may not leave a cluster yet, by both."""
-        plan = self.deployment.plan
-        if plan.options.ready_timeout is None:
-            return {}
+        plan, left_out = self.deployment.plan, dict(self._given_up.left_out)
         new = {app.app: [one for one in app.clusters if not one.empty] for app in plan.apps}
         leaves = [
             one
@@ -74,7 +68,12 @@ class Removal:
                 self._recorder.reason(old.app, old.cluster, resource, text)
 
         async def wait(old: ClusterPlan) -> str:
-            why = await self._waiting.until_ready(new[old.app], tell=lambda text: tell(old, f"stays until {text}"))
+            if plan.options.ready_timeout is None and old.app not in left_out:
+                return ""
+            if old.app in left_out:
+                why = f"{left_out[old.app]}, where it was to go, was given up"
+            else:
+                why = await self._waiting.until_ready(new[old.app], tell=lambda text: tell(old, f"stays until {text}"))
             tell(old, f"stays, because {why}" if why else "")
             return f"{old.app} on {old.cluster}: stays, because {why}" if why else ""
 
@@ -135,28 +134,10 @@ class Removal:
             return site.problems
 
     async def _unless_given_up(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, work: Work) -> list[str]:
-        """The problems of the work. A cluster that was given up gets no more time once it is known to be away, and
-        little otherwise; what is then not known to be gone is said to be so."""
-        away = asyncio.Event()
-
-        async def lost() -> None:
-            await self._given_up.named(cluster.cluster)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(GRACE_SECONDS):
-                    await away.wait()
-
-        async with self._ground.link(plan, cluster) as link:
-            unheard = link.listen(lambda state, _: (away.set if state is Connectivity.RETRYING else away.clear)())
-            run, waiting = asyncio.create_task(work(cluster)), asyncio.create_task(lost())
-            try:
-                await asyncio.wait({run, waiting}, return_when=asyncio.FIRST_COMPLETED)
-                if run.done():
-                    return run.result()
-            finally:
-                unheard()
-                for task in (run, waiting):
-                    task.cancel()
-                await asyncio.gather(run, waiting, return_exceptions=True)
+        """The problems of the work. Of a cluster that was given up, what is not known to be gone is said to be so."""
+        problems = await self._ground.unless_given_up(plan, cluster, work, given_up=self._given_up)
+        if problems is not None:
+            return problems
         for item in cluster.named.values():
             if recorder.may_be_there(cluster.app, cluster.cluster, item.resource):
                 recorder.reason(cluster.app, cluster.cluster, item.resource, UNKNOWN)

@@ -241,7 +241,10 @@ class Worker:
         self._plan = loaded.plan
         match element.event:
             case QueueEvent.INSTANTIATE:
-                problems = await executor.install(loaded.plan, loaded.recorder, loaded.status, again=again)
+                problems = await executor.install(
+                    loaded.plan, loaded.recorder, loaded.status, given_up=self._given_up, again=again
+                )
+                return Outcome("; ".join(problems), remark="; ".join(self._given_up.remarks))
             case QueueEvent.TERMINATE:
                 removal = await self._removal(desk, loaded)
                 problems = await removal.remove()
@@ -256,12 +259,14 @@ class Worker:
         """Everything is brought before anything goes (D11)."""
         executor, rollback = self._shop.executor, element.event == QueueEvent.ROLLBACK
         removal = await self._removal(desk, loaded)
-        failures = await executor.update(removal.deployment, loaded.recorder, rollback=rollback, again=again)
+        failures = await executor.update(
+            removal.deployment, loaded.recorder, given_up=self._given_up, rollback=rollback, again=again
+        )
         if failures:
             return Outcome("; ".join(failures))
         left = await removal.prune()
         self._home.left(removal.left)
-        return Outcome(left="; ".join(left), remark="; ".join(removal.remarks))
+        return Outcome(left="; ".join(left), remark="; ".join([*self._given_up.remarks, *removal.remarks]))
 
     async def _removal(self, desk: Desk, loaded: Loaded) -> Removal:
         deployment = await self._shop.surely(lambda: load_deployment(self._shop.bus, loaded, desk.replaced))

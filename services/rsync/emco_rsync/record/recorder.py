@@ -128,6 +128,9 @@ class Recorder:
         found = self._context if context is None else context
         self._update(ClusterUpdate(app, cluster, ClusterStatus(installed=found)))
 
+    def is_applied(self, app: str, cluster: str, resource: str) -> bool:
+        return self._held.cell((app, cluster, resource)).state == ResourceState.APPLIED
+
     def may_be_there(self, app: str, cluster: str, resource: str) -> bool:
         return self._held.cell((app, cluster, resource)).state not in (None, ResourceState.DELETED)
 
