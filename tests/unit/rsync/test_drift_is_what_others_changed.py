@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emco_rsync.watch import drift
@@ -145,6 +145,7 @@ def owned(paths: list[tuple[str, ...]], *others: Tree) -> Tree:
     return live({"manager": "emco-rsync", "operation": "Apply", "fieldsV1": tree(paths)}, *others)
 
 
+@settings(deadline=None)
 @given(_leaf_sets, st.randoms())
 def test_the_same_fields_are_the_same_digest_in_whatever_order(paths: list[tuple[str, ...]], random: Any) -> None:
     shuffled = list(paths)
@@ -153,6 +154,7 @@ def test_the_same_fields_are_the_same_digest_in_whatever_order(paths: list[tuple
     assert ownership_changes(owned(shuffled), digest_of(owned(paths)), leave_alone=LEAVE) == ()
 
 
+@settings(deadline=None)
 @given(_leaf_sets, st.data())
 def test_taking_any_one_of_our_fields_is_seen_with_its_taker(paths: list[tuple[str, ...]], data: st.DataObject) -> None:
     taken = data.draw(st.sampled_from(paths))
@@ -164,6 +166,7 @@ def test_taking_any_one_of_our_fields_is_seen_with_its_taker(paths: list[tuple[s
     assert removed == (Change("a field"),)
 
 
+@settings(deadline=None)
 @given(_leaf_sets, _leaf_sets)
 def test_what_others_have_besides_is_no_drift(paths: list[tuple[str, ...]], theirs: list[tuple[str, ...]]) -> None:
     other = {"manager": "ops", "operation": "Update", "fieldsV1": tree(theirs)}
