@@ -72,7 +72,7 @@ async def production(folder: Path) -> AsyncIterator[Running]:
                 raise SystemExit(f"no MongoDB-wire server: {store}")
             own["EMCO_DATABASE_URL"] = database
         else:
-            own |= {"EMCO_DATABASE_URL": store.url, **store.environment}
+            own |= {"EMCO_DATABASE_URL": store.url, **(store.environment or {})}
         started = [await stack.enter_async_context(_service(name, own, folder)) for name in SERVICES]
         services = {name: f"http://{rest}" for name, (rest, _, _) in zip(SERVICES, started, strict=True)}
         pids = {name: pid for name, (_, _, pid) in zip(SERVICES, started, strict=True)}

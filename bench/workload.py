@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from emco_common.appcontext import keys
 from emco_common.appcontext.model import App, AppContext, Cluster, Meta, Resource
@@ -33,6 +33,14 @@ class Request:
 
     path: str
     body: bytes
+
+
+class Size(TypedDict):
+    """How many of which objects; see ``objects``."""
+
+    config_maps: int
+    deployments: int
+    accounts: int
 
 
 def objects(*, config_maps: int = 0, deployments: int = 0, accounts: int = 0, prefix: str = "o") -> list[Json]:
