@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emco_common.kube import Kind, Ref, errors
-from emco_rsync.delivery.cluster import changes
 from emco_rsync.delivery.git.draft import Draft, blob_id
 from emco_rsync.delivery.git.errors import Behind, error_of, without
 from emco_rsync.delivery.git.remote import BadRemote, remote_of
 from emco_rsync.delivery.layout import ANTHOS, FLUX, Consignment, Layout, go_duration, status_branches
-from emco_rsync.delivery.reports import MAX_OBJECTS, BadReport, bundle_of, objects_of
+from emco_rsync.delivery.reports import MAX_OBJECTS, BadReport, bundle_of, changes, objects_of
 
 PAIRS = {
     "userName": "bot",

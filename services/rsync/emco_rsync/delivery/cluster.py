@@ -5,10 +5,8 @@ its monitor reports. An object that is in the repository and not reported is ans
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
-
-import structlog
 
 from emco_common.kube import Kind, KubeApi, ObjectList, Ref, WatchEvent, errors, ref_of
 from emco_common.kube.api import Json
@@ -28,16 +26,12 @@ from emco_rsync.delivery.layout import (
     address_of,
     bundle_state,
     is_namespaced,
-    label_of_report,
     object_of,
     text_of,
 )
-from emco_rsync.delivery.reports import BadReport, bundle_of, objects_of
+from emco_rsync.delivery.reports import ByKind, changes, of_kind, parsed
 from emco_rsync.plan.manifests import deployment_of
 
-_log = structlog.get_logger()
-Objects = list[Json]
-ByKind = Mapping[Kind, Objects]
 Address = tuple[str, str, str, str]
 """Group, kind, namespace, name."""
 HISTORY = 4
@@ -114,7 +108,7 @@ class GitCluster(Indirect):
         """The object as its monitor has seen it last."""
         report = self.repository.statuses.reports.get(self.layout.cluster)
         found = await self._objects(report) if report else {}
-        return next((obj for obj in _of_kind(found, ref.kind) if address_of(obj) == self._wanted(ref)), None)
+        return next((obj for obj in of_kind(found, ref.kind) if address_of(obj) == self._wanted(ref)), None)
 
     def _wanted(self, ref: Ref) -> Address:
         return _address(Ref(ref.kind, ref.name, ref.namespace if is_namespaced(ref.kind) else ""))
@@ -124,7 +118,7 @@ class GitCluster(Indirect):
         report = await self.repository.statuses.report(self.layout.cluster, within=FIRST_REPORT_SECONDS)
         if not report.version:
             raise NotReported(f"nothing is reported of {self.layout.cluster} any more")
-        found = _of_kind(await self._objects(report), kind)
+        found = of_kind(await self._objects(report), kind)
         items = tuple(
             {**obj, "apiVersion": kind.api_version}
             for obj in found
@@ -151,7 +145,7 @@ class GitCluster(Indirect):
             await statuses.changed(cluster, resource_version, within=renew)
             report = await statuses.report(cluster, within=silence)
             now = await self._objects(report)
-            for event in changes(_of_kind(before, kind), _of_kind(now, kind)):
+            for event in changes(of_kind(before, kind), of_kind(now, kind)):
                 yield event
             resource_version = report.version
             yield WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": resource_version}})
@@ -277,7 +271,7 @@ class GitCluster(Indirect):
         async with self._parsing:
             found = self._history.get(report.version)
             if found is None:
-                found = await asyncio.to_thread(_parsed, self.layout.cluster, report)
+                found = await asyncio.to_thread(parsed, self.layout.cluster, report.files)
                 self._history[report.version] = found
                 while len(self._history) > HISTORY:
                     del self._history[next(iter(self._history))]
@@ -359,42 +353,6 @@ def _address(ref: Ref) -> Address:
 def _holds(content: bytes, address: Address) -> bool:
     obj = object_of(content)
     return obj is not None and address_of(obj) == address
-
-
-def _of_kind(objects: ByKind, kind: Kind) -> Objects:
-    """In whatever version it is reported."""
-    return [
-        obj for known, found in objects.items() if (known.group, known.kind) == (kind.group, kind.kind) for obj in found
-    ]
-
-
-def changes(before: Objects, now: Objects) -> Iterator[WatchEvent]:
-    """From one report to the next."""
-    known = {address_of(obj): obj for obj in before}
-    for obj in now:
-        former = known.pop(address_of(obj), None)
-        if former is None:
-            yield WatchEvent("ADDED", obj)
-        elif former != obj:
-            yield WatchEvent("MODIFIED", obj)
-    for obj in known.values():
-        yield WatchEvent("DELETED", obj)
-
-
-def _parsed(cluster: str, report: Report) -> ByKind:
-    found: dict[Kind, Objects] = {}
-    for path, content in sorted(report.files.items()):
-        label = label_of_report(path)
-        if not label:
-            continue
-        try:
-            objects = objects_of(bundle_of(content), label=label)
-        except BadReport as error:
-            _log.warning("report_not_understood", cluster=cluster, deployment=label, why=str(error))
-            continue
-        for obj in objects:
-            found.setdefault(Kind(obj["apiVersion"], obj["kind"]), []).append(obj)
-    return found
 
 
 def _homeless(obj: Mapping[str, Any]) -> errors.KubeError:

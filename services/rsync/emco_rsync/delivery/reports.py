@@ -1,4 +1,4 @@
-"""What a monitor reports of an app, as the objects that are on its cluster (monitor 1, 5): pure, and nothing in it is
+"""What a monitor reports of an app, as the objects that are on its cluster (monitor 1, 5): no I/O, and nothing in it is
 believed to be of good will.
 """
 
@@ -10,10 +10,17 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import structlog
+
+from emco_common.kube import Kind, WatchEvent
 from emco_common.kubeyaml import BadYaml, load_mapping
+from emco_rsync.delivery.layout import address_of, label_of_report
 from emco_rsync.plan.manifests import deployment_of
 
 Json = dict[str, Any]
+Objects = list[Json]
+ByKind = Mapping[Kind, Objects]
+_log = structlog.get_logger()
 
 MAX_OBJECTS = 5_000
 """Of one app."""
@@ -90,3 +97,40 @@ def _is_object(obj: Json) -> bool:
         return False
     named = (obj.get("apiVersion"), obj.get("kind"), metadata.get("name"), metadata.get("namespace") or "")
     return all(isinstance(text, str) for text in named)
+
+
+def of_kind(objects: ByKind, kind: Kind) -> Objects:
+    """In whatever version it is reported."""
+    return [
+        obj for known, found in objects.items() if (known.group, known.kind) == (kind.group, kind.kind) for obj in found
+    ]
+
+
+def changes(before: Objects, now: Objects) -> Iterator[WatchEvent]:
+    """From one report to the next."""
+    known = {address_of(obj): obj for obj in before}
+    for obj in now:
+        former = known.pop(address_of(obj), None)
+        if former is None:
+            yield WatchEvent("ADDED", obj)
+        elif former != obj:
+            yield WatchEvent("MODIFIED", obj)
+    for obj in known.values():
+        yield WatchEvent("DELETED", obj)
+
+
+def parsed(cluster: str, files: Mapping[str, bytes]) -> ByKind:
+    """What the files below a cluster's directory of reports tell, as far as they can be understood."""
+    found: dict[Kind, Objects] = {}
+    for path, content in sorted(files.items()):
+        label = label_of_report(path)
+        if not label:
+            continue
+        try:
+            objects = objects_of(bundle_of(content), label=label)
+        except BadReport as error:
+            _log.warning("report_not_understood", cluster=cluster, deployment=label, why=str(error))
+            continue
+        for obj in objects:
+            found.setdefault(Kind(obj["apiVersion"], obj["kind"]), []).append(obj)
+    return found
