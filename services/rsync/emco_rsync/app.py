@@ -103,6 +103,7 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     )
     supervisor = Supervisor(shop, ownership)
     metrics.owns(lambda: ownership.owned)
+    metrics.watches(tracker.drifted)
     agents = AgentHost(
         settings.agents,
         deps,

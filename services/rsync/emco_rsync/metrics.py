@@ -15,6 +15,7 @@ from emco_rsync.reach.ways import Identity
 
 States = Callable[[], Iterable[tuple[Identity, Connectivity]]]
 Breakers = Callable[[], Iterable[tuple[str, BreakerState]]]
+Drifted = Callable[[], Iterable[tuple[str, int]]]
 
 
 class Metrics:
@@ -38,13 +39,30 @@ class Metrics:
         )
         registry.register(_Connectivity(states, breakers))
         registry.register(_Connections(descriptors))
+        self._registry = registry
 
     def owns(self, deployments: Callable[[], int]) -> None:
         """``deployments`` is asked at each scrape."""
         self._owned.set_function(deployments)
 
+    def watches(self, drifted: Drifted) -> None:
+        """``drifted`` is asked at each scrape: by cluster, how many objects others have changed."""
+        self._registry.register(_Drift(drifted))
+
     def finished(self, event: str, result: QueueState) -> None:
         self._events.labels(event, str(result)).inc()
+
+
+class _Drift(Collector):
+    def __init__(self, drifted: Drifted) -> None:
+        self._drifted = drifted
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        text = "Objects on the cluster that others have changed since they were applied"
+        family = GaugeMetricFamily("emco_rsync_drifted_objects", text, labels=["cluster"])
+        for cluster, count in self._drifted():
+            family.add_metric([cluster], count)
+        yield family
 
 
 class _Connections(Collector):

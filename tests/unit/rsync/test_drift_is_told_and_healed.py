@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from emco_common.appcontext.model import AppContext, DeliveryOptions
@@ -55,6 +56,9 @@ async def test_who_changed_what_is_told_until_it_is_as_it_was(tmp_path: Path, si
         await until_drift(rig, "c+ConfigMap", "data.colour removed")
         live = await other.get(CONFIG_MAP)
         assert live["data"] == {"size": "l"}
+        async with httpx.AsyncClient() as client:
+            metrics = (await client.get(f"http://127.0.0.1:{rig.service.http_port}/metrics")).text
+        assert 'emco_rsync_drifted_objects{cluster="p+edge"} 2.0' in metrics
 
 
 async def test_what_was_deleted_is_told(tmp_path: Path, sim_cluster: SimCluster) -> None:
