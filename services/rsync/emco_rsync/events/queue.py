@@ -16,6 +16,7 @@ from emco_common.appcontext.states import ContextState, QueueEvent, QueueState
 from emco_common.appcontext.status import QueueElement, decode_queue, encode_queue
 from emco_common.contextbus.api import Compare, ContextBus, Delete, Entry, Put
 from emco_common.errors import Conflict, Unavailable
+from emco_rsync.concurrent import concurrently
 from emco_rsync.events.states import GONE
 from emco_rsync.fence import Fence
 
@@ -25,7 +26,7 @@ the status context."""
 
 SUPERSEDED = "cut short by an update to context "
 
-_PREFIXES = ("rsync/", "s")
+_EVENTS, _FLAGS = "rsync/", "s"
 """Below these lies what decides; stop flag, status and status context begin with the second, and nothing else does."""
 _SWAPS = 20
 _KEPT = 20
@@ -88,13 +89,15 @@ class Queue:
         self._bus = bus
 
     async def read(self, context: str) -> Desk:
-        root = await self._bus.get(keys.root(context)) if context else None
-        if root is None:
+        if not context:
             raise ContextNotFound(context)
-        stored = {root.key: root}
-        for prefix in _PREFIXES:
-            found = await self._bus.range(keys.root(context) + prefix)
-            stored.update((entry.key, entry) for entry in found.entries)
+        root = keys.root(context)
+        found = await concurrently([self._bus.range(root, limit=1), self._bus.range(root + _EVENTS)])
+        if not found[0].entries or found[0].entries[0].key != root:
+            raise ContextNotFound(context)
+        # The flags last: one that is older than the queue could be that of an event which is over with.
+        found.append(await self._bus.range(root + _FLAGS))
+        stored = {entry.key: entry for part in found for entry in part.entries}
         queue = stored.get(keys.queue(context))
         return Desk(
             context=context,
