@@ -23,7 +23,7 @@ import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,8 @@ class World:
     replicas: Sequence[Replica]
     fleet: Mapping[str, str]
     channels: Channels
-    under_way: set[str] = field(default_factory=set)
+    disturbed: bool = False
+    """Somebody kills and may keep work from coming to its end for long; nobody is late then."""
 
     async def ask(self, call: Callable[[Any], Awaitable[object]]) -> None:
         """Ask any replica that answers, again and again; asking twice does no harm."""
@@ -140,7 +141,7 @@ class World:
             try:
                 await call(await self.channels.ready("127.0.0.1", replica.port))
             except (grpc.RpcError, PeerUnreachable, EmcoError):
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline and not self.disturbed:
                     raise
                 await asyncio.sleep(0.05)
             else:
@@ -164,7 +165,9 @@ class World:
     async def until(self, context: str, state: str) -> None:
         deadline = time.monotonic() + SETTLED_SECONDS
         while (status := await _surely(lambda: self.contexts.read_status(context))).status != state:
-            if time.monotonic() > deadline:
+            if self.disturbed:
+                deadline = time.monotonic() + SETTLED_SECONDS
+            elif time.monotonic() > deadline:
                 raise SystemExit(f"context {context} is {status.status} ({status.reason}) and not {state}")
             await asyncio.sleep(0.03)
 
@@ -195,20 +198,16 @@ def _context(identity: str, status_context: str, group: int, revision: int) -> A
 async def _life(world: World, group: int) -> None:
     """Of one deployment: installed, updated twice, gone back; every other one is terminated then."""
     first, second, third = (str(1_000 + group * 10 + revision) for revision in range(3))
-    world.under_way.add(first)
-    try:
-        for number, name in enumerate((first, second, third)):
-            await world.write(_context(name, first, group, number))
-        await world.install(first)
-        await world.until(first, "Instantiated")
-        for old, new in ((first, second), (second, third), (third, second)):
-            await world.update(old, new)
-            await world.until(new, "Instantiated")
-        if group % 2:
-            await world.uninstall(second)
-            await world.until(second, "Terminated")
-    finally:
-        world.under_way.discard(first)
+    for number, name in enumerate((first, second, third)):
+        await world.write(_context(name, first, group, number))
+    await world.install(first)
+    await world.until(first, "Instantiated")
+    for old, new in ((first, second), (second, third), (third, second)):
+        await world.update(old, new)
+        await world.until(new, "Instantiated")
+    if group % 2:
+        await world.uninstall(second)
+        await world.until(second, "Terminated")
 
 
 async def _lives(world: World, groups: int, more: Callable[[], bool]) -> int:
@@ -234,12 +233,12 @@ class Chaos:
         self.kills = 0
         self.recoveries: list[float] = []
         self.restarts = 0
-        self.done = False
         self._world = world
         self._kills = kills
         self._chance = chance
 
     async def run(self) -> None:
+        self._world.disturbed = True
         every = max(1, self._kills // RESTARTS)
         for number in range(self._kills):
             await asyncio.sleep(self._chance.uniform(0.0, 1.0))
@@ -250,7 +249,7 @@ class Chaos:
             await self._kill()
             if sys.stderr.isatty():
                 print(f"\r{number + 1} kills", end="", file=sys.stderr)
-        self.done = True
+        self._world.disturbed = False
 
     async def _restart(self, server: Program, port: int) -> None:
         server.kill()
