@@ -60,9 +60,9 @@ class Health(IntFlag):
 
 
 class Stamp(NamedTuple):
-    """Which state of which object."""
+    """Which state of which object. ``uid`` is a hash of it, 0 for none: half as large, and only compared."""
 
-    uid: str
+    uid: int
     generation: object
     revision: object
 
@@ -83,16 +83,20 @@ class Stamp(NamedTuple):
 class Seen:
     """One state of one object. Equal are those of which the same is to be told."""
 
-    __slots__ = ("_packed", "digest", "health", "label", "stamp")
+    __slots__ = ("_generation", "_packed", "_revision", "_uid", "digest", "health", "label")
 
     def __init__(self, key: ObjectKey, obj: Mapping[str, Any], *, label: str) -> None:
         whole = {**obj, "apiVersion": key[0].api_version, "kind": key[0].kind}
         self.label = sys.intern(label)
-        self.stamp = stamp_of(obj)
+        self._uid, self._generation, self._revision = stamp_of(obj)
         self.digest = sys.intern(digest_of(obj))
         """What of it is ours, see ``drift``."""
         self.health = _health(whole)
         self._packed = _pack(entry_of(trim(whole)))
+
+    @property
+    def stamp(self) -> Stamp:
+        return Stamp(self._uid, self._generation, self._revision)
 
     @property
     def entry(self) -> bytes:
@@ -120,7 +124,12 @@ def label_of(obj: Mapping[str, Any]) -> str:
 def stamp_of(obj: Mapping[str, Any]) -> Stamp:
     metadata = obj.get("metadata")
     fields = metadata if isinstance(metadata, Mapping) else {}
-    return Stamp(str(fields.get("uid") or ""), fields.get("generation"), _number(fields.get("resourceVersion")))
+    uid = fields.get("uid")
+    return Stamp(
+        hash(uid) if isinstance(uid, str) and uid else 0,
+        fields.get("generation"),
+        _number(fields.get("resourceVersion")),
+    )
 
 
 def _number(revision: object) -> object:
