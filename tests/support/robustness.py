@@ -92,10 +92,7 @@ LINES: Mapping[int, Line] = {
     48: Line("a cluster returns older, or empty under the same address: identity is checked, nothing deleted unread"),
     49: Line("a source of truth answers empty or not at all: nothing is deleted for that"),
     50: Line("an app moves to another cluster: the new copy comes first, the old one goes when that is there"),
-    51: Line(
-        "definitions and objects together, late, removed, of a version no longer served: waits, then says",
-        open="a kind served under another version of its group is told, not mapped",
-    ),
+    51: Line("definitions and objects together, late, removed, of a version no longer served: waits, maps or says"),
     52: Line("a field that cannot be changed: said; replaced only by consent"),
     53: Line("another manager owns a field: listed, left or taken as the rule says, never fought over"),
     54: Line("finalizers, a namespace on its way out, a claim in use: named, with a deadline and a way to give up"),

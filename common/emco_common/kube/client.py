@@ -7,20 +7,30 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import orjson
 
 from emco_common.kube.api import Carrier, Json, ObjectList, Ref, WatchEvent
 from emco_common.kube.discovery import Discovery, Kind, Resource
-from emco_common.kube.errors import AlreadyExists, BadAnswer, Forbidden, Gone, Invalid, UnknownKind, error_from_event
+from emco_common.kube.errors import (
+    AlreadyExists,
+    BadAnswer,
+    Forbidden,
+    Gone,
+    Invalid,
+    KubeError,
+    UnknownKind,
+    error_from_event,
+)
 from emco_common.kube.kubeconfig import Kubeconfig
 from emco_common.kube.network import Network
 from emco_common.kube.transport import transport_to
 
+T = TypeVar("T")
 LOG_SECONDS = 10.0
 """A server that has begun to tell a log and says nothing more for so long is not waited for."""
 PAGE = 500
@@ -55,6 +65,8 @@ class KubeClient:
     """``timeout`` is the default deadline of a call in seconds.
 
     ``network`` is what all clients of a process share; ``carrier`` is there if it is not the network that carries.
+    A kind whose version the cluster does not serve any more is reached, and sent, as the later one that is served: the
+    ``apiVersion`` of an answer tells. What is listed keeps the version that was asked for.
     """
 
     def __init__(
@@ -117,7 +129,7 @@ class KubeClient:
         """``AlreadyExists`` if the name is taken."""
         query = {"fieldManager": manager} if manager else None
         ref = ref_of(obj, namespace=namespace or self.namespace)
-        return await self._call("POST", ref, query=query, body=encode(obj), collection=True)
+        return await self._call("POST", ref, query=query, obj=obj, collection=True)
 
     async def apply(
         self,
@@ -159,7 +171,7 @@ class KubeClient:
         if dry_run:
             query["dryRun"] = "All"
         return await self._call(
-            "PATCH", ref, query=query, body=encoded or encode(obj), content_type="application/apply-patch+yaml"
+            "PATCH", ref, query=query, obj=obj, body=encoded, content_type="application/apply-patch+yaml"
         )
 
     async def patch(self, ref: Ref, change: Mapping[str, Any], *, subresource: str = "") -> Json:
@@ -172,7 +184,7 @@ class KubeClient:
     async def replace(self, obj: Mapping[str, Any], *, subresource: str = "") -> Json:
         """PUT; ``Conflict`` if the object was written since its ``resourceVersion``."""
         ref = ref_of(obj, namespace=self.namespace)
-        return await self._call("PUT", ref, body=encode(obj), subresource=subresource)
+        return await self._call("PUT", ref, obj=obj, subresource=subresource)
 
     async def delete(self, ref: Ref, *, propagation: str = "Background", uid: str = "") -> Json:
         """Ask for deletion; ``NotFound`` if it is gone already, ``Conflict`` if ``uid`` is not the present one.
@@ -228,8 +240,10 @@ class KubeClient:
                     yield event
                     del event, line  # a quiet stream keeps nothing of what came last
             except UnknownKind:
-                self._discovery.forget(kind)
-                raise
+                served = await self._served_now(kind)
+                if served == resource:
+                    raise
+                raise Gone(f"{kind} is served as {served.api_version} now") from None
             finally:
                 await lines.aclose()
 
@@ -250,17 +264,16 @@ class KubeClient:
         return list(found)
 
     async def _pages(self, kind: Kind, *, namespace: str, selector: str, page: int) -> ObjectList:
-        resource = await self._discovery.resource(kind)
         query = {"limit": str(page)} if page else {}
         if selector:
             query["labelSelector"] = selector
         items: list[Json] = []
+
+        async def next_page(resource: Resource) -> Json:
+            return await self._transport.request("GET", resource.path(namespace=namespace), query=query)
+
         while True:
-            try:
-                answer = await self._transport.request("GET", resource.path(namespace=namespace), query=query)
-            except UnknownKind:
-                self._discovery.forget(kind)
-                raise
+            answer = await self._as_served(kind, next_page)
             metadata, found = answer.get("metadata"), answer.get("items")
             if not isinstance(metadata, dict) or not isinstance(found, list | None) or "items" not in answer:
                 raise BadAnswer(f"{self.server}: the answer is not a list of {kind}")  # and not that there are none
@@ -282,23 +295,45 @@ class KubeClient:
         ref: Ref,
         *,
         query: Mapping[str, str] | None = None,
+        obj: Mapping[str, Any] | None = None,
         body: bytes | None = None,
         content_type: str = "application/json",
         subresource: str = "",
         collection: bool = False,
     ) -> Json:
-        resource = await self._discovery.resource(ref.kind)
-        path = resource.path(
-            namespace=ref.namespace or self.namespace, name="" if collection else ref.name, subresource=subresource
-        )
-        try:
-            answer = await self._transport.request(method, path, query=query, body=body, content_type=content_type)
-        except UnknownKind:
-            self._discovery.forget(ref.kind)
-            raise
+        """``obj`` is sent, or ``body``, which is its encoding where both are given."""
+        place = {"namespace": ref.namespace or self.namespace, "name": "" if collection else ref.name}
+
+        async def ask(resource: Resource) -> Json:
+            path = resource.path(**place, subresource=subresource)
+            if obj is None or resource.api_version == ref.kind.api_version:
+                sent = body if obj is None else body or encode(obj)
+                return await self._transport.request(method, path, query=query, body=sent, content_type=content_type)
+            sent = encode({**obj, "apiVersion": resource.api_version})
+            try:
+                return await self._transport.request(method, path, query=query, body=sent, content_type=content_type)
+            except KubeError as error:
+                raise error.about(f"sent as {resource.api_version}") from error
+
+        answer = await self._as_served(ref.kind, ask)
         if not subresource and not _is_about(answer, ref, status=method == "DELETE"):
             raise BadAnswer(f"{self.server}: the answer to {method} is not about {ref}")
         return answer
+
+    async def _as_served(self, kind: Kind, ask: Callable[[Resource], Awaitable[T]]) -> T:
+        """What is known of how the kind is served may have become wrong: then it is asked for once more."""
+        resource = await self._discovery.resource(kind)
+        try:
+            return await ask(resource)
+        except UnknownKind:
+            served = await self._served_now(kind)
+            if served == resource:
+                raise
+            return await ask(served)
+
+    async def _served_now(self, kind: Kind) -> Resource:
+        self._discovery.forget(kind)
+        return await self._discovery.resource(kind)
 
     async def _fetch(self, path: str, *, accept: str) -> Json:
         return await self._transport.request("GET", path, accept=accept)

@@ -1,7 +1,8 @@
 """Which path serves a kind, and is it namespaced? Asked of the cluster once, then remembered.
 
 The aggregated document answers for all kinds in two requests; where a server does not know it, and whenever a kind is
-missing (a CRD may be new), only the list of the group and version in question is read.
+missing (a CRD may be new), only the list of the group and version in question is read. A kind whose version is not
+served, but a later one of its group is, is taken for that: the version was removed by an upgrade of the cluster.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from typing import Any, Protocol
 from urllib.parse import quote
 
 from emco_common.kube.errors import Invalid, NotFound, UnknownKind
+from emco_common.kube.versions import successors
 
+_MAX_SUCCESSORS = 8
+"""Versions of a group that are looked at for a kind whose own is not served; a hostile cluster may name any number."""
 _AGGREGATED = ",".join(
     [f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")]
     + ["application/json"]
@@ -76,7 +80,10 @@ class Discovery:
         self._lock = asyncio.Lock()
 
     async def resource(self, kind: Kind) -> Resource:
-        """``UnknownKind`` if the cluster does not serve it now; other ``KubeError`` if it could not be asked."""
+        """``UnknownKind`` if the cluster does not serve it now; other ``KubeError`` if it could not be asked.
+
+        The resource's ``api_version`` is the one that is served, which may be a later one than the kind's.
+        """
         known = self._known.get(kind)
         if known is None:
             known = await self._look_up(kind)
@@ -88,6 +95,8 @@ class Discovery:
                 await self._read_all()
             if kind not in self._known:
                 await self._read_group_version(kind.api_version)
+            if kind not in self._known:
+                await self._read_successors(kind)
             known = self._known.get(kind)
         if known is None:
             raise UnknownKind(f"the cluster does not serve {kind.kind} of {kind.api_version}; is its CRD installed?")
@@ -115,6 +124,21 @@ class Discovery:
         except (NotFound, UnknownKind):
             return
         self._known.update(_legacy(document, api_version))
+
+    async def _read_successors(self, kind: Kind) -> None:
+        if not kind.group or not _plausible(kind.api_version):
+            return
+        try:
+            document = await self._fetch(f"/apis/{kind.group}", accept="application/json")
+        except (NotFound, UnknownKind):
+            return
+        offered = [str(entry.get("version")) for entry in _list(document, "versions")]
+        for version in successors(kind.version, offered)[:_MAX_SUCCESSORS]:
+            later = Kind(f"{kind.group}/{version}", kind.kind)
+            await self._read_group_version(later.api_version)
+            if later in self._known:
+                self._known[kind] = self._known[later]
+                return
 
 
 def _aggregated(document: Mapping[str, Any]) -> Iterator[tuple[Kind, Resource]]:

@@ -28,8 +28,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import grpc
 
@@ -78,6 +79,12 @@ class KubeError(EmcoError):
         self.causes = causes
         self.subject_kind = subject_kind
         """``details.kind``: the resource the refusal is about, e.g. ``namespaces`` when that one is missing."""
+
+    def about(self, circumstance: str) -> Self:
+        """The same error, which tells also under which circumstance it came up."""
+        other = copy(self)
+        other.args = (f"{circumstance}: {self}",)
+        return other
 
 
 class Unreachable(KubeError):

@@ -70,6 +70,9 @@ class RsyncSettings(KubeconfigSettings):
     removal_timeout: float = Field(
         600.0, gt=0, description="How long an object may take to go, finalizers included, before that counts as failed."
     )
+    crd_timeout: float = Field(
+        60.0, gt=0, description="How long a definition may take until the cluster serves it, before that has failed."
+    )
     watch_streams: int = Field(
         100_000,
         ge=0,
@@ -183,6 +186,7 @@ class RsyncSettings(KubeconfigSettings):
             ready_timeout=self.ready_timeout,
             hook_log_lines=self.hook_log_lines,
             removal_timeout=self.removal_timeout,
+            crd_timeout=self.crd_timeout,
             force=self.force_conflicts,
             leave_alone=self.left_alone,
         )

@@ -11,6 +11,7 @@ import structlog
 
 from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
 from emco_common.kube.csr import CSR, approve
+from emco_common.kube.versions import successors
 from emco_rsync.apply.conflicts import Disputed, decide, disputed, without
 from emco_rsync.apply.owned import carries, is_leaving
 from emco_rsync.apply.site import Site
@@ -36,17 +37,19 @@ class BeingDeleted(KubeError):
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What the cluster acknowledged. ``left`` are fields that were left to their owners, ``taken`` such that were taken
-    over."""
+    over; ``version`` is there if the cluster serves the kind under another one than the manifest's."""
 
     answer: Json
     left: tuple[Disputed, ...] = ()
     taken: tuple[Disputed, ...] = ()
+    version: str = ""
 
     @property
     def remark(self) -> str:
         """For who looks at the status; ``""`` if there was nothing to it."""
-        parts = [f"{what}: {_named(fields)}" for what, fields in (("taken over", self.taken),) if fields]
-        return "; ".join(parts)
+        version = f"sent as {self.version}" if self.version else ""
+        taken = f"taken over: {_named(self.taken)}" if self.taken else ""
+        return "; ".join(filter(None, (version, taken)))
 
 
 async def send(client: KubeApi, *, site: Site, item: Item, piece: Piece) -> Sent:
@@ -85,8 +88,14 @@ async def _apply(client: KubeApi, obj: Json, encoded: bytes | None, *, site: Sit
             taken = contested if fields else (Disputed("", ""),)
         else:
             _tell(site, item, left=tuple(left.values()), taken=taken)
-            return Sent(answer, tuple(left.values()), taken)
+            return Sent(answer, tuple(left.values()), taken, version=_stand_in(piece.ref.kind, answer))
     raise errors.Conflict(f"its fields change hands all the time: {_named([*left.values(), *taken])}")
+
+
+def _stand_in(kind: Kind, answer: Json) -> str:
+    """The version that stands for the kind's own on this cluster; ``""`` where it is the manifest's."""
+    group, _, version = str(answer.get("apiVersion")).rpartition("/")
+    return f"{group}/{version}" if group == kind.group and successors(kind.version, [version]) else ""
 
 
 def _refusal(conflict: errors.FieldConflict, contested: tuple[Disputed, ...]) -> errors.FieldConflict:

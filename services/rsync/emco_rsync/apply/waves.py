@@ -82,7 +82,7 @@ async def _bring(site: Site, item: Item, piece: Piece, *, attempts: int | None) 
         why = await make_way(site, item, piece, refused)
         sent = await site.persist(item, partial(send, site=site, item=item, piece=piece))
     if counts(sent.answer):
-        site.saw(sent.answer)
+        site.saw({**sent.answer, "apiVersion": piece.ref.kind.api_version})
     return sent, "; ".join(filter(None, (why, sent.remark)))
 
 
