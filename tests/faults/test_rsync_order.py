@@ -50,6 +50,17 @@ async def test_a_deployment_may_say_how_long_readiness_is_waited_for(
         assert "within 0.3 s" in await rig.error("71")
 
 
+async def test_a_deployment_may_wait_for_ever(tmp_path: Path, make_sim_cluster: MakeSimCluster) -> None:
+    edge = await make_sim_cluster("edge", ready_after=1.0)
+    asked = replace(context("71", FIRST, dependencies={"web": needs("db")}), options=DeliveryOptions(ready_timeout=0))
+    async with running(tmp_path, [edge], ready_timeout=0.1) as rig:
+        await rig.install(asked)
+        place = ("web", "p+edge", "w+ConfigMap")
+        said = "waits until app db is ready on p+edge (not yet: d+Deployment)"
+        await rig.until("71", lambda s: s.resource(*place).reason == said)
+        await rig.until_state("71", "Instantiated")
+
+
 @pytest.mark.robustness(43, 57)
 async def test_time_in_which_a_cluster_is_away_does_not_count(tmp_path: Path, make_sim_cluster: MakeSimCluster) -> None:
     edge = await make_sim_cluster("edge", ready_after=1.5)

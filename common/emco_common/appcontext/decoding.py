@@ -97,7 +97,7 @@ def decode_approval(key: str, value: bytes) -> Approval:
 def decode_options(key: str, value: bytes) -> DeliveryOptions:
     fields = folded(values.decode_object(key, value))
     heal, replace, timeout = fields.get("heal", False), fields.get("replace", False), fields.get("readytimeout")
-    known = timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout > 0)
+    known = timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout >= 0)
     if not isinstance(heal, bool) or not isinstance(replace, bool) or not known:
         raise MalformedContext(f"the value of {key} does not say how to deliver")
     return DeliveryOptions(heal, replace, None if timeout is None else float(timeout))

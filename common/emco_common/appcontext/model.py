@@ -118,7 +118,8 @@ class DeliveryOptions:
 
     ``heal``: what others changed or deleted on a cluster is put right. ``replace``: an object that cannot be changed in
     place may be deleted and made anew. ``ready_timeout``: seconds until an app that waits for another one to be ready
-    counts as failed; ``None`` waits for ever.
+    counts as failed, and an app that moves stays where it was; 0 waits for ever. ``None``: the first as long as the
+    synchronizer's setting says (``EMCO_RSYNC_READY_TIMEOUT``, 3600 s), the second not for readiness at all.
     """
 
     heal: bool = False

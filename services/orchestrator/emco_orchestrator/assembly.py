@@ -55,8 +55,10 @@ def assemble(
 def options_of(spec: Mapping[str, Any]) -> DeliveryOptions:
     """How the group wants to be delivered."""
     said = spec.get("delivery") or {}
-    timeout = float(said.get("readyTimeout", 0))
-    return DeliveryOptions(bool(said.get("heal")), bool(said.get("replace")), timeout or None)
+    timeout = said.get("readyTimeout")
+    return DeliveryOptions(
+        bool(said.get("heal")), bool(said.get("replace")), None if timeout is None else float(timeout)
+    )
 
 
 def _clusters(groups: Iterable[Group], rendering: RenderedApp) -> tuple[Cluster, ...]:

@@ -72,15 +72,20 @@ class OverrideValues(Wire):
 
 
 class Delivery(Wire):
-    """What is allowed beyond what EMCO always did; ours. ``ready_timeout`` is in seconds, 0 waits for ever."""
+    """What is allowed beyond what EMCO always did; ours."""
 
     heal: bool = False
     replace: bool = False
-    ready_timeout: Annotated[int, Field(ge=0, le=604_800)] = 0
+    ready_timeout: Annotated[int, Field(ge=0, le=604_800)] | None = Field(
+        None,
+        description="Seconds until an app that waits for another one to be Ready fails, and an app that moves stays "
+        "where it was. 0 waits for ever. Unset: rsync's setting EMCO_RSYNC_READY_TIMEOUT (3600) for the first, and an "
+        "app that moves does not wait for readiness.",
+    )
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_asked_for(self, handler: Any) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if value}
+        return {key: value for key, value in handler(self).items() if value is not None and value is not False}
 
 
 class DeploymentIntentGroupSpec(Wire):

@@ -31,6 +31,13 @@ def test_what_it_asks_for_is_kept_and_comes_to_the_context() -> None:
     assert options_of(said) == DeliveryOptions(heal=True, replace=True, ready_timeout=90.0)
 
 
+def test_to_wait_for_ever_is_not_to_say_nothing() -> None:
+    said = stored(delivery={"heal": False, "readyTimeout": 0})
+    assert said["delivery"] == {"readyTimeout": 0}
+    assert options_of(said).ready_timeout == 0.0
+    assert options_of(stored(delivery={"heal": True})).ready_timeout is None
+
+
 @pytest.mark.parametrize("delivery", [{"heal": "yes"}, {"readyTimeout": -1}, {"readyTimeout": 1.5}, []])
 def test_nonsense_is_refused_by_the_name_of_the_field(delivery: object) -> None:
     with pytest.raises(EmcoError) as refused:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping
 
 from emco_common.appcontext.model import Dependency
@@ -44,7 +45,8 @@ class Waiting:
         self._recorder = recorder
         self._tracker = tracker
         self._pace = pace
-        self._timeout = timeout if plan.options.ready_timeout is None else plan.options.ready_timeout
+        asked = plan.options.ready_timeout
+        self._timeout = timeout if asked is None else asked or math.inf
 
     async def until(self, app: AppPlan, dependency: Dependency, deployed: Mapping[str, asyncio.Future[bool]]) -> str:
         """Why waiting was in vain, or ``""``. An app that is not there is not waited for."""
@@ -86,7 +88,8 @@ class Waiting:
                 if waits and spent >= self._timeout:
                     return f"{self._named(waits.values(), 'was not')} within {self._timeout:g} s"
                 if waits and not done:
-                    tell(f"{self._named(waits.values(), 'is')}, at most {self._timeout:g} s")
+                    limit = "" if math.isinf(self._timeout) else f", at most {self._timeout:g} s"
+                    tell(f"{self._named(waits.values(), 'is')}{limit}")
                     pause = TELL_SECONDS
             return ""
         finally:
