@@ -102,10 +102,8 @@ class Inspector:
         digest = _piece(wanted.digest, suspect.piece)
         if not differs(digest, digest_of(live)):
             return ""
-        changes = ownership_changes(live, digest, leave_alone=self._leave_alone)
-        if any(not change.manager for change in changes):
-            named = await wanted.manifest()
-            changes = ownership_changes(live, digest, leave_alone=self._leave_alone, manifest=named)
+        manifest = await wanted.manifest()
+        changes = ownership_changes(live, digest, leave_alone=self._leave_alone, manifest=manifest)
         return describe(changes)
 
 
