@@ -60,14 +60,13 @@ def descriptors(pid: int) -> int:
 
 
 @asynccontextmanager
-async def child(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[Child]:
+async def child(module: str, *arguments: str) -> AsyncIterator[Child]:
     """``python -m module``; gone at the end, whatever it is at."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, *arguments),
         stdin=PIPE,
         stdout=PIPE,
         limit=LIMIT,
-        env={**os.environ, **(environment or {})},
     )
     try:
         yield Child(process)

@@ -67,8 +67,7 @@ def processor(pid: int) -> float:
 async def measure(count: int, seconds: float, folder: Path) -> tuple[Cost, Cost, str]:
     async with simulated(count, folder) as fleet, programs.etcd(folder) as etcd:
         arguments = (str(folder), etcd or "")
-        environment = {"EMCO_RSYNC_WATCH_STREAMS": "1000000"}
-        async with child("bench.rsyncside", *arguments, environment=environment) as side:
+        async with child("bench.rsyncside", *arguments) as side:
             await side.ask("register", fleet=dict(fleet))
             empty, idle = await settled(side, seconds=min(seconds, 10))
             idle *= seconds / min(seconds, 10)
@@ -80,7 +79,7 @@ async def measure(count: int, seconds: float, folder: Path) -> tuple[Cost, Cost,
                 await side.ask("install", id=identity, within=3600)
                 print(f"  {number + TOGETHER} clusters installed, {side.memory():.0f} MB", flush=True)
             first = _cost(await settled(side, seconds=seconds), empty, idle, count, seconds)
-        async with child("bench.rsyncside", *arguments, environment=environment) as side:
+        async with child("bench.rsyncside", *arguments) as side:
             await asyncio.sleep(count / 20)
             again = _cost(await settled(side, seconds=seconds), empty, idle, count, seconds)
         return first, again, "etcd" if etcd else "the embedded bus, whose memory counts"

@@ -46,9 +46,10 @@ STOP_GRACE = 2.0
 """Seconds that calls to clusters may still take when the process stops. A cluster that is well needs a fraction."""
 
 
-def create_service(settings: RsyncSettings, deps: Deps) -> Service:
-    """The resource synchronizer over its dependencies."""
-    network = Network(descriptors_of_process())
+def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | None = None) -> Service:
+    """The resource synchronizer over its dependencies. ``network`` bounds the connections to clusters, by default as
+    the process's limit of open files does."""
+    network = network or Network(descriptors_of_process())
     pace = Pace(
         Backoff(random.random, longest=settings.max_backoff), bus_backoff=Backoff(random.random, first=0.1, longest=5.0)
     )
@@ -68,7 +69,6 @@ def create_service(settings: RsyncSettings, deps: Deps) -> Service:
     journal = Journal(deps.bus, backoff=pace.bus_backoff, gone=lambda context: tracker.abandon(context))
     tracker = Tracker(
         links,
-        streams=settings.watch_streams,
         resync=settings.watch_resync,
         pace=pace,
         inspector=Inspector(manifests=manifests_on(deps.bus), leave_alone=settings.apply.leave_alone),

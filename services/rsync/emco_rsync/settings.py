@@ -73,12 +73,6 @@ class RsyncSettings(KubeconfigSettings):
     crd_timeout: float = Field(
         60.0, gt=0, description="How long a definition may take until the cluster serves it, before that has failed."
     )
-    watch_streams: int = Field(
-        100_000,
-        ge=0,
-        description="Watches open at a time over all clusters; the rest is asked now and then. A cluster's watches "
-        "share one connection where it speaks HTTP/2, and connections are bounded by the limit of open files.",
-    )
     watch_resync: float = Field(
         RESYNC_SECONDS,
         gt=0,

@@ -15,6 +15,8 @@ from emco_common.appcontext.status import ContextStatus
 from emco_common.cloudconfig import Access, CloudConfigs
 from emco_common.contextbus.api import ContextBus
 from emco_common.contextbus.embedded.bus import EmbeddedBus
+from emco_common.kube.descriptors import Descriptors
+from emco_common.kube.network import Network
 from emco_common.rpc import installapp_pb2, installapp_pb2_grpc, updateapp_pb2, updateapp_pb2_grpc
 from emco_common.rpc.channels import Channels
 from emco_common.runtime import Deps, Service
@@ -195,18 +197,21 @@ async def running(
     clusters: Iterable[Registrable] = (),
     *,
     wrap_bus: Callable[[ContextBus], Any] | None = None,
+    descriptors: Descriptors | None = None,
     **settings: Any,
 ) -> AsyncIterator[Rig]:
     """A resource synchronizer over the store and bus in ``folder``, which a later one may take over.
 
-    ``wrap_bus`` makes what the service sees of the bus; the test itself sees it as it is.
+    ``wrap_bus`` makes what the service sees of the bus; the test itself sees it as it is. ``descriptors`` are what
+    connections to clusters may take.
     """
     store = await SqliteStore.open(folder / "store.db")
     bus = await EmbeddedBus.open(folder / "bus.db")
     channels = Channels(connect_timeout=2)
     deps = Deps(store, wrap_bus(bus) if wrap_bus else bus, Sealer("test key"), channels)
     quick = {"cluster_timeout": 2.0, "probe_timeout": 1.0, "http_port": 0, "grpc_port": 0, **settings}
-    service = create_service(RsyncSettings(**quick), deps)
+    network = Network(descriptors) if descriptors is not None else None
+    service = create_service(RsyncSettings(**quick), deps, network=network)
     rig = Rig(service, deps, bus, {cluster.name: cluster for cluster in clusters})
     try:
         for cluster in rig.clusters.values():

@@ -13,6 +13,7 @@ import pytest
 
 from emco_common.appcontext import keys
 from emco_common.kube import Kind, KubeClient, ObjectList, Ref, parse_kubeconfig
+from emco_common.kube.descriptors import Descriptors
 from emco_rsync.plan.manifests import DEPLOYMENT_LABEL
 from emco_rsync.watch.known import Known
 from emco_rsync.watch.statusdata import MAX_ENTRY_BYTES, assemble
@@ -60,13 +61,16 @@ async def test_a_list_without_what_is_still_there_is_not_believed(
 
 
 @pytest.mark.robustness(47)
-@pytest.mark.parametrize("streams", [0, 512])
+@pytest.mark.parametrize("lasting", [0, 512])
 async def test_a_version_that_is_too_old_is_answered_by_a_new_list(
-    tmp_path: Path, sim_cluster: SimCluster, streams: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sim_cluster: SimCluster, lasting: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emco_rsync.watch.cluster.POLL_SECONDS", 0.2)
     sim_cluster.faults.add(Rule(verb="watch", resource="configmaps", status=410, reason="Expired", times=3))
-    async with running(tmp_path, [sim_cluster], watch_streams=streams) as rig, somebody(sim_cluster) as other:
+    async with (
+        running(tmp_path, [sim_cluster], descriptors=Descriptors(1024, lasting=lasting)) as rig,
+        somebody(sim_cluster) as other,
+    ):
         await rig.install(context("71", {"web": {"edge": [deployment("d"), config_map("c")]}}))
         await rig.until("71", lambda status: status.cluster(*PLACE).ready is True)
         await other.delete(Ref(Kind("v1", "ConfigMap"), "c", "default"))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from emco_common.kube import Kind, KubeClient, Ref, parse_kubeconfig
+from emco_common.kube.descriptors import Descriptors
 from emco_simcluster import Rule, SimCluster
 from tests.unit.rsync.rig import context, deployment, running
 
@@ -20,14 +21,16 @@ async def test_an_answer_that_comes_after_the_news_is_not_taken_for_news(
         await rig.until("71", lambda status: status.cluster("web", "p+edge").ready is True)
 
 
-@pytest.mark.parametrize("streams", [0, 512])
+@pytest.mark.parametrize("lasting", [0, 512])
 async def test_news_that_a_stream_has_lost_are_found_by_looking_again(
-    tmp_path: Path, sim_cluster: SimCluster, streams: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sim_cluster: SimCluster, lasting: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("emco_rsync.watch.cluster.POLL_SECONDS", 0.2)
     sim_cluster.faults.add(Rule(verb="watch", mute=True))
     ref = Ref(Kind("apps/v1", "Deployment"), "d", "default")
-    async with running(tmp_path, [sim_cluster], watch_resync=0.2, watch_streams=streams) as rig:
+    async with running(
+        tmp_path, [sim_cluster], watch_resync=0.2, descriptors=Descriptors(1024, lasting=lasting)
+    ) as rig:
         await rig.install(context("71", {"web": {"edge": [deployment("d")]}}))
         await rig.until("71", lambda status: status.cluster("web", "p+edge").ready is True)
         async with KubeClient(parse_kubeconfig(sim_cluster.kubeconfig)) as somebody:

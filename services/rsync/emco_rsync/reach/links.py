@@ -121,21 +121,22 @@ class Link:
         """One call, when the cluster is there and it is our turn. Any ``KubeError``; ``RetriesExceeded``.
 
         After an error that puts the cluster in doubt, the next call waits until it has answered a probe. A cancelled
-        caller leaves only after its call has ended, so that nothing it sent arrives after what is sent next.
+        caller leaves only after its call has ended, so that nothing it sent arrives after what is sent next; a call
+        that only reads ends with it.
         """
         while True:
             found = await self.available()
             if isinstance(found, Indirect):  # gathers what comes together, so it is not to come a few at a time
-                return await self._answered(operation, found)
+                return await self._answered(operation, found, turn)
             with suppress(_NotNow):
                 async with self._gate.passing(turn):
                     if (client := self._usable()) is None:
                         raise _NotNow
-                    return await self._answered(operation, client)
+                    return await self._answered(operation, client, turn)
 
-    async def _answered(self, operation: Callable[[KubeApi], Awaitable[T]], client: KubeApi) -> T:
+    async def _answered(self, operation: Callable[[KubeApi], Awaitable[T]], client: KubeApi, turn: Turn) -> T:
         try:
-            return await self._to_its_end(operation(client))
+            return await self._to_its_end(operation(client), reading=turn.reading)
         except KubeError as error:
             self.doubt(error, client=client)
             raise
@@ -161,13 +162,15 @@ class Link:
             await self._client.close()
             self._client = None
 
-    async def _to_its_end(self, call: Awaitable[T]) -> T:
+    async def _to_its_end(self, call: Awaitable[T], *, reading: bool) -> T:
         task = asyncio.ensure_future(call)
         self.under_way.add(task)
         task.add_done_callback(self.under_way.discard)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
+            if reading:
+                task.cancel()
             await asyncio.wait({task})  # it has a deadline of its own
             _ = task.cancelled() or task.exception()  # nobody is left whom its error would concern
             raise

@@ -8,8 +8,9 @@ changed. Knows objects and labels, not contexts.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
+from typing import TypeVar
 
 import structlog
 
@@ -19,11 +20,14 @@ from emco_rsync.apply.site import Pace
 from emco_rsync.delivery.layout import BUNDLE
 from emco_rsync.delivery.reports import objects_of
 from emco_rsync.plan.manifests import DEPLOYMENT_LABEL, Json
+from emco_rsync.reach.lanes import MAX_PAUSE_SECONDS, Turn
 from emco_rsync.reach.links import Link
 from emco_rsync.watch.known import Answers, Known, ObjectKey, Share
 from emco_rsync.watch.seen import Seen, label_of
 
 _log = structlog.get_logger()
+T = TypeVar("T")
+_WATCH = "watch"
 
 POLL_SECONDS = 20.0
 RENEW_SECONDS = 240
@@ -41,22 +45,6 @@ class ListNotBelieved(EmcoError):
     status = 503
 
 
-class StreamBudget:
-    """How many streams may be open at a time over all clusters."""
-
-    def __init__(self, streams: int) -> None:
-        self._free = streams
-
-    def take(self) -> bool:
-        if self._free <= 0:
-            return False
-        self._free -= 1
-        return True
-
-    def give_back(self) -> None:
-        self._free += 1
-
-
 class ClusterWatch:
     """What is live on one cluster, by deployment label. ``changed`` is told the labels whose objects have changed.
 
@@ -68,7 +56,6 @@ class ClusterWatch:
         self,
         link: Link,
         *,
-        budget: StreamBudget,
         pace: Pace,
         resync: float,
         changed: Callable[[Iterable[str]], None],
@@ -76,7 +63,6 @@ class ClusterWatch:
         monitor: bool = True,
     ) -> None:
         self.link = link
-        self._budget = budget
         self._pace = pace
         self._changed = changed
         self._resync = resync
@@ -118,11 +104,11 @@ class ClusterWatch:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _follow(self, kind: Kind) -> None:
-        failures = 0
+        failures, patience = 0, 0.0
         while True:
             try:
                 client = await self.link.available()
-                await self._list_and_watch(client, kind)
+                await self._list_and_watch(kind)
             except errors.UnknownKind:
                 failures += 1
                 if kind != BUNDLE:
@@ -133,6 +119,7 @@ class ClusterWatch:
                 self._believe_monitor(kind)
             except KubeError as error:
                 failures += 1
+                patience = min(error.retry_after, MAX_PAUSE_SECONDS)
                 self.link.doubt(error, client=client)
                 if not isinstance(error, errors.Gone):
                     _log.info("watch_interrupted", cluster=self.link.identity.cluster, kind=str(kind), why=str(error))
@@ -145,36 +132,42 @@ class ClusterWatch:
             else:
                 failures = 0
             if failures:
-                await self._pace.sleep(self._pace.backoff.delay(failures))
+                await self._pace.sleep(self._pace.backoff.delay(failures, at_least=patience))
+                patience = 0.0
 
-    async def _list_and_watch(self, client: KubeApi, kind: Kind) -> None:
-        version = await self._list(client, kind)
+    async def _list_and_watch(self, kind: Kind) -> None:
+        version = await self._list(kind)
+        client = await self.link.available()
         spread = 0.5 + self._pace.backoff.random() / 2  # lists that came together do not come together again
         with suppress(TimeoutError):
             async with asyncio.timeout(self._resync * spread):
                 await self._stay(client, kind, resource_version=version)
 
-    async def _list(self, client: KubeApi, kind: Kind) -> str:
+    async def _list(self, kind: Kind) -> str:
         """Take in everything of the kind. Answers from where to watch, and keeps nothing of the list."""
         before = self._known.answers()
-        listed = await client.list(kind, selector=DEPLOYMENT_LABEL)
+        listed = await self._ask(kind, lambda client: client.list(kind, selector=DEPLOYMENT_LABEL))
         if kind == BUNDLE:
             self._bundles = {_address(bundle): bundle for bundle in listed.items}
             self._reported()
             return listed.resource_version
-        await self._confirm(client, kind, listed.items)
+        await self._confirm(kind, listed.items)
         self._barred.discard(kind)
         self._listed(kind, listed.items, before=before)
         return listed.resource_version
 
-    async def _confirm(self, client: KubeApi, kind: Kind, items: Iterable[Json]) -> None:
+    async def _ask(self, kind: Kind, operation: Callable[[KubeApi], Awaitable[T]]) -> T:
+        """In turn with all others who look at something there, and not while the cluster asks for patience."""
+        return await self.link.call(operation, turn=Turn(_WATCH, f"{_WATCH} {kind}", kind.kind, reading=True))
+
+    async def _confirm(self, kind: Kind, items: Iterable[Json]) -> None:
         """A list from which something is missing is believed when one thing that is missing is read as gone."""
         missing = self._known.missing(kind, items)
         if not missing:
             return
         _, namespace, name = missing[int(self._pace.backoff.random() * len(missing))]
         try:
-            present = await client.get(Ref(kind, name, namespace))
+            present = await self._ask(kind, lambda client: client.get(Ref(kind, name, namespace)))
         except (errors.NotFound, errors.UnknownKind):
             return
         if label_of(present):
@@ -185,13 +178,8 @@ class ClusterWatch:
     async def _stay(self, client: KubeApi, kind: Kind, *, resource_version: str) -> None:
         """Follow what changes after a list, until cancelled."""
         while True:
-            if self._budget.take():
-                try:
-                    await self._watch(client, kind, resource_version=resource_version)
-                except errors.NoRoom:
-                    pass  # as many connections to clusters are open as may be
-                finally:
-                    self._budget.give_back()
+            with suppress(errors.NoRoom):  # as many connections to clusters are open as may be
+                await self._watch(client, kind, resource_version=resource_version)
             await self._pace.sleep(POLL_SECONDS * (0.5 + self._pace.backoff.random()))
             resource_version = await self._catch_up(client, kind, resource_version=resource_version)
 

@@ -21,7 +21,7 @@ from emco_rsync.plan.manifests import Json
 from emco_rsync.reach.links import Link, Links
 from emco_rsync.reach.ways import Identity, admin_of
 from emco_rsync.record.recorder import Recorder
-from emco_rsync.watch.cluster import EVERYBODY, ClusterWatch, StreamBudget
+from emco_rsync.watch.cluster import EVERYBODY, ClusterWatch
 from emco_rsync.watch.drifts import Drifts, Heal
 from emco_rsync.watch.followed import Followed, Place
 from emco_rsync.watch.inspection import Inspector
@@ -49,7 +49,7 @@ LINGER_SECONDS = 120.0
 class Tracker:
     """One per process.
 
-    ``streams`` are open at a time at most; within ``resync`` seconds all is looked at again, whatever was missed.
+    Within ``resync`` seconds all is looked at again, whatever was missed.
     ``heal`` is asked to bring back what others have changed, where the deployment wants that.
     """
 
@@ -57,7 +57,6 @@ class Tracker:
         self,
         links: Links,
         *,
-        streams: int,
         resync: float,
         pace: Pace,
         inspector: Inspector,
@@ -65,7 +64,6 @@ class Tracker:
         monitor: bool = True,
     ) -> None:
         self._links = links
-        self._budget = StreamBudget(streams)
         self._resync = resync
         self._pace = pace
         self._monitor = Monitor(on=monitor)
@@ -307,7 +305,6 @@ class Tracker:
         if watch is None:
             watch = self._watches[cluster] = ClusterWatch(
                 admin,
-                budget=self._budget,
                 resync=self._resync,
                 pace=self._pace,
                 changed=lambda labels: self._mark((label, cluster) for label in labels),
