@@ -187,6 +187,10 @@ class AppContextStore:
             root = await self._require_root(context)
         raise WriteRefused(f"{key} is being changed by too many writers at once")
 
+    async def wait_again(self, context: str) -> None:
+        """For every cluster: none is given up any more. What is under way keeps to what it has heard by then."""
+        await self._bus.delete(keys.given_up(context))
+
     async def status_context_id(self, context: str) -> str:
         """Where the status of this context is collected: the id stored in it, else its own (section 7)."""
         entry = await self._bus.get(keys.status_context(context))
@@ -194,6 +198,16 @@ class AppContextStore:
             await self._require_root(context)
             return context
         return values.decode_string(entry.key, entry.value)
+
+    async def placement(self, context: str) -> Mapping[str, frozenset[str]]:
+        """The clusters (``<provider>+<cluster>``) of each app that has any; manifests are not transferred."""
+        await self._require_root(context)
+        found: dict[str, set[str]] = {}
+        for entry in (await self._bus.range(keys.apps(context), keys_only=True)).entries:
+            place = keys.parse(entry.key)
+            if place is not None and place.cluster and entry.key == keys.cluster(context, place.app, place.cluster):
+                found.setdefault(place.app, set()).add(place.cluster)
+        return {app: frozenset(clusters) for app, clusters in found.items()}
 
     async def has_cluster(self, context: str, cluster: str) -> bool:
         """Whether some app goes to the cluster (``<provider>+<cluster>``), by a few reads of single keys."""

@@ -132,8 +132,13 @@ def active(context: str) -> str:
 # Of an app
 
 
+def apps(context: str) -> str:
+    """What the keys of all apps begin with."""
+    return f"{root(context)}app/"
+
+
 def app(context: str, app: str) -> str:
-    return f"{root(context)}app/{app}/"
+    return f"{apps(context)}{app}/"
 
 
 def start_dependency(context: str, app_name: str) -> str:

@@ -31,6 +31,7 @@ from emco_orchestrator.history import Revisions
 from emco_orchestrator.inputs import InputReader
 from emco_orchestrator.keeping import Keeper
 from emco_orchestrator.metrics import GAUGES, Steps
+from emco_orchestrator.removalguard import RemovalGuard
 from emco_orchestrator.rendering import Renderings
 from emco_orchestrator.routes import lifecycle_router
 from emco_orchestrator.settings import OrchestratorSettings
@@ -100,6 +101,7 @@ def make_tools(
         controllers=controllers,
         rsync=RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout),
         keeper=Keeper(deps.store, contexts, revisions=settings.revisions_kept),
+        guard=RemovalGuard(settings.removal_guard),
         steps=steps,
         randbelow=deps.randbelow,
     )

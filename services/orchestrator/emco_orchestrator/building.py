@@ -5,6 +5,7 @@ The steps of spec orchestrator-lifecycle 3 (2 to 8), the same for instantiate, u
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from emco_common.appcontext.io import AppContextStore
@@ -16,6 +17,7 @@ from emco_orchestrator.inputs import InputReader
 from emco_orchestrator.metrics import Steps
 from emco_orchestrator.origins import origin_of
 from emco_orchestrator.placement import survivors
+from emco_orchestrator.removalguard import Placement
 from emco_orchestrator.rendering import Renderings
 
 
@@ -41,10 +43,18 @@ class Builder:
         self._steps = steps
 
     async def build(
-        self, group: Subject, instance: str, *, source: str = "", status_context: str = "", verb: str = ""
+        self,
+        group: Subject,
+        instance: str,
+        *,
+        source: str = "",
+        status_context: str = "",
+        verb: str = "",
+        allows: Callable[[Placement], None] = lambda _: None,
     ) -> None:
         """Write the context ``instance``; ``source`` is the one it replaces, ``status_context`` where status is kept.
-        ``verb`` is remembered with it.
+        ``verb`` is remembered with it. ``allows`` may refuse, by raising, where the apps go: before anything is written
+        or, if placement controllers have a say, before action controllers hear of it.
 
         Raises the errors of spec orchestrator-lifecycle 3.1; what was written by then is the caller's to remove.
         """
@@ -52,11 +62,15 @@ class Builder:
             inputs = await self._inputs.read(group)
         asked = any(controller.type == PLACEMENT for controller in inputs.controllers)
         with self._steps.timed("place"):
-            groups = groups_of(inputs)
+            groups = groups_of(inputs) if asked else pruned(groups_of(inputs))
+            if not asked:
+                allows(
+                    {app: frozenset(name for group in held for name in group.clusters) for app, held in groups.items()}
+                )
         with self._steps.timed("render"):
             rendered = await self._renderings.all_of(inputs)
         with self._steps.timed("assemble"):
-            context = assemble(instance, inputs, groups if asked else pruned(groups), rendered)
+            context = assemble(instance, inputs, groups, rendered)
         with self._steps.timed("write"):
             context = replace(context, status_context=status_context)
             await self._contexts.write_new(context, origin=origin_of(inputs, verb=verb))
@@ -64,6 +78,7 @@ class Builder:
             if asked:
                 await self._controllers.filter_clusters(inputs.controllers, instance)
                 await self._prune(instance)
+                allows(await self._contexts.placement(instance))
             await self._controllers.update_context(inputs.controllers, instance, source=source)
 
     async def _prune(self, instance: str) -> None:

@@ -13,7 +13,7 @@ from emco_orchestrator.resources import COMPOSITE_APP, GROUP
 
 
 class Verb(StrEnum):
-    """``RECEIVE`` is the part of a migration that its target takes, ``GIVE_UP`` a terminate that waits for less."""
+    """``RECEIVE`` is the part of a migration that its target takes, ``LEAVE`` a terminate that waits for less."""
 
     APPROVE = "approve"
     INSTANTIATE = "instantiate"
@@ -23,7 +23,8 @@ class Verb(StrEnum):
     ROLLBACK = "rollback"
     MIGRATE = "migrate"
     RECEIVE = "receive"
-    GIVE_UP = "terminate with giveUp"
+    GIVE_UP = "give-up"
+    LEAVE = "terminate with giveUp"
 
 
 _STATES = (
@@ -39,6 +40,9 @@ _UNKNOWN = Refusal("DeploymentIntentGroup is in an unknown state{state}")
 _NOT_RUNNING = Refusal("DeploymentIntentGroup is not instantiated :{name}")
 _RUNNING = Refusal("DeploymentIntentGroup has already been instantiated{name}")
 _NOT_APPROVED = Refusal("DeploymentIntentGroup is not approved :{name}")
+
+
+NOTHING_UNDER_WAY = "DeploymentIntentGroup is not instantiating or terminating:{name}"
 
 
 def _while_running(then: State) -> dict[State, Rule]:
@@ -77,11 +81,15 @@ LIFECYCLE = Lifecycle(
             State.UPDATED: Refusal("DeploymentIntentGroup is in an invalid state: {name} {state}"),
         },
         Verb.TERMINATE: _while_running(State.TERMINATED),
-        Verb.GIVE_UP: _while_running(State.TERMINATED)
+        Verb.LEAVE: _while_running(State.TERMINATED)
         | dict.fromkeys((State.TERMINATED, State.TERMINATE_STOPPED), State.TERMINATED),
         Verb.UPDATE: _while_running(State.INSTANTIATED),
         Verb.ROLLBACK: _while_running(State.INSTANTIATED),
         Verb.MIGRATE: _while_running(State.UPDATED),
+        Verb.GIVE_UP: {
+            state: state if state in (State.INSTANTIATED, State.TERMINATED) else Refusal(NOTHING_UNDER_WAY)
+            for state in _STATES
+        },
         Verb.RECEIVE: {state: State.INSTANTIATED if state is State.APPROVED else _NOT_APPROVED for state in _STATES},
     }
 )
@@ -92,6 +100,7 @@ _MISSING = {
     Verb.APPROVE: _NO_STATE_OF,
     Verb.TERMINATE: _NO_STATE_OF,
     Verb.STOP: _NO_STATE_OF,
+    Verb.GIVE_UP: _NO_STATE_OF,
     Verb.UPDATE: _NO_STATE,
     Verb.ROLLBACK: _NO_STATE,
     Verb.MIGRATE: _NO_STATE,

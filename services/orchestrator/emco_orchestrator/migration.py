@@ -16,13 +16,17 @@ from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject, SubjectMissing
 from emco_common.rpc import contextupdate_pb2
 from emco_common.store.api import Key
+from emco_orchestrator.asking import given_up, may_leave, reason_of
+from emco_orchestrator.givingup import check_given_up
 from emco_orchestrator.groups import LIFECYCLE, Verb, missing_text
 from emco_orchestrator.keeping import INHERITED_TAG, inherited_by
+from emco_orchestrator.removalguard import Placement
+from emco_orchestrator.resources import GROUP
 from emco_orchestrator.tools import Tools
 
 
 class Migrate(Procedure):
-    """The part of the source. ``asked`` is the key of the target."""
+    """The part of the source. ``asked`` is the key of the target, and what else the request said."""
 
     verb = Verb.MIGRATE
 
@@ -32,7 +36,7 @@ class Migrate(Procedure):
     async def begin(self, subject: Subject, asked: Mapping[str, str]) -> Begun:
         source = await self._tools.running(subject, self.verb)
         try:
-            target = await self._tools.groups.read(asked)
+            target = await self._tools.groups.read(_target(asked))
         except SubjectMissing as error:
             name = asked["deploymentIntentGroup"]
             where = f"there is no group {name} in version {asked['compositeAppVersion']} of the composite app"
@@ -46,18 +50,27 @@ class Migrate(Procedure):
             LIFECYCLE.next(Verb.RECEIVE, target.state.state, name=target.name)
             return Begun(operation.instance, operation.source)
 
-        target = await self._tools.groups.begin(operation.asked, Verb.RECEIVE, choose, asked=dict(subject.key))
+        before = await self._tools.contexts.placement(operation.source)
+
+        def allows(after: Placement) -> None:
+            agreed = may_leave(operation.asked)
+            self._tools.guard.check(before, after, agreed=agreed, verb=self.verb, name=subject.name)
+
+        target = await self._tools.groups.begin(_target(operation.asked), Verb.RECEIVE, choose, asked=dict(subject.key))
         await self._tools.builder.build(
             target,
             operation.instance,
             source=operation.source,
             status_context=subject.state.status_context,
             verb=self.verb,
+            allows=allows,
         )
+        among = [operation.source, operation.instance]
+        await check_given_up(self._tools.contexts, subject, given_up(operation.asked), among=among)
 
     async def discard(self, operation: Operation) -> None:
         await self._tools.contexts.delete(operation.instance)
-        await self._release(operation.asked, operation.instance)
+        await self._release(_target(operation.asked), operation.instance)
 
     async def hand_over(self, subject: Subject, operation: Operation) -> None:
         if await self._has_arrived(operation):
@@ -66,6 +79,7 @@ class Migrate(Procedure):
             await self._tools.contexts.set_stop_flag(operation.source, False)
         with self._tools.steps.timed("queue"):
             await self._tools.rsync.update(operation.source, operation.instance)
+        await self._tools.give_up(operation)
         await self._arrive(subject, operation)
 
     def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
@@ -74,19 +88,19 @@ class Migrate(Procedure):
         return state.then(Action(State.UPDATED, operation.source, now, state.deployed_revision, why))
 
     async def ended(self, subject: Subject, operation: Operation) -> None:
-        target = await self._tools.groups.read(operation.asked)
+        target = await self._tools.groups.read(_target(operation.asked))
         await self._tools.tell(target, operation.instance, contextupdate_pb2.UPDATE)
 
     async def _has_arrived(self, operation: Operation) -> bool:
         try:
-            target = await self._tools.groups.read(operation.asked)
+            target = await self._tools.groups.read(_target(operation.asked))
         except SubjectMissing:
             return True  # it cannot be deleted while it is held
         return operation.instance in target.state.instances
 
     async def _arrive(self, source: Subject, operation: Operation) -> None:
         now = self._tools.groups.clock()
-        why = f"migrated from {_where(source.key)}"
+        why = reason_of(operation.asked, f"migrated from {_where(source.key)}")
         former = dict.fromkeys((*(action.instance for action in source.state.deployment), *inherited_by(source)))
 
         async def arrived(target: Subject) -> Subject | None:
@@ -100,7 +114,7 @@ class Migrate(Procedure):
             tags = {**ended.document.tags, INHERITED_TAG: [*former]}
             return Subject(replace(ended.document, tags=tags))
 
-        await self._tools.groups.change(operation.asked, arrived)
+        await self._tools.groups.change(_target(operation.asked), arrived)
 
     async def _release(self, key: Key, instance: str) -> None:
         async def released(target: Subject) -> Subject | None:
@@ -137,6 +151,10 @@ class Receive(Procedure):
             operation = (await self._tools.groups.read(key)).operation
             return operation is not None and operation.instance == instance
         return False
+
+
+def _target(asked: Mapping[str, str]) -> Key:
+    return {name: asked[name] for name in GROUP.key_names}
 
 
 def _where(key: Key) -> str:

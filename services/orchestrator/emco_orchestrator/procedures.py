@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState
-from emco_common.errors import BadRequest, Conflict
+from emco_common.errors import Conflict
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject
 from emco_common.rpc import contextupdate_pb2
-from emco_orchestrator.groups import LIFECYCLE, Verb
+from emco_orchestrator.asking import given_up, reason_of
+from emco_orchestrator.givingup import UNDER_WAY, check_given_up
+from emco_orchestrator.groups import LIFECYCLE, NOTHING_UNDER_WAY, Verb
 from emco_orchestrator.tools import Tools
-
-_UNDER_WAY = frozenset(
-    {ContextState.CREATED, ContextState.INSTANTIATING, ContextState.UPDATING, ContextState.TERMINATING}
-)
-"""``Created``: the work is queued and has not begun."""
 
 
 class Instantiate(Procedure):
@@ -38,6 +35,8 @@ class Instantiate(Procedure):
         await self._tools.builder.build(
             subject, operation.instance, status_context=subject.state.status_context if operation.source else ""
         )
+        among = [operation.instance, *([operation.source] if operation.source else [])]
+        await check_given_up(self._tools.contexts, subject, given_up(operation.asked), among=among)
 
     async def discard(self, operation: Operation) -> None:
         await self._tools.contexts.delete(operation.instance)
@@ -48,10 +47,11 @@ class Instantiate(Procedure):
                 await self._tools.rsync.update(operation.source, operation.instance)
             else:
                 await self._tools.rsync.install(operation.instance)
+        await self._tools.give_up(operation)
 
     def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
         state = subject.state
-        action = Action(State.INSTANTIATED, operation.instance, now, revision=state.next_revision)
+        action = Action(State.INSTANTIATED, operation.instance, now, state.next_revision, reason_of(operation.asked))
         return state.then(action, status_context=state.status_context if operation.source else operation.instance)
 
     async def ended(self, subject: Subject, operation: Operation) -> None:
@@ -84,8 +84,8 @@ class Stop(Procedure):
     async def begin(self, subject: Subject, asked: Mapping[str, str]) -> Begun:
         LIFECYCLE.next(self.verb, subject.state.state, name=subject.name)
         status = await self._tools.status_of(subject.state.instance)
-        if status not in _UNDER_WAY:
-            text = f"DeploymentIntentGroup is not instantiating or terminating:{subject.name}"
+        if status not in UNDER_WAY:
+            text = NOTHING_UNDER_WAY.format(name=subject.name)
             raise Conflict(text, detail=f"its deployedStatus is {status or 'not known yet'}")
         return Begun(subject.state.instance)
 
@@ -113,14 +113,15 @@ class Terminate(Procedure):
         self._tools = tools
 
     async def begin(self, subject: Subject, asked: Mapping[str, str]) -> Begun:
-        given_up = _given_up(asked)
-        again = given_up or await self._has_failed(subject)
-        LIFECYCLE.next(Verb.GIVE_UP if again else self.verb, subject.state.state, name=subject.name)
-        instance = subject.state.instance
-        if not given_up:
+        lost, instance = given_up(asked), subject.state.instance
+        again = lost or await self._has_failed(subject)
+        LIFECYCLE.next(Verb.LEAVE if again else self.verb, subject.state.state, name=subject.name)
+        if not lost:
             await self._tools.status_of(instance)
         elif await self._tools.contexts.exists(instance):
-            await self._check(subject, given_up)
+            if await self._tools.contexts.get_status(instance) == ContextState.TERMINATED:
+                raise Conflict(f"DeploymentIntentGroup {subject.name} is terminated already; nothing is waited for")
+            await check_given_up(self._tools.contexts, subject, lost, among=[instance])
         return Begun(instance)
 
     async def build(self, subject: Subject, operation: Operation) -> None:
@@ -131,20 +132,21 @@ class Terminate(Procedure):
 
     async def hand_over(self, subject: Subject, operation: Operation) -> None:
         contexts, instance = self._tools.contexts, operation.instance
-        given_up = _given_up(operation.asked)
-        if given_up and not await contexts.exists(instance):
+        lost = given_up(operation.asked)
+        if lost and not await contexts.exists(instance):
             return
-        if given_up:
-            await contexts.give_up(instance, given_up)
+        if subject.state.state is not State.TERMINATED:
+            await contexts.wait_again(instance)  # what an installation went without is another matter
+        if lost:
+            await contexts.give_up(instance, lost)
         if subject.state.state in (State.INSTANTIATE_STOPPED, State.TERMINATE_STOPPED):
             await contexts.set_stop_flag(instance, False)
         if subject.state.state is not State.TERMINATED or await self._has_ended(instance):
             await self._uninstall(instance)
 
     def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
-        given_up = _given_up(operation.asked)
-        why = f"gave up {', '.join(given_up)}" if given_up else ""
-        return subject.state.then(Action(State.TERMINATED, operation.instance, now, reason=why))
+        action = Action(State.TERMINATED, operation.instance, now, reason=reason_of(operation.asked))
+        return subject.state.then(action)
 
     async def ended(self, subject: Subject, operation: Operation) -> None:
         await self._tools.tell(subject, operation.instance, contextupdate_pb2.TERMINATE)
@@ -170,23 +172,5 @@ class Terminate(Procedure):
         """A removal that goes on hears by itself that a cluster was given up."""
         return await self._tools.contexts.get_status(instance) == ContextState.TERMINATE_FAILED
 
-    async def _check(self, subject: Subject, given_up: Sequence[str]) -> None:
-        state = subject.state
-        if await self._tools.contexts.get_status(state.instance) == ContextState.TERMINATED:
-            raise Conflict(f"DeploymentIntentGroup {subject.name} is terminated already; nothing is waited for")
-        known = {
-            cluster.name for app in (await self._tools.contexts.read(state.instance)).apps for cluster in app.clusters
-        }
-        with suppress(ContextNotFound):
-            known |= {cluster for _, cluster in (await self._tools.contexts.read_status(state.status_context)).clusters}
-        unknown = sorted(set(given_up) - known)
-        if unknown:
-            there = ", ".join(sorted(known)) or "none"
-            raise BadRequest(f"giveUp {unknown[0]}: {subject.name} is not on this cluster; it is on {there}")
-
 
 _LEAVING = frozenset({State.TERMINATED, State.TERMINATE_STOPPED})
-
-
-def _given_up(asked: Mapping[str, str]) -> Sequence[str]:
-    return [name for name in asked.get("giveUp", "").split(",") if name]

@@ -9,7 +9,10 @@ from emco_common.errors import BadRequest, Conflict
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject
 from emco_common.rpc import contextupdate_pb2
+from emco_orchestrator.asking import given_up, may_leave, reason_of
+from emco_orchestrator.givingup import check_given_up
 from emco_orchestrator.groups import Verb
+from emco_orchestrator.removalguard import Placement
 from emco_orchestrator.tools import Tools
 
 
@@ -25,9 +28,21 @@ class Update(Procedure):
         return Begun(self._tools.new_context(), await self._tools.running(subject, self.verb))
 
     async def build(self, subject: Subject, operation: Operation) -> None:
+        before = await self._tools.contexts.placement(operation.source)
+
+        def allows(after: Placement) -> None:
+            agreed = may_leave(operation.asked)
+            self._tools.guard.check(before, after, agreed=agreed, verb=self.verb, name=subject.name)
+
         await self._tools.builder.build(
-            subject, operation.instance, source=operation.source, status_context=subject.state.status_context
+            subject,
+            operation.instance,
+            source=operation.source,
+            status_context=subject.state.status_context,
+            allows=allows,
         )
+        among = [operation.source, operation.instance]
+        await check_given_up(self._tools.contexts, subject, given_up(operation.asked), among=among)
 
     async def discard(self, operation: Operation) -> None:
         await self._tools.contexts.delete(operation.instance)
@@ -36,6 +51,7 @@ class Update(Procedure):
         await _let_go_on(self._tools, subject)
         with self._tools.steps.timed("queue"):
             await self._tools.rsync.update(operation.source, operation.instance)
+        await self._tools.give_up(operation)
 
     def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
         return revised(subject.state, operation, now)
@@ -54,10 +70,14 @@ class Rollback(Procedure):
         self._tools = tools
 
     async def begin(self, subject: Subject, asked: Mapping[str, str]) -> Begun:
+        contexts = self._tools.contexts
         source = await self._tools.running(subject, self.verb)
         target = target_of(subject.state, asked["revision"], name=subject.name)
-        if not await self._tools.contexts.exists(target):
+        if not await contexts.exists(target):
             raise Conflict(f"No matching ContextId found: revision {asked['revision']} is not kept any more")
+        before, after = await contexts.placement(source), await contexts.placement(target)
+        self._tools.guard.check(before, after, agreed=may_leave(asked), verb=self.verb, name=subject.name)
+        await check_given_up(contexts, subject, given_up(asked), among=[source, target])
         return Begun(target, source)
 
     async def hand_over(self, subject: Subject, operation: Operation) -> None:
@@ -65,6 +85,7 @@ class Rollback(Procedure):
         await self._tools.contexts.set_stop_flag(operation.instance, False)
         with self._tools.steps.timed("queue"):
             await self._tools.rsync.rollback(operation.source, operation.instance)
+        await self._tools.give_up(operation)
 
     def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
         return revised(subject.state, operation, now)
@@ -97,7 +118,8 @@ def target_of(state: StateInfo, asked: str, *, name: str) -> str:
 def revised(state: StateInfo, operation: Operation, now: datetime) -> StateInfo:
     """The two lines that every new revision adds."""
     replaced = Action(State.UPDATED, operation.source, now, state.deployed_revision)
-    return state.then(replaced).then(Action(State.INSTANTIATED, operation.instance, now, state.next_revision))
+    why = reason_of(operation.asked)
+    return state.then(replaced).then(Action(State.INSTANTIATED, operation.instance, now, state.next_revision, why))
 
 
 async def _let_go_on(tools: Tools, subject: Subject) -> None:

@@ -42,6 +42,15 @@ GiveUp = Annotated[
         description="Clusters (`<provider>%2B<cluster>`) that are lost: what is on them is left there, not waited for",
     ),
 ]
+RemoveClusters = Annotated[
+    int | None,
+    Query(
+        alias="removeClusters",
+        ge=0,
+        description="How many clusters the deployment is meant to leave, where they are many "
+        "(`EMCO_ORCHESTRATOR_REMOVAL_GUARD`); any other number is refused",
+    ),
+]
 
 
 def _body(model: type[Wire]) -> dict[str, Any]:
@@ -78,13 +87,18 @@ def lifecycle_router(
         return empty(202)
 
     @router.post("/instantiate", status_code=202, responses=refused, summary="Render, place and deploy")
-    async def instantiate(key: GroupKey) -> Response:
-        await deployments.instantiate(key)
+    async def instantiate(key: GroupKey, give_up: GiveUp = ()) -> Response:
+        await deployments.instantiate(key, give_up=give_up)
         return empty(202)
 
     @router.post("/terminate", status_code=202, responses=refused, summary="Remove from the clusters")
     async def terminate(key: GroupKey, give_up: GiveUp = ()) -> Response:
         await deployments.terminate(key, give_up=give_up)
+        return empty(202)
+
+    @router.post("/give-up", status_code=202, responses=refused, summary="Go on without clusters that are lost")
+    async def go_on_without(key: GroupKey, give_up: GiveUp = ()) -> Response:
+        await deployments.give_up(key, give_up)
         return empty(202)
 
     @router.post("/stop", status_code=202, responses=refused, summary="Leave an installation or a removal where it is")
@@ -99,19 +113,27 @@ def lifecycle_router(
         responses=refused,
         summary="Bring what is deployed to the present intents and charts; answers the new revision",
     )
-    async def update(key: GroupKey) -> Response:
-        return encoded(await deployments.update(key), 202)
+    async def update(key: GroupKey, give_up: GiveUp = (), remove: RemoveClusters = None) -> Response:
+        return encoded(await deployments.update(key, give_up=give_up, remove_clusters=remove), 202)
 
     @router.post("/rollback", status_code=202, responses=refused, summary="Back to a revision", **_body(Rollback))
-    async def rollback(key: GroupKey, request: Request) -> Response:
+    async def rollback(
+        key: GroupKey, request: Request, give_up: GiveUp = (), remove: RemoveClusters = None
+    ) -> Response:
         wanted = decode(Rollback, await request.body())
-        await deployments.rollback(key, wanted.spec.revision)
+        await deployments.rollback(key, wanted.spec.revision, give_up=give_up, remove_clusters=remove)
         return empty(202)
 
     @router.post("/migrate", status_code=202, responses=refused, summary="Over to another group", **_body(Migrate))
-    async def migrate(key: GroupKey, request: Request) -> Response:
+    async def migrate(key: GroupKey, request: Request, give_up: GiveUp = (), remove: RemoveClusters = None) -> Response:
         to = decode(Migrate, await request.body()).spec
-        await deployments.migrate(key, version=to.target_composite_app_version, group=to.target_deployment_intent_group)
+        await deployments.migrate(
+            key,
+            version=to.target_composite_app_version,
+            group=to.target_deployment_intent_group,
+            give_up=give_up,
+            remove_clusters=remove,
+        )
         return empty(202)
 
     @router.get("/revisions", response_model=list[Revision], responses=refused, summary="What was deployed, and when")

@@ -27,3 +27,10 @@ class OrchestratorSettings(Settings):
         le=1000,
         description="Revisions of a deployment that a rollback can reach; each keeps its manifests on the context bus.",
     )
+    removal_guard: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Share of its clusters above which an update, rollback or migration that leaves them, if they are "
+        "at least 3, is refused unless it says how many (`removeClusters`); 1 never asks.",
+    )
