@@ -22,6 +22,10 @@ class Forwarder:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
+    def lead(self, target: int) -> None:
+        """New connections go there from now on."""
+        self._target = target
+
     def cut(self) -> None:
         """Reset every connection there is."""
         for writer in self._writers:

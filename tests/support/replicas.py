@@ -16,6 +16,7 @@ from emco_common.cloudconfig import Access, CloudConfigs
 from emco_common.contextbus.api import ContextBus
 from emco_common.rpc import installapp_pb2, installapp_pb2_grpc, updateapp_pb2, updateapp_pb2_grpc
 from emco_common.rpc.channels import Channels
+from emco_common.runtime import Deps
 from emco_common.secrets import Sealer
 from emco_common.store.api import DocumentStore
 from emco_common.store.sqlite import SqliteStore
@@ -23,6 +24,7 @@ from emco_rsync.events.ownership import OWNERS, REPLICAS
 from emco_simcluster import SimCluster
 from tests.support.etcd import EtcdServer
 from tests.support.process import Command
+from tests.support.program import free_ports
 
 DEADLINE = 30.0
 LEASE = 2
@@ -34,7 +36,10 @@ _PRESENT = re.compile(r"^(?=.*presence_begun).*?\b([0-9a-f]{32})\b", re.MULTILIN
 class Replica:
     """One process."""
 
-    def __init__(self, number: int, folder: Path, endpoint: str, channels: Channels) -> None:
+    def __init__(
+        self, number: int, folder: Path, endpoint: str, channels: Channels, *, agents_port: int | None = None
+    ) -> None:
+        self.agents_port = agents_port
         environment = {
             "EMCO_BUS_URL": f"etcd://{endpoint}",
             "EMCO_DATABASE_URL": f"sqlite://{folder}/store.db",
@@ -43,6 +48,7 @@ class Replica:
             "EMCO_GRPC_PORT": "0",
             "EMCO_RSYNC_LEASE": str(LEASE),
             "EMCO_CLUSTER_TIMEOUT": "5",
+            **({} if agents_port is None else {"EMCO_RSYNC_AGENTS_PORT": str(agents_port)}),
         }
         self.command = Command("serve", "rsync", log=folder / f"rsync-{number}.log", environment=environment)
         self._channels = channels
@@ -102,12 +108,16 @@ class Replicas:
         self.contexts = AppContextStore(bus)
         self.started: list[Replica] = []
         self.channels = Channels(connect_timeout=5)
-        self._configs = CloudConfigs(store, Sealer(_DATA_KEY))
+        self.deps = Deps(store, bus, Sealer(_DATA_KEY), self.channels)
+        self._configs = CloudConfigs(store, self.deps.sealer)
 
-    async def start(self, count: int = 1) -> list[Replica]:
+    async def start(self, count: int = 1, *, agents: bool = False) -> list[Replica]:
+        """``agents``: they receive those of clusters."""
+        ports = free_ports(count) if agents else [None] * count
+        endpoint, already = self.server.endpoints[0], len(self.started)
         new = [
-            Replica(len(self.started) + number, self.folder, self.server.endpoints[0], self.channels)
-            for number in range(count)
+            Replica(already + number, self.folder, endpoint, self.channels, agents_port=port)
+            for number, port in enumerate(ports)
         ]
         self.started += new
         await asyncio.gather(*(replica.start() for replica in new))
