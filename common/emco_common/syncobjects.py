@@ -5,6 +5,9 @@ Their values are sealed in the store.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from emco_common.errors import Conflict
 from emco_common.secrets import Sealer
 from emco_common.store.api import DocumentStore, Key
@@ -12,6 +15,8 @@ from emco_common.store.api import DocumentStore, Key
 KEY_NAMES = ("clusterProvider", "clusterSyncObject")
 LINES = "caCert"
 """A certificate is longer than a value may be, so each of its lines is one."""
+AGENT_OF = "agentOf"
+"""Tag: the one cluster whose agent proves itself with the token in the sync object."""
 
 
 class SyncObjectMissing(Conflict):
@@ -23,6 +28,14 @@ def record_of(key: Key) -> str:
     return f"cluster sync object {key['clusterProvider']}/{key['clusterSyncObject']}"
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """``agent_of`` is the cluster whose agent's token is in it, or ``""``."""
+
+    values: Mapping[str, str] = field(repr=False)
+    agent_of: str = ""
+
+
 class SyncObjects:
     """The sync objects in the store, for those who use them."""
 
@@ -30,7 +43,11 @@ class SyncObjects:
         self._store = store
         self._sealer = sealer
 
-    async def values(self, provider: str, name: str) -> dict[str, str]:
+    async def values(self, provider: str, name: str) -> Mapping[str, str]:
+        """``SyncObjectMissing``, ``SealBroken``."""
+        return (await self.opened(provider, name)).values
+
+    async def opened(self, provider: str, name: str) -> Opened:
         """The pairs of a sync object, opened; of a key that comes twice the first, but of
         ``caCert`` all, as lines of one text. ``SyncObjectMissing``, ``SealBroken``."""
         key: Key = dict(zip(KEY_NAMES, (provider, name), strict=True))
@@ -46,4 +63,4 @@ class SyncObjects:
                     found[word] = f"{found.get(word, '')}{value}\n"
                 else:
                     found.setdefault(word, value)
-        return found
+        return Opened(found, document.tags.get(AGENT_OF, ""))

@@ -26,7 +26,7 @@ from emco_common.runtime import Deps, Service
 from emco_common.secrets import Sealer
 from emco_common.store.api import Document, DocumentMissing
 from emco_common.store.sqlite import SqliteStore
-from emco_common.syncobjects import record_of
+from emco_common.syncobjects import AGENT_OF, record_of
 from emco_rsync.delivery import hosting
 from emco_rsync.events.ownership import replica_key
 from emco_rsync.reach.backoff import Backoff
@@ -45,7 +45,11 @@ async def register(deps: Deps, cluster: str, *, token: str = "", users: Iterable
     provider, name = cluster.split("+")
     key = {"clusterProvider": provider, "clusterSyncObject": f"agent-{name}"}
     sealed = deps.sealer.seal((token or token_of(cluster)).encode(), record=record_of(key))
-    document = Document(key=key, body={"metadata": {"name": f"agent-{name}"}, "spec": {"kv": [{"agentToken": sealed}]}})
+    document = Document(
+        key=key,
+        body={"metadata": {"name": f"agent-{name}"}, "spec": {"kv": [{"agentToken": sealed}]}},
+        tags={AGENT_OF: name},
+    )
     with suppress(DocumentMissing):
         await deps.store.delete(key)
     await deps.store.create(document)

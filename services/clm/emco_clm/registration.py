@@ -14,6 +14,7 @@ from typing import Any
 
 from emco_clm.events import ClusterEvents
 from emco_clm.resources import FORCE, LABEL, is_direct, sync_objects_of
+from emco_clm.tokens import AgentTokens, is_with_agent
 from emco_clm.users import ClusterUsers
 from emco_common.appcontext.io import AppContextStore, ContextNotFound
 from emco_common.appcontext.states import ContextState
@@ -44,6 +45,7 @@ class ClusterHooks(Hooks):
         self._events = events
         self._users = users
         self._clock = clock
+        self._tokens = AgentTokens(store)
 
     async def admit(self, key: Key, write: Write, query: Mapping[str, str]) -> None:
         if write == "delete" and query.get(FORCE, "").lower() == "true":
@@ -57,6 +59,11 @@ class ClusterHooks(Hooks):
                 raise BadRequest(f"spec.gitOps: cluster provider {provider} has no cluster sync object {name}")
         if draft.present is not None:
             _refuse_other_way(draft.present, document)
+        if is_with_agent(document.body):
+            reference = document.body["spec"]["gitOps"]["gitOpsReferenceObject"]
+            token = {"clusterProvider": document.key["clusterProvider"], "clusterSyncObject": reference}
+            await self._tokens.give(token, document.key["cluster"])
+        if draft.present is not None:
             return draft
         state = StateInfo.created(self._clock())
         return replace(draft, document=replace(document, tags={STATE_TAG: state.as_json()}))

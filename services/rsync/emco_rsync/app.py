@@ -110,8 +110,10 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
         replica=ownership.replica,
         lease=lambda: ownership.lease,
         arrived=links.hurry,
+        denied=metrics.denied,
         backoff=pace.bus_backoff,
     )
+    metrics.hosts(agents.agents.here)
 
     async def work() -> None:
         async with asyncio.TaskGroup() as tasks:

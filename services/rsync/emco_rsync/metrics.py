@@ -16,6 +16,7 @@ from emco_rsync.reach.ways import Identity
 States = Callable[[], Iterable[tuple[Identity, Connectivity]]]
 Breakers = Callable[[], Iterable[tuple[str, BreakerState]]]
 Drifted = Callable[[], Iterable[tuple[str, int]]]
+Connected = Callable[[], Iterable[str]]
 
 
 class Metrics:
@@ -37,6 +38,12 @@ class Metrics:
         self._owned = Gauge(
             "emco_rsync_deployments_owned", "Deployments that this replica works on or watches over", registry=registry
         )
+        self._denied = Counter(
+            "emco_rsync_agents_denied",
+            "Attempts to connect as the agent of a cluster that were refused, and agents that were shown out",
+            ["reason"],
+            registry=registry,
+        )
         registry.register(_Connectivity(states, breakers))
         registry.register(_Connections(descriptors))
         self._registry = registry
@@ -48,6 +55,14 @@ class Metrics:
     def watches(self, drifted: Drifted) -> None:
         """``drifted`` is asked at each scrape: by cluster, how many objects others have changed."""
         self._registry.register(_Drift(drifted))
+
+    def hosts(self, agents: Connected) -> None:
+        """``agents`` is asked at each scrape: the clusters whose agents are connected to this replica."""
+        self._registry.register(_Agents(agents))
+
+    def denied(self, reason: str) -> None:
+        """An agent was not let in, or not any longer."""
+        self._denied.labels(reason).inc()
 
     def finished(self, event: str, result: QueueState) -> None:
         self._events.labels(event, str(result)).inc()
@@ -62,6 +77,18 @@ class _Drift(Collector):
         family = GaugeMetricFamily("emco_rsync_drifted_objects", text, labels=["cluster"])
         for cluster, count in self._drifted():
             family.add_metric([cluster], count)
+        yield family
+
+
+class _Agents(Collector):
+    def __init__(self, connected: Connected) -> None:
+        self._connected = connected
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        text = "1 for each cluster whose agent is connected to this replica"
+        family = GaugeMetricFamily("emco_rsync_agents_connected", text, labels=["cluster"])
+        for cluster in self._connected():
+            family.add_metric([cluster], 1.0)
         yield family
 
 

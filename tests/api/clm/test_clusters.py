@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +14,7 @@ from emco_clm.registration import REGISTRATION_TAKES
 from emco_common.cloudconfig import Access, CloudConfigs
 from emco_common.lifecycle import STATE_TAG, Action, State, StateInfo
 from emco_common.store.api import Document
+from emco_common.syncobjects import SyncObjects
 from tests.api.clm.conftest import CLUSTERS, PROVIDERS, Clm, serving_clm
 from tests.api.clm.controllers import Listener
 from tests.api.clm.kubeconfigs import CANARY, document, kubeconfig
@@ -153,6 +155,56 @@ class TestGitOps:
         spec = {"gitOpsType": "agent", "gitOpsReferenceObject": "s"}
         assert (await git.register("c", None, git_ops=spec)).status_code == 201
         assert (await git.client.delete(f"{SYNC}/s")).status_code == 409
+
+
+class TestTokensOfAgents:
+    """Whoever has the token is the cluster, so no two clusters have the same sync object (robustness 26)."""
+
+    AGENT: ClassVar = {"gitOpsType": "agent", "gitOpsReferenceObject": "s"}
+
+    @pytest.fixture
+    async def far(self, clm: Clm) -> Clm:
+        await clm.provider()
+        for name in ("s", "t"):
+            body = {"metadata": {"name": name}, "spec": {"kv": [{"agentToken": f"the token in {name}, long enough"}]}}
+            await clm.post(SYNC, body)
+        return clm
+
+    async def put(self, clm: Clm, name: str, reference: str) -> int:
+        body = {"metadata": {"name": name}, "spec": {"gitOps": {**self.AGENT, "gitOpsReferenceObject": reference}}}
+        form = {"metadata": (None, json.dumps(body))}
+        return (await clm.client.put(f"{CLUSTERS}/{name}", files=form)).status_code
+
+    @pytest.mark.robustness(26)
+    async def test_a_second_cluster_with_the_token_of_the_first_is_refused_by_name(self, far: Clm) -> None:
+        assert (await far.register("c", None, git_ops=self.AGENT)).status_code == 201
+        refused = await far.register("d", None, git_ops=self.AGENT)
+        assert refused.status_code == 409
+        assert "spec.gitOps.gitOpsReferenceObject: s holds the token of the agent of cluster c" in refused.text
+        assert (await far.client.get(f"{CLUSTERS}/d")).status_code == 404
+        git = {"gitOpsType": "fluxcd", "gitOpsReferenceObject": "s", "gitOpsResourceObject": "s"}
+        assert (await far.register("e", None, git_ops=git)).status_code == 201  # its credentials are in there as well
+
+    async def test_the_token_is_free_again_when_its_cluster_is_gone_or_has_another(self, far: Clm) -> None:
+        await far.register("c", None, git_ops=self.AGENT)
+        assert await self.put(far, "c", "t") == 200
+        assert (await far.register("d", None, git_ops=self.AGENT)).status_code == 201
+        assert await self.put(far, "c", "s") == 409
+        assert (await far.client.delete(f"{CLUSTERS}/d")).status_code == 204
+        assert await self.put(far, "c", "s") == 200
+
+    async def test_an_exchange_of_the_token_leaves_it_its_cluster(self, far: Clm) -> None:
+        await far.register("c", None, git_ops=self.AGENT)
+        body = {"metadata": {"name": "s"}, "spec": {"kv": [{"agentToken": "another token, long enough"}]}}
+        assert (await far.client.put(f"{SYNC}/s", json=body)).status_code == 201
+        opened = await SyncObjects(far.deps.store, far.deps.sealer).opened("p", "s")
+        assert (opened.values["agentToken"], opened.agent_of) == ("another token, long enough", "c")
+
+    async def test_of_clusters_that_come_with_one_token_at_once_one_gets_it(self, far: Clm) -> None:
+        names = [f"c{number}" for number in range(4)]
+        await asyncio.gather(*(far.register(name, None, git_ops=self.AGENT) for name in names))
+        codes = [await self.put(far, name, "s") for name in names]
+        assert codes.count(200) == 1  # the others were refused at once, or are by now
 
 
 class TestNetworksOfACluster:

@@ -32,11 +32,30 @@ MAX_REMEMBERED = 10_000
 
 
 class Denied(EmcoError):
-    """The agent is not let in. The text is for the audit log; the agent is not told which of its words was wrong."""
+    """The agent is not let in. The text is for the audit log; the agent is not told which of its words was wrong.
+
+    ``reason`` in a word, for what counts them.
+    """
+
+    reason = "cluster"
+
+
+class WrongToken(Denied):
+    """It does not prove that it is of the cluster."""
+
+    reason = "token"
+
+
+class SharedToken(Denied):
+    """Its token is that of another cluster as well, so it proves nothing."""
+
+    reason = "shared"
 
 
 class TooManyAttempts(Denied):
     """It has to wait before it may try again."""
+
+    reason = "attempts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +122,7 @@ class Admission:
 
     async def _compare(self, cluster: str, proof: bytes) -> None:
         if not hmac.compare_digest(_proof(await self._expected(cluster)), proof):
-            raise Denied("the token is not that of the cluster")
+            raise WrongToken("the token is not that of the cluster")
 
     async def _expected(self, cluster: str) -> str:
         try:
@@ -112,9 +131,12 @@ class Admission:
             raise Denied("the cluster is not named provider+cluster") from None
         try:
             gitops = (await self._records.get(provider, name, level=ADMIN_LEVEL)).gitops
-            expected = (await self._tokens.values(provider, reference_of(gitops))).get(TOKEN, "")
+            opened = await self._tokens.opened(provider, reference_of(gitops))
         except (AccessMissing, SyncObjectMissing) as error:
             raise Denied(str(error)) from None
+        if opened.agent_of != name:
+            raise SharedToken(_not_its_own(reference_of(gitops), name, holder=opened.agent_of))
+        expected = opened.values.get(TOKEN, "")
         if len(expected) < MIN_TOKEN:
             raise Denied(f"the sync object {reference_of(gitops)} has no {TOKEN} of {MIN_TOKEN} characters or more")
         return expected
@@ -125,6 +147,12 @@ def reference_of(gitops: Mapping[str, str]) -> str:
     if gitops.get("gitOpsType") != AGENT:
         raise Denied(f"the cluster is not registered with gitOpsType {AGENT}")
     return gitops.get("gitOpsReferenceObject", "")
+
+
+def _not_its_own(reference: str, cluster: str, *, holder: str) -> str:
+    if not holder:
+        return f"the sync object {reference} is no cluster's yet; write the cluster {cluster} once more (PUT)"
+    return f"the sync object {reference} holds the token of cluster {holder}; give {cluster} one of its own"
 
 
 def _proof(token: str) -> bytes:

@@ -5,6 +5,7 @@ A cluster whose agent is not connected is away, like one whose API server does n
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol
@@ -19,6 +20,8 @@ from emco_rsync.delivery.session import Call, Pieces, Session
 _log = structlog.get_logger()
 
 REPLACED = "another agent of the cluster has connected"
+MAX_REFUSED = 10_000
+"""Clusters of which it is known why their agents were refused. Anybody can name one."""
 Arrived = Callable[[str], None]
 """Told of a cluster whose agent has connected, here or elsewhere."""
 Elsewhere = Callable[[str], Awaitable[Session]]
@@ -49,10 +52,12 @@ class Agents:
         self._here: dict[str, Session] = {}
         self._begun = clock()
         self._left: dict[str, datetime] = {}
+        self._refused: OrderedDict[str, str] = OrderedDict()
 
     def enter(self, cluster: str, session: Session) -> None:
         """The agent of a cluster has connected here. The newer one counts: what is left of a stream that broke is
         noticed later than the agent is back."""
+        self._refused.pop(cluster, None)
         former = self._here.get(cluster)
         self._here[cluster] = session
         if former is not None:
@@ -66,11 +71,19 @@ class Agents:
             self._left[cluster] = self._clock()
             self._claims.release(cluster)
 
+    def refused(self, cluster: str, why: str) -> None:
+        """Somebody came as the agent of a cluster and was not let in: said where it is said that there is none."""
+        self._refused.pop(cluster, None)
+        self._refused[cluster] = why
+        if len(self._refused) > MAX_REFUSED:
+            self._refused.popitem(last=False)
+
     def moved(self, cluster: str, replica: str) -> None:
         """A replica other than this has the agent's stream now; ``""``: none has."""
         if not replica:
             self._left[cluster] = self._clock()
             return
+        self._refused.pop(cluster, None)
         former = self._here.pop(cluster, None)
         if former is not None:
             self._claims.release(cluster)
@@ -107,10 +120,12 @@ class Agents:
             session.end(why)
 
     def _absence(self, cluster: str) -> str:
+        refused = self._refused.get(cluster)
+        tried = f"; the last that tried was refused: {refused}" if refused else ""
         left = self._left.get(cluster)
         if left is None:
-            return f"no agent of {cluster} has connected since rsync started at {_told(self._begun)}"
-        return f"no agent of {cluster} is connected since {_told(left)}"
+            return f"no agent of {cluster} has connected since rsync started at {_told(self._begun)}{tried}"
+        return f"no agent of {cluster} is connected since {_told(left)}{tried}"
 
 
 def _told(moment: datetime) -> str:

@@ -48,7 +48,8 @@ class AgentSettings:
 
 
 class AgentHost:
-    """``arrived`` is told of a cluster whose agent has connected, here or at another replica."""
+    """``arrived`` is told of a cluster whose agent has connected, here or at another replica; ``denied`` the
+    reason whenever one is not let in."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class AgentHost:
         replica: str,
         lease: Callable[[], int | None],
         arrived: Callable[[str], None],
+        denied: Callable[[str], None] = lambda _: None,
         backoff: Backoff,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -73,7 +75,7 @@ class AgentHost:
         self._relays = Relays(address=self._directory.address, channels=deps.channels, sealer=deps.sealer)
         self.agents = Agents(claims=self._directory, elsewhere=self._relays.session, arrived=arrived, clock=deps.clock)
         records, tokens = CloudConfigs(deps.store, deps.sealer), SyncObjects(deps.store, deps.sealer)
-        self._reception = Reception(self.agents, Admission(records, tokens, Attempts(clock)))
+        self._reception = Reception(self.agents, Admission(records, tokens, Attempts(clock)), denied=denied)
         self.servers: tuple[GrpcServer, ...] = ()
         if settings.port is not None:
             server = GrpcServer(

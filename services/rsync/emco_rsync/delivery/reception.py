@@ -6,6 +6,8 @@ Its port is open to the world, so nothing but this is served on it.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
@@ -15,7 +17,7 @@ import structlog
 from emco_common.errors import EmcoError
 from emco_common.rpc import agents_pb2_grpc
 from emco_common.rpc.agents_pb2 import AgentAnswers, AgentHello, AgentOrder, AgentOrders, AgentWelcome
-from emco_rsync.delivery.admission import Admission, Admitted, Denied, TooManyAttempts
+from emco_rsync.delivery.admission import MAX_NAME, Admission, Admitted, Denied, SharedToken, TooManyAttempts
 from emco_rsync.delivery.agents import REPLACED, Agents
 from emco_rsync.delivery.carrying import SILENCE_SECONDS, carry
 from emco_rsync.delivery.session import CHARGE, WINDOW, Session
@@ -36,14 +38,23 @@ _CODES = {REPLACED: grpc.StatusCode.ABORTED, REVOKED: grpc.StatusCode.UNAUTHENTI
 
 
 class Reception(agents_pb2_grpc.emcoagentServicer):
-    """``confirm`` is to be run beside the server."""
+    """``confirm`` is to be run beside the server. ``denied`` is told the reason whenever somebody is not let in."""
 
-    def __init__(self, agents: Agents, admission: Admission, *, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        agents: Agents,
+        admission: Admission,
+        *,
+        denied: Callable[[str], None] = lambda _: None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
         self._agents = agents
         self._admission = admission
+        self._denied = denied
         self._sleep = sleep
         self._strangers = 0
         self._admitted: dict[Session, Admitted] = {}
+        self._by_token: defaultdict[bytes, set[Session]] = defaultdict(set)
 
     async def Connect(self, requests: Any, context: Any) -> None:
         peer = _address(context.peer())
@@ -60,14 +71,14 @@ class Reception(agents_pb2_grpc.emcoagentServicer):
         welcome = AgentWelcome(window=WINDOW, charge=CHARGE, silence=int(SILENCE_SECONDS))
         await context.write(AgentOrders(orders=[AgentOrder(welcome=welcome)]))
         _log.info("agent_accepted", audit=True, cluster=cluster, peer=peer, version=_word(hello.version))
-        self._admitted[session] = admitted
+        self._keep(session, admitted)
         self._agents.enter(cluster, session)
         try:
             await carry(session, context.read, context.write, pings=True)
         finally:
             session.end("the connection has ended")
             self._agents.leave(cluster, session)
-            del self._admitted[session]
+            self._forget(session)
             _log.info("agent_left", audit=True, cluster=cluster, peer=peer, why=session.why)
         await context.abort(_CODES.get(session.why, grpc.StatusCode.UNAVAILABLE), session.why)
 
@@ -80,6 +91,7 @@ class Reception(agents_pb2_grpc.emcoagentServicer):
                     await self._admission.confirm(admitted)
                 except Denied as error:
                     _log.warning("agent_revoked", audit=True, cluster=admitted.cluster, why=str(error))
+                    self._agents.refused(admitted.cluster, str(error))
                     session.end(REVOKED)
                 except EmcoError as error:
                     _log.warning("agent_not_confirmed", cluster=admitted.cluster, why=str(error))
@@ -88,15 +100,36 @@ class Reception(agents_pb2_grpc.emcoagentServicer):
 
     async def _admit(self, hello: AgentHello, context: Any, *, peer: str) -> Admitted:
         try:
-            return await self._admission.admit(hello.cluster, hello.token, peer=peer)
+            admitted = await self._admission.admit(hello.cluster, hello.token, peer=peer)
+            self._refuse_shared(admitted)
+            return admitted
         except Denied as error:
+            self._denied(error.reason)
             _log.warning("agent_denied", audit=True, cluster=_word(hello.cluster), peer=peer, why=str(error))
             if isinstance(error, TooManyAttempts):
                 await _refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+            self._agents.refused(hello.cluster[:MAX_NAME], str(error))
             await _refuse(context, grpc.StatusCode.UNAUTHENTICATED, "no agent of this name and token is expected")
         except EmcoError as error:
             _log.warning("agent_not_admitted", cluster=_word(hello.cluster), peer=peer, why=str(error))
             await _refuse(context, grpc.StatusCode.UNAVAILABLE, "it cannot be looked up now who you are; try again")
+
+    def _refuse_shared(self, admitted: Admitted) -> None:
+        """Two sync objects may hold the same token; which are in use here is known."""
+        for session in self._by_token.get(admitted.proof, ()):
+            other = self._admitted[session].cluster
+            if other != admitted.cluster:
+                raise SharedToken(f"the agent of {other} has connected with the same token; give each one of its own")
+
+    def _keep(self, session: Session, admitted: Admitted) -> None:
+        self._admitted[session] = admitted
+        self._by_token[admitted.proof].add(session)
+
+    def _forget(self, session: Session) -> None:
+        proof = self._admitted.pop(session).proof
+        self._by_token[proof].discard(session)
+        if not self._by_token[proof]:
+            del self._by_token[proof]
 
 
 async def _hello(context: Any) -> AgentHello:
