@@ -209,7 +209,7 @@ class Worker:
             outcome = Outcome("internal error; the log of rsync tells more")
         finally:
             self._at = None
-        await self._shop.journal.flush()
+        await self._shop.journal.flush(self.context, desk.status_context)
         await self._conclude(element, found, outcome)
 
     async def _conclude(self, element: QueueElement, found: Transition, outcome: Outcome) -> None:
@@ -296,7 +296,7 @@ class Worker:
                         forgotten = True
         if not forgotten:
             return loaded
-        await self._shop.journal.flush()
+        await loaded.recorder.flush()
         return None
 
     async def _until_cut_short(self, work: Awaitable[Outcome], element: QueueElement) -> Outcome:

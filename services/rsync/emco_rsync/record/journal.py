@@ -17,7 +17,6 @@ from emco_common.appcontext import keys
 from emco_common.contextbus.api import Compare, ContextBus, Put
 from emco_common.contextbus.limits import batches
 from emco_common.errors import EmcoError
-from emco_rsync.concurrent import concurrently
 from emco_rsync.fence import Fence, NotOwner, Unfenced
 from emco_rsync.reach.backoff import Backoff
 
@@ -30,11 +29,22 @@ _BATCH_BYTES = 500_000
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """What is to be written to one context, by key."""
+class _Lane:
+    """What is to be written to one context, by key, and who waits until so many puts are on the bus."""
 
     fence: Fence
     puts: dict[str, Put] = field(default_factory=dict)
+    accepted: int = 0
+    written: int = 0
+    busy: bool = False
+    waiting: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
+
+    def wrote(self, upto: int) -> None:
+        self.written = upto
+        for wanted, future in self.waiting:
+            if wanted <= upto and not future.done():
+                future.set_result(None)
+        self.waiting = [(wanted, future) for wanted, future in self.waiting if wanted > upto]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +57,13 @@ class Pen:
     def put(self, context: str, puts: Iterable[Put]) -> None:
         self.journal.put(context, puts, fence=self.fence)
 
-    async def flush(self) -> None:
-        await self.journal.flush()
+    async def flush(self, *contexts: str) -> None:
+        await self.journal.flush(*contexts)
 
 
 class Journal:
-    """``put`` never waits and never fails; ``flush`` waits until the bus has everything that was put before.
+    """``put`` never waits and never fails; ``flush`` waits until the bus has everything that was put before, of some
+    contexts or of all. Each context has a lane of its own, so that nobody waits for the writes of others.
 
     ``gone`` is told of contexts that were written to and do not exist.
     """
@@ -69,13 +80,11 @@ class Journal:
         self._backoff = backoff
         self._sleep = sleep
         self._gone = gone
-        self._pending: dict[str, _Waiting] = {}
+        self._lanes: dict[str, _Lane] = {}
+        self._ready: dict[str, None] = {}
         self._roots: dict[str, int] = {}
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._work = asyncio.Event()
-        self._accepted = 0
-        self._written = 0
-        self._progress = asyncio.Condition()
 
     def under(self, fence: Fence) -> Pen:
         return Pen(self, fence)
@@ -84,53 +93,73 @@ class Journal:
         """All keys must lie in ``context``."""
         if fence.lost:
             return
-        waiting = self._pending.get(context)
-        if waiting is None or waiting.fence is not fence:  # what was seen under an earlier right does not count now
-            waiting = self._pending[context] = _Waiting(fence)
+        lane = self._lanes.get(context)
+        if lane is None:
+            lane = self._lanes[context] = _Lane(fence)
+        elif lane.fence is not fence:  # what was seen under an earlier right does not count now
+            lane.fence, lane.puts = fence, {}
         for put in puts:
-            waiting.puts[put.key] = put
-            self._accepted += 1
-        self._work.set()
+            lane.puts[put.key] = put
+            lane.accepted += 1
+        if lane.puts and not lane.busy:
+            self._ready[context] = None
+            self._work.set()
 
-    async def flush(self) -> None:
-        wanted = self._accepted
-        async with self._progress:
-            await self._progress.wait_for(lambda: self._written >= wanted)
+    async def flush(self, *contexts: str) -> None:
+        loop, waits = asyncio.get_running_loop(), []
+        for context in contexts or tuple(self._lanes):
+            lane = self._lanes.get(context)
+            if lane is not None and lane.written < lane.accepted:
+                future: asyncio.Future[None] = loop.create_future()
+                lane.waiting.append((lane.accepted, future))
+                waits.append(future)
+        for wait in waits:
+            await wait
 
     async def run(self) -> None:
         """Write until cancelled. Who runs it again, after whatever ended it, loses nothing."""
-        while True:
-            await self._work.wait()
-            self._work.clear()
-            accepted = self._accepted
-            pending, self._pending = self._pending, {}
-            try:
-                await concurrently(self._write_one(context, pending) for context in list(pending))
-            except BaseException:
-                self._take_back(pending)
-                self._work.set()
-                raise
-            async with self._progress:
-                self._written = accepted
-                self._progress.notify_all()
+        self._ready = {context: None for context, lane in self._lanes.items() if lane.puts}
+        self._work.set()
+        try:
+            async with asyncio.TaskGroup() as writers:
+                while True:
+                    await self._work.wait()
+                    self._work.clear()
+                    ready, self._ready = self._ready, {}
+                    for context in ready:
+                        lane = self._lanes[context]
+                        lane.busy = True
+                        writers.create_task(self._drain(context, lane), name=f"journal {context}")
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
 
-    async def _write_one(self, context: str, pending: dict[str, _Waiting]) -> None:
-        async with self._turns:
-            await self._write(context, pending[context])
-            del pending[context]
+    async def _drain(self, context: str, lane: _Lane) -> None:
+        try:
+            while lane.puts:
+                async with self._turns:
+                    await self._write_lane(context, lane)
+        finally:
+            lane.busy = False
+        lane.wrote(lane.accepted)  # what was put under a right that is lost by now is not waited for
+        del self._lanes[context]
 
-    def _take_back(self, pending: dict[str, _Waiting]) -> None:
-        for context, waiting in pending.items():
-            newer = self._pending.setdefault(context, waiting)
-            if newer is not waiting and newer.fence is waiting.fence:
-                newer.puts = waiting.puts | newer.puts
+    async def _write_lane(self, context: str, lane: _Lane) -> None:
+        fence, upto = lane.fence, lane.accepted
+        puts, lane.puts = lane.puts, {}
+        try:
+            await self._write(context, puts, fence)
+        except BaseException:
+            if lane.fence is fence:
+                lane.puts = puts | lane.puts
+            raise
+        lane.wrote(upto)
 
-    async def _write(self, context: str, waiting: _Waiting) -> None:
-        for batch in batches(waiting.puts.values(), weight=_BATCH_BYTES):
+    async def _write(self, context: str, puts: dict[str, Put], fence: Fence) -> None:
+        for batch in batches(puts.values(), weight=_BATCH_BYTES):
             attempt = 0
-            while not waiting.fence.lost:
+            while not fence.lost:
                 try:
-                    if not await self._write_batch(context, batch, waiting.fence):
+                    if not await self._write_batch(context, batch, fence):
                         _log.info("status_dropped", context=context, reason="the context was deleted", keys=len(batch))
                         self._gone(context)
                     break

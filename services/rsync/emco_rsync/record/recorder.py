@@ -51,7 +51,7 @@ class Recorder:
 
     async def flush(self) -> None:
         """Returns when the bus has all that was told."""
-        await self._journal.flush()
+        await self._journal.flush(self._context, self._status_context)
 
     def leaving(self, owner: str, *, silent: Callable[[Place], bool]) -> Recorder:
         """For what is taken away because this context does not have it. A record goes on referring to the context that
