@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,7 +17,7 @@ from emco_common.appcontext.status import ContextStatus
 from emco_common.kube import Kind, KubeClient, Ref, parse_kubeconfig
 from emco_common.runtime import Service
 from emco_simcluster import Rule, SimCluster
-from tests.support.agents import agent, agent_process, register
+from tests.support.agents import DEADLINE, agent, agent_process, register, stranger
 from tests.support.forwarder import forwarding
 from tests.support.process import Command
 from tests.support.program import free_ports
@@ -77,6 +78,29 @@ async def test_a_deployment_comes_is_changed_watched_and_goes(tmp_path: Path, si
             assert rig.labelled("edge") == []
         finally:
             assert await one.end() == 0
+
+
+async def test_which_agents_are_connected_and_how_many_were_refused_is_measured(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    async with far(tmp_path, sim_cluster) as rig, httpx.AsyncClient() as http:
+
+        async def metrics() -> str:
+            return (await http.get(f"http://127.0.0.1:{rig.service.http_port}/metrics")).text
+
+        async with stranger(agents_port(rig)) as one:
+            await one.hello(CLUSTER, "not the token")
+        assert f'emco_rsync_agents_connected{{cluster="{CLUSTER}"}}' not in await metrics()
+        async with stranger(agents_port(rig)) as one:
+            await one.hello(CLUSTER)
+            async with asyncio.timeout(DEADLINE):
+                while f'emco_rsync_agents_connected{{cluster="{CLUSTER}"}} 1.0' not in await metrics():  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        async with stranger(agents_port(rig)) as one:
+            await one.hello("p+nowhere")
+        counted = await metrics()
+        assert 'emco_rsync_agents_denied_total{reason="token"} 1.0' in counted
+        assert 'emco_rsync_agents_denied_total{reason="cluster"} 1.0' in counted
 
 
 async def test_hooks_run_to_their_end(tmp_path: Path, sim_cluster: SimCluster) -> None:

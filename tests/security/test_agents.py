@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from emco_common.cloudconfig import Access, CloudConfigs
 from emco_common.kube.errors import BadAnswer, Unreachable
 from emco_common.rpc import agents_pb2_grpc
 from emco_common.rpc.agents_pb2 import AgentAnswer, AgentOrders
+from emco_common.syncobjects import AGENT_OF
 from emco_rsync.delivery.admission import FREE_ATTEMPTS
 from emco_simcluster import SimCluster
 from tests.support.agents import Host, Stranger, agent, hosts, register, stranger, token_of
@@ -49,6 +52,48 @@ async def test_the_token_of_one_cluster_opens_no_other(host: Host, log: list[dic
     assert (line["audit"], line["cluster"], line["why"]) == (True, "p+a", "the token is not that of the cluster")
     assert token_of("p+b") not in str(log)
     assert host.agents.here() == {}
+
+
+@pytest.mark.robustness(26)
+@pytest.mark.parametrize(
+    ("holder", "why"),
+    [
+        ("a", "the sync object agent-a holds the token of cluster a; give b one of its own"),
+        ("", "the sync object agent-a is no cluster's yet; write the cluster b once more (PUT)"),
+    ],
+)
+async def test_a_cluster_with_the_sync_object_of_another_is_refused_and_its_users_are_told_why(
+    host: Host, log: list[dict[str, Any]], holder: str, why: str
+) -> None:
+    key = {"clusterProvider": "p", "clusterSyncObject": "agent-a"}
+    found = await host.deps.store.get(key)
+    assert found is not None
+    await host.deps.store.replace(replace(found, tags={AGENT_OF: holder}))
+    gitops = {"gitOpsType": "agent", "gitOpsReferenceObject": "agent-a", "gitOpsResourceObject": ""}
+    await CloudConfigs(host.deps.store, host.deps.sealer).put(Access("p", "b", gitops=gitops))
+    async with stranger(host.port) as one:
+        assert await one.hello("p+b", token_of("p+a")) is REFUSED
+    (line,) = noted(log, "agent_denied")
+    assert (line["audit"], line["cluster"], line["why"]) == (True, "p+b", why)
+    with pytest.raises(Unreachable, match=re.escape(f"the last that tried was refused: {why}")):
+        await host.client("p+b").version()
+
+
+@pytest.mark.robustness(26)
+async def test_one_token_in_two_sync_objects_lets_in_one_agent_only(host: Host, log: list[dict[str, Any]]) -> None:
+    await register(host.deps, "p+b", token=token_of("p+a"))
+    async with stranger(host.port) as one, stranger(host.port) as again:
+        assert isinstance(await one.hello("p+a"), AgentOrders)
+        async with stranger(host.port) as other:
+            assert await other.hello("p+b", token_of("p+a")) is REFUSED
+        assert isinstance(await again.hello("p+a"), AgentOrders)  # a newer agent of the same cluster is no other
+    (line,) = noted(log, "agent_denied")
+    assert line["why"] == "the agent of p+a has connected with the same token; give each one of its own"
+    with pytest.raises(Unreachable, match="give each one of its own"):
+        await host.client("p+b").version()
+    await host.until_gone("p+a")
+    async with stranger(host.port) as other:
+        assert isinstance(await other.hello("p+b", token_of("p+a")), AgentOrders)
 
 
 @pytest.mark.robustness(26)

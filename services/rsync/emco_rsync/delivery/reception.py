@@ -69,11 +69,11 @@ class Reception(agents_pb2_grpc.emcoagentServicer):
         cluster = admitted.cluster
         session = Session(f"the agent of {cluster}")
         welcome = AgentWelcome(window=WINDOW, charge=CHARGE, silence=int(SILENCE_SECONDS))
-        await context.write(AgentOrders(orders=[AgentOrder(welcome=welcome)]))
-        _log.info("agent_accepted", audit=True, cluster=cluster, peer=peer, version=_word(hello.version))
         self._keep(session, admitted)
-        self._agents.enter(cluster, session)
         try:
+            await context.write(AgentOrders(orders=[AgentOrder(welcome=welcome)]))
+            _log.info("agent_accepted", audit=True, cluster=cluster, peer=peer, version=_word(hello.version))
+            self._agents.enter(cluster, session)
             await carry(session, context.read, context.write, pings=True)
         finally:
             session.end("the connection has ended")
