@@ -17,12 +17,18 @@ from emco_rsync.events.givenup import GRACE_SECONDS, GivenUp
 from emco_rsync.fence import NotOwner
 from emco_rsync.plan.plan import ClusterPlan, Plan
 from emco_rsync.reach.links import Link, Links
+from emco_rsync.reach.slots import Busy
 from emco_rsync.reach.ways import Identity, admin_of
 from emco_rsync.record.recorder import Recorder
 from emco_rsync.watch.observe import expected_of
 from emco_rsync.watch.tracker import Tracker
 
 _log = structlog.get_logger()
+
+WORKED_ON_AT_ONCE = 64
+"""Clusters: one is brought to its end before so many others are begun, however many a deployment has."""
+PATIENCE_SECONDS = 1.0
+"""A cluster that takes longer, while the process has time, is slow or away itself and keeps no other waiting."""
 
 Work = Callable[[ClusterPlan], Coroutine[Any, Any, list[str]]]
 """On one cluster; answers the reasons of what has failed for good."""
@@ -36,6 +42,7 @@ class Ground:
         self._tracker = tracker
         self._settings = settings
         self._pace = pace
+        self._busy = Busy(WORKED_ON_AT_ONCE, patience=PATIENCE_SECONDS)
 
     def link(self, plan: Plan, cluster: ClusterPlan) -> AbstractAsyncContextManager[Link]:
         """The way to the cluster as the user of the plan."""
@@ -100,7 +107,8 @@ class Ground:
         if cluster.empty:
             return []
         try:
-            return await work(cluster)
+            async with self._busy.one(cluster.label):
+                return await work(cluster)
         except NotOwner:
             raise  # nothing is to be said of it either
         except EmcoError as error:

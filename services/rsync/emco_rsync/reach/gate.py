@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import structlog
+
 from emco_common.kube import KubeError, errors
 from emco_rsync.reach.breaker import Breaker
 from emco_rsync.reach.classify import describe
@@ -17,6 +19,13 @@ from emco_rsync.reach.lanes import EAGER_CALLS, MAX_PAUSE_SECONDS, SLOW_CALL_SEC
 
 CLOSED = "Closed"
 """The reason of an error that says that our own client was closed, which tells nothing of the cluster."""
+
+TIMEOUT = "Timeout"
+"""The reason of an error that says that a deadline has passed."""
+OVERSLEPT = 3
+"""How often in a row it may be us who were late; after that the server counts as away all the same."""
+
+_log = structlog.get_logger()
 
 
 def is_fault(error: KubeError) -> bool:
@@ -69,7 +78,7 @@ class Server:
                 await pause(self._shared.sleep, seconds, unless=self._hurried)
             self.breaker.tries()
             try:
-                await ask()
+                await self._asked(ask)
             except KubeError as error:
                 if is_fault(error):
                     self._failed(error)
@@ -80,6 +89,26 @@ class Server:
             return None
         finally:
             self._probe = None
+
+    async def _asked(self, ask: Callable[[], Awaitable[object]]) -> None:
+        """One that has failed already is tried at times of its own, and rarely: it takes no turn from others."""
+        if self.breaker.failures:
+            await self._in_time(ask)
+            return
+        async with self._shared.opening.one(""):
+            await self._in_time(ask)
+
+    async def _in_time(self, ask: Callable[[], Awaitable[object]]) -> None:
+        """A deadline that passes while this process has no time itself is no silence of the server."""
+        for last in (False,) * OVERSLEPT + (True,):
+            with self._shared.lateness() as lateness:
+                try:
+                    await ask()
+                    return
+                except errors.Unreachable as error:
+                    if last or error.reason != TIMEOUT or not lateness.ours:
+                        raise
+                    _log.warning("late_ourselves", why=str(error))
 
     def _failed(self, error: KubeError) -> None:
         if error.reason == CLOSED:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from emco_common.kube import KubeError, errors
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.breaker import Breaker, BreakerState
 from emco_rsync.reach.classify import describe
-from emco_rsync.reach.slots import FairSlots
+from emco_rsync.reach.lateness import Lateness
+from emco_rsync.reach.slots import Busy, FairSlots
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -26,6 +27,11 @@ MAX_PAUSE_SECONDS = 60.0
 """The longest pause that a cluster may ask for; one that means harm could ask for a year."""
 THROTTLED = 2
 """So many subjects refused for haste, with nothing that went well between them, mean everybody."""
+
+OPENED_AT_ONCE = 32
+"""Clusters that are called upon for the first time, or anew: TLS takes some milliseconds of processor for each."""
+OPENING_SECONDS = 0.5
+"""Who takes longer, while the process has time, keeps no other waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ READING = Turn(reading=True)
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What all gates of the process have in common. ``calls`` bounds what is in flight over all clusters; the widths
-    are those of one cluster. ``now`` is the time of day, for people."""
+    are those of one cluster. ``now`` is the time of day, for people. ``lateness`` begins to look how late we are."""
 
     calls: FairSlots
     writes: int
@@ -54,6 +60,8 @@ class Shared:
     sleep: Sleep
     clock: Callable[[], float]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    lateness: Callable[[], Lateness] = Lateness
+    opening: Busy = field(default_factory=lambda: Busy(OPENED_AT_ONCE, patience=OPENING_SECONDS))
 
     def breaker(self) -> Breaker:
         return Breaker(clock=self.clock, now=self.now, backoff=self.backoff)
