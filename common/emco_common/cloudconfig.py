@@ -76,15 +76,16 @@ class CloudConfigs:
         self, provider: str, cluster: str, *, level: str = ADMIN_LEVEL, namespace: str = ADMIN_NAMESPACE
     ) -> Access:
         """``AccessMissing`` names the cluster; at level 0 any namespace will do, as only one record exists."""
-        within = Access(provider, cluster, level, namespace).key
-        if level == ADMIN_LEVEL:
-            within = {name: value for name, value in within.items() if name != "namespace"}
-        found = await self._store.list(KEY_NAMES, within)
-        if not found:
+        key = Access(provider, cluster, level, namespace).key
+        found = await self._store.get(key)  # the key is at hand on every store; what is sought below, not on every one
+        if found is None and level == ADMIN_LEVEL:
+            within = {name: value for name, value in key.items() if name != "namespace"}
+            found = next(iter(await self._store.list(KEY_NAMES, within)), None)
+        if found is None:
             raise AccessMissing(
                 f"cluster {provider}+{cluster} has no access record for level {level}, namespace {namespace}"
             )
-        return self._decode(found[0])
+        return self._decode(found)
 
     async def of_clouds(self, namespace: str) -> list[Access]:
         """Every record of level 1 for a namespace, whichever cluster and cloud it is of."""
