@@ -90,6 +90,8 @@ class _Holding:
         self._patience = patience
         self._late = late
         self._looks = 0
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._wait()
 
     def end(self) -> None:
@@ -101,7 +103,7 @@ class _Holding:
     def _wait(self) -> None:
         loop = asyncio.get_running_loop()
         self._due = loop.time() + self._patience
-        self._timer: asyncio.TimerHandle | None = loop.call_at(self._due, self._look)
+        self._timer = loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
         self._looks += 1
