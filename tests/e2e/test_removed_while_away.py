@@ -135,10 +135,11 @@ async def test_a_cluster_that_is_away_is_held_by_what_is_on_it_and_goes_when_tha
     g = await sites.deployed("lost")
     there = objects_of(sites.edge.objects())
     sites.edge.faults.begin_outage(Outage.REFUSE)
-    await sites.delete(CLUSTER, expect=409)
+    await sites.delete(f"{CLUSTER}/labels/edge", expect=204)
+    assert "in use by" in await sites.delete(CLUSTER, expect=409)
     await shop.post(f"{g}/terminate", expect=202)
     await shop.until(f"{g}/status", lambda status: objects_of(sites.hq.objects()) == [])
-    await sites.delete(CLUSTER, expect=409)
+    assert "in use by" in await sites.delete(f"{CLUSTER}?force=true", expect=409)
 
     await shop.post(f"{g}/give-up?giveUp=acme%2Bedge", expect=202)
     await shop.gone(g)
@@ -146,6 +147,5 @@ async def test_a_cluster_that_is_away_is_held_by_what_is_on_it_and_goes_when_tha
     await shop.post(f"{CLOUDS}/lc/terminate", expect=202)
     await shop.gone(f"{CLOUDS}/lc")
     await sites.delete(f"{CLOUDS}/lc/cluster-references/edge", expect=204)
-    await sites.delete(f"{CLUSTER}/labels/edge", expect=204)
     await sites.delete(CLUSTER, expect=204)
     assert objects_of(sites.edge.objects()) == there, "what was given up stays there"
