@@ -98,10 +98,7 @@ LINES: Mapping[int, Line] = {
     54: Line("finalizers, a namespace on its way out, a claim in use: named, with a deadline and a way to give up"),
     55: Line("a hook fails, hangs, is deleted, gets no image: the event ends with the end of its log; retry works"),
     56: Line("back to a revision whose chart is gone: works from what was kept"),
-    57: Line(
-        "an app, logical cloud or cluster is removed while its cluster is away: accepted, finished on its return",
-        open="deleting a logical cloud or a registered cluster while it is away has no test here",
-    ),
+    57: Line("an app, logical cloud or cluster is removed while its cluster is away: accepted, finished on its return"),
     58: Line("the process is killed anywhere: the next one comes to the same end"),
     59: Line("two believe that they own the same work: the old one's writes are refused"),
     60: Line("the store is full, read-only, locked or damaged: refuses with instructions, nothing half done"),
