@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 
 from emco_common.kube import Kind, Ref
 from emco_simcluster import SimCluster
@@ -32,6 +35,12 @@ def authority() -> Authority:
 
 
 @pytest.fixture
+def log() -> Iterator[list[dict[str, Any]]]:
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture
 async def host(tmp_path: Path) -> AsyncIterator[Host]:
     async with hosts(tmp_path, settings={"plaintext": True}) as [one]:
         await register(one.deps, CLUSTER)
@@ -45,7 +54,12 @@ def proxy(host: Host, authority: Authority) -> Iterator[Envoy]:
 
 
 async def test_calls_and_watches_go_through_it_and_again_after_it_has_died(
-    tmp_path: Path, host: Host, proxy: Envoy, authority: Authority, sim_cluster: SimCluster
+    tmp_path: Path,
+    host: Host,
+    proxy: Envoy,
+    authority: Authority,
+    sim_cluster: SimCluster,
+    log: list[dict[str, Any]],
 ) -> None:
     ca = tmp_path / "ca.crt"
     ca.write_bytes(authority.certificate)
@@ -66,4 +80,6 @@ async def test_calls_and_watches_go_through_it_and_again_after_it_has_died(
             await until(lambda: host.agents.here().get(CLUSTER) not in (None, first))
             assert (await client.version())["gitVersion"]
     await host.until_gone(CLUSTER)
+    (peer,) = {line["peer"] for line in log if line["event"] == "agent_accepted"}
+    assert ip_address(peer)  # told by Envoy, which names an address of this machine; gRPC's own are "ipv4:…"
     assert host.arrived == [CLUSTER, CLUSTER]

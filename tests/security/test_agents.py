@@ -180,6 +180,22 @@ async def test_who_guesses_has_to_wait_and_agents_that_are_connected_do_not_noti
     assert "too many attempts" in noted(log, "agent_denied")[-1]["why"]
 
 
+@pytest.mark.robustness(35)
+@pytest.mark.parametrize("proxied", [True, False])
+async def test_behind_a_proxy_who_guesses_does_not_make_others_wait_and_else_nobody_says_whose_address_it_has(
+    tmp_path: Path, log: list[dict[str, Any]], proxied: bool
+) -> None:
+    async with hosts(tmp_path, settings={"plaintext": proxied}) as [one]:
+        await register(one.deps, "p+a")
+        for attempt in range(FREE_ATTEMPTS + 1):
+            async with stranger(one.port, forwarded=f"10.9.9.{attempt}, 10.0.0.7") as guessing:
+                assert await guessing.hello("p+a", f"guess {attempt}") is REFUSED
+        async with stranger(one.port, forwarded="10.0.0.7, 10.0.0.8") as good:
+            heard = await good.hello("p+a")
+        assert isinstance(heard, AgentOrders) is proxied
+    assert {line["peer"] for line in noted(log, "agent_denied")} == {"10.0.0.7" if proxied else "ipv4:127.0.0.1"}
+
+
 async def test_what_is_no_hello_is_not_listened_to(host: Host) -> None:
     async with stranger(host.port) as one:
         await one.say(AgentAnswer(call=1, status=200))

@@ -189,9 +189,11 @@ def agent_process(cluster: str, kubeconfig: str, folder: Path, *, port: int, **m
 class Stranger:
     """Whoever connects, and says what it likes."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, forwarded: str = "") -> None:
         self._channel = aio.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
-        self.stream = agents_pb2_grpc.emcoagentStub(self._channel).Connect()
+        self.stream = agents_pb2_grpc.emcoagentStub(self._channel).Connect(
+            metadata=(("x-forwarded-for", forwarded),) if forwarded else None
+        )
 
     async def hello(self, cluster: str, token: str | None = None) -> AgentOrders | grpc.StatusCode:
         """The welcome, or how it was refused."""
@@ -226,8 +228,9 @@ class Stranger:
 
 
 @asynccontextmanager
-async def stranger(port: int) -> AsyncIterator[Stranger]:
-    one = Stranger(port)
+async def stranger(port: int, *, forwarded: str = "") -> AsyncIterator[Stranger]:
+    """``forwarded``: as a proxy in front would say for whom it speaks."""
+    one = Stranger(port, forwarded=forwarded)
     try:
         yield one
     finally:

@@ -72,6 +72,7 @@ def _configured(port: int, *, to: int, certificate: Path, key: Path) -> dict[str
         "stat_prefix": "agents",
         "codec_type": "HTTP2",
         "stream_idle_timeout": "0s",
+        "use_remote_address": True,
         "route_config": {
             "virtual_hosts": [
                 {

@@ -75,7 +75,8 @@ class AgentHost:
         self._relays = Relays(address=self._directory.address, channels=deps.channels, sealer=deps.sealer)
         self.agents = Agents(claims=self._directory, elsewhere=self._relays.session, arrived=arrived, clock=deps.clock)
         records, tokens = CloudConfigs(deps.store, deps.sealer), SyncObjects(deps.store, deps.sealer)
-        self._reception = Reception(self.agents, Admission(records, tokens, Attempts(clock)), denied=denied)
+        admission = Admission(records, tokens, Attempts(clock))
+        self._reception = Reception(self.agents, admission, denied=denied, behind_proxy=settings.plaintext)
         self.servers: tuple[GrpcServer, ...] = ()
         if settings.port is not None:
             server = GrpcServer(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
@@ -38,7 +39,10 @@ _CODES = {REPLACED: grpc.StatusCode.ABORTED, REVOKED: grpc.StatusCode.UNAUTHENTI
 
 
 class Reception(agents_pb2_grpc.emcoagentServicer):
-    """``confirm`` is to be run beside the server. ``denied`` is told the reason whenever somebody is not let in."""
+    """``confirm`` is to be run beside the server. ``denied`` is told the reason whenever somebody is not let in.
+
+    ``behind_proxy``: nobody else can connect than a proxy that says for whom (``x-forwarded-for``).
+    """
 
     def __init__(
         self,
@@ -46,18 +50,21 @@ class Reception(agents_pb2_grpc.emcoagentServicer):
         admission: Admission,
         *,
         denied: Callable[[str], None] = lambda _: None,
+        behind_proxy: bool = False,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._agents = agents
         self._admission = admission
         self._denied = denied
+        self._behind_proxy = behind_proxy
         self._sleep = sleep
         self._strangers = 0
         self._admitted: dict[Session, Admitted] = {}
         self._by_token: defaultdict[bytes, set[Session]] = defaultdict(set)
 
     async def Connect(self, requests: Any, context: Any) -> None:
-        peer = _address(context.peer())
+        forwarded = _forwarded(context) if self._behind_proxy else ""
+        peer = forwarded or _address(context.peer())
         if self._strangers >= MAX_STRANGERS:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many agents are connecting; try again")
         self._strangers += 1
@@ -151,6 +158,16 @@ async def _refuse(context: Any, code: grpc.StatusCode, text: str) -> NoReturn:
 def _address(peer: str) -> str:
     """``ipv4:10.0.0.7:4711`` without the port, which changes with each connection."""
     return unquote(peer).rpartition(":")[0] or peer
+
+
+def _forwarded(context: Any) -> str:
+    """The address that the proxy has added, the last: those before it are what the client said. ``""`` if none."""
+    found = [value for name, value in context.invocation_metadata() or () if name == "x-forwarded-for"]
+    last = str(found[-1]).rpartition(",")[2].strip() if found else ""
+    try:
+        return str(ip_address(last))
+    except ValueError:
+        return ""
 
 
 def _word(text: str) -> str:
