@@ -112,7 +112,10 @@ class RsyncSettings(KubeconfigSettings):
     agents_cert_file: str = Field("", description="Certificate of that port, PEM. Needed but on loopback.")
     agents_key_file: str = Field("", description="Private key of that certificate, PEM.")
     agents_client_ca_file: str = Field("", description="CA of the agents, PEM, where they need certificates as well.")
-    agents_plaintext: bool = Field(False, description="No TLS on that port, since a proxy in front of it ends it.")
+    agents_plaintext: bool = Field(
+        False,
+        description="No TLS on that port: a proxy in front ends it, and says for whom it speaks (x-forwarded-for).",
+    )
     force_conflicts: bool = Field(
         True, description="Take fields over that another manager owns. EMCO has always done so; false reports them."
     )

@@ -76,7 +76,9 @@ class AgentHost:
         self.agents = Agents(claims=self._directory, elsewhere=self._relays.session, arrived=arrived, clock=deps.clock)
         records, tokens = CloudConfigs(deps.store, deps.sealer), SyncObjects(deps.store, deps.sealer)
         admission = Admission(records, tokens, Attempts(clock))
-        self._reception = Reception(self.agents, admission, denied=denied, behind_proxy=settings.plaintext)
+        self._reception = Reception(
+            self.agents, admission, denied=denied, behind_proxy=settings.plaintext and not settings.cert_file
+        )
         self.servers: tuple[GrpcServer, ...] = ()
         if settings.port is not None:
             server = GrpcServer(
