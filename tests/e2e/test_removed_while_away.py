@@ -103,7 +103,8 @@ async def test_an_installation_is_done_without_a_cluster_that_is_given_up_and_a_
     await sites.forget(g)
 
 
-async def test_a_logical_cloud_is_finished_with_when_its_cluster_returns_and_is_held_until_then(sites: Sites) -> None:
+@pytest.mark.parametrize("returns", [True, False], ids=["returns", "is given up"])
+async def test_a_logical_cloud_is_held_until_its_cluster_returns_or_is_given_up(sites: Sites, returns: bool) -> None:
     shop, cloud = sites.shop, f"{CLOUDS}/retail"
     user = {"userName": "op", "type": "certificate", "keyType": "ecdsa-p256"}
     spec: dict[str, Any] = {"level": "1", "namespace": "retail", "user": user}
@@ -121,9 +122,20 @@ async def test_a_logical_cloud_is_finished_with_when_its_cluster_returns_and_is_
     await sites.delete(cloud, expect=409)
     assert ("Namespace", "retail") in objects_of(sites.edge.objects())
 
-    sites.edge.faults.end_outage()
-    await shop.gone(cloud)
-    assert objects_of(sites.edge.objects()) == []
+    if returns:
+        sites.edge.faults.end_outage()
+        await shop.gone(cloud)
+        assert objects_of(sites.edge.objects()) == []
+    else:
+        wrong = await shop.post(f"{cloud}/give-up?giveUp=acme%2Bhq", expect=400)
+        assert wrong.text == "giveUp acme+hq: retail is not on this cluster; it is on acme+edge\n"
+        await shop.post(f"{cloud}/give-up?giveUp=acme%2Bedge", expect=202)
+        status = await shop.gone(cloud)
+        assert status["states"]["actions"][-1]["reason"] == "gave up acme+edge"
+        assert ("Namespace", "retail") in objects_of(sites.edge.objects())
+        over = await shop.post(f"{cloud}/give-up?giveUp=acme%2Bedge", expect=409)
+        assert over.text == "LogicalCloud is not instantiating or terminating: retail\n"
+        sites.edge.faults.end_outage()
     for part in ("user-permissions/main", "cluster-references/edge"):
         await sites.delete(f"{cloud}/{part}", expect=204)
     await sites.delete(cloud, expect=204)

@@ -122,8 +122,8 @@ class ClusterReferenceHooks(Hooks):
         provider, cluster = wanted["clusterProvider"], wanted["cluster"]
         if await self._store.get(wanted) is None:
             raise Conflict(f"The cluster provided as reference does not exist: {provider}+{cluster}")
-        for other in await self._store.list(CLUSTER_REFERENCE.key_names, cloud.key):
-            if other.key != draft.document.key and wanted in cluster_of(other.body, other.key):
+        for other in await self._store.referrers(CLUSTER_REFERENCE.key_names, wanted):
+            if cloud.key.items() <= other.key.items() and other.key != draft.document.key:
                 name = other.key["clusterReference"]
                 raise Conflict(f"Cluster reference {name} already names this cluster")
         if is_admin(cloud):

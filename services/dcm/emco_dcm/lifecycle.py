@@ -34,6 +34,8 @@ class Verb(StrEnum):
     STOP = "stop"
     RENEW = "renew"
     """dcm's own: new certificates for those that are about to end."""
+    GIVE_UP = "give-up"
+    """Ours: what is under way goes on without clusters that are lost."""
 
 
 _TAKEN_UP: Mapping[str | None, Situation] = {
@@ -94,6 +96,8 @@ _TERMINATE_FOR_SAFETY = "The Logical Cloud has failed instantiating, for safety 
 _FAILED_TERMINATING = "The Logical Cloud has failed terminating, please delete the Logical Cloud"
 _CANNOT_DELETE_YET = "The Logical Cloud can't be deleted yet, it is being terminated"
 
+NOTHING_UNDER_WAY = "LogicalCloud is not instantiating or terminating: {name}"
+
 _UPDATABLE = frozenset({Situation.INSTANTIATED, Situation.UPDATE_FAILED})
 """Deployments may be on a cloud of which an update has failed, so what was wrong with it can be put right in place."""
 _NOT_RUNNING: Mapping[Situation, str] = {
@@ -142,6 +146,12 @@ def stopped(state: State, situation: Situation) -> State:
 
 def stopped_state(state: State) -> State:
     return State.TERMINATE_STOPPED if state is State.TERMINATED else State.INSTANTIATE_STOPPED
+
+
+def check_under_way(info: StateInfo, *, name: str) -> None:
+    """Raises ``Conflict`` where nothing can be waited for. What is known to rsync is not looked at."""
+    if not info.instance or info.state in (State.INSTANTIATE_STOPPED, State.TERMINATE_STOPPED):
+        raise Conflict(NOTHING_UNDER_WAY.format(name=name), detail=f"it is {info.state}")
 
 
 _INVALID = (BadRequest, "LogicalCloud is in an invalid state: ")

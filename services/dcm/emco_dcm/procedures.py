@@ -145,6 +145,7 @@ class Terminate(Procedure):
     async def hand_over(self, subject: Subject, operation: Operation) -> None:
         if subject.state.state in _STOPPED:
             await self._tools.contexts.set_stop_flag(operation.instance, False)
+        await self._tools.contexts.wait_again(operation.instance)  # what was brought without one is another matter
         await self._tools.rsync.uninstall(operation.instance)
 
     def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from emco_common.resources.router import build_router
@@ -29,6 +30,13 @@ def _cloud_key(project: Annotated[str, Path()], logicalCloud: Annotated[str, Pat
 
 
 CloudKey = Annotated[Key, Depends(_cloud_key)]
+GiveUp = Annotated[
+    Sequence[str],
+    Query(
+        alias="giveUp",
+        description="Clusters (`<provider>%2B<cluster>`) that are lost: what is on them is left there, not waited for",
+    ),
+]
 
 
 def lifecycle_router(
@@ -62,6 +70,11 @@ def lifecycle_router(
     async def update(key: CloudKey) -> Response:
         cloud = await operations.update(key)
         return encoded(cloud.document.body, 202)
+
+    @router.post("/give-up", status_code=202, responses=refused, summary="Go on without clusters that are lost")
+    async def go_on_without(key: CloudKey, give_up: GiveUp = ()) -> Response:
+        await operations.give_up(key, give_up)
+        return empty(202)
 
     @router.post("/stop", response_class=Response, responses=refused, summary="Leave off what is under way")
     async def stop(key: CloudKey) -> Response:

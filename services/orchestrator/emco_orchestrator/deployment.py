@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from emco_common.errors import NotFound
+from emco_common.givingup import GiveUp
 from emco_common.lifecycle import Action
 from emco_common.operations import Operations, Subject, SubjectMissing, Subjects
 from emco_common.store.api import Key
 from emco_orchestrator.asking import asking
-from emco_orchestrator.givingup import GiveUp
-from emco_orchestrator.groups import LIFECYCLE, Verb, missing_text
+from emco_orchestrator.groups import LIFECYCLE, NOTHING_UNDER_WAY, Verb, missing_text
 from emco_orchestrator.migration import Migrate, Receive
 from emco_orchestrator.procedures import Instantiate, Stop, Terminate
 from emco_orchestrator.revising import Rollback, Update
 from emco_orchestrator.tools import Tools
 
-_PROCEDURES = (Instantiate, Stop, Terminate, GiveUp, Update, Rollback, Migrate, Receive)
+_PROCEDURES = (Instantiate, Stop, Terminate, Update, Rollback, Migrate, Receive)
 
 
 class Deployments:
@@ -28,7 +28,13 @@ class Deployments:
 
     def __init__(self, groups: Subjects, tools: Tools) -> None:
         self._groups = groups
-        self._operations = Operations(groups, [procedure(tools) for procedure in _PROCEDURES])
+        give_up = GiveUp(
+            Verb.GIVE_UP,
+            tools.contexts,
+            allowed=lambda group: LIFECYCLE.next(Verb.GIVE_UP, group.state.state, name=group.name),
+            idle=NOTHING_UNDER_WAY,
+        )
+        self._operations = Operations(groups, [*(procedure(tools) for procedure in _PROCEDURES), give_up])
         self.resume = self._operations.resume
 
     async def approve(self, key: Key) -> None:

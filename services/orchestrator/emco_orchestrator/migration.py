@@ -12,12 +12,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from emco_common.errors import NotFound
+from emco_common.givingup import check_given_up, given_up, reason_of
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject, SubjectMissing
 from emco_common.rpc import contextupdate_pb2
 from emco_common.store.api import Key
-from emco_orchestrator.asking import given_up, may_leave, reason_of
-from emco_orchestrator.givingup import check_given_up
+from emco_orchestrator.asking import may_leave
 from emco_orchestrator.groups import LIFECYCLE, Verb, missing_text
 from emco_orchestrator.keeping import INHERITED_TAG, inherited_by
 from emco_orchestrator.removalguard import Placement

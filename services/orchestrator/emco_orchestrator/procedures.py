@@ -9,11 +9,10 @@ from datetime import datetime
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState
 from emco_common.errors import Conflict
+from emco_common.givingup import UNDER_WAY, check_given_up, given_up, reason_of
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject
 from emco_common.rpc import contextupdate_pb2
-from emco_orchestrator.asking import given_up, reason_of
-from emco_orchestrator.givingup import UNDER_WAY, check_given_up
 from emco_orchestrator.groups import LIFECYCLE, NOTHING_UNDER_WAY, Verb
 from emco_orchestrator.tools import Tools
 

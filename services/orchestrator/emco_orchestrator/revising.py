@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from emco_common.errors import BadRequest, Conflict
+from emco_common.givingup import check_given_up, given_up, reason_of
 from emco_common.lifecycle import Action, State, StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject
 from emco_common.rpc import contextupdate_pb2
-from emco_orchestrator.asking import given_up, may_leave, reason_of
-from emco_orchestrator.givingup import check_given_up
+from emco_orchestrator.asking import may_leave
 from emco_orchestrator.groups import Verb
 from emco_orchestrator.removalguard import Placement
 from emco_orchestrator.tools import Tools

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from emco_common.appcontext.io import AppContextStore, ContextNotFound, new_id
 from emco_common.controllerclient import ControllerClient
 from emco_common.errors import Conflict
+from emco_common.givingup import given_up
 from emco_common.operations import Operation, Subject, Subjects
 from emco_common.rpc import contextupdate_pb2
 from emco_common.rsyncclient import RsyncClient
-from emco_orchestrator.asking import given_up
 from emco_orchestrator.building import Builder
 from emco_orchestrator.groups import LIFECYCLE, Verb
 from emco_orchestrator.inputs import InputReader

@@ -1,8 +1,11 @@
-"""Clusters that are lost are given up, so that nobody waits for them (spec orchestrator-lifecycle defect 33)."""
+"""Clusters that are lost are given up, so that nobody waits for them (spec orchestrator-lifecycle defect 33).
+
+What is asked for travels with the recorded operation under ``giveUp``, joined by commas.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -12,14 +15,30 @@ from emco_common.appcontext.states import ContextState
 from emco_common.errors import BadRequest, Conflict
 from emco_common.lifecycle import StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject
-from emco_orchestrator.asking import given_up, reason_of
-from emco_orchestrator.groups import LIFECYCLE, NOTHING_UNDER_WAY, Verb
-from emco_orchestrator.tools import Tools
 
 UNDER_WAY = frozenset(
     {ContextState.CREATED, ContextState.INSTANTIATING, ContextState.UPDATING, ContextState.TERMINATING}
 )
 """``Created``: the work is queued and has not begun."""
+
+_GIVE_UP = "giveUp"
+
+
+def giving_up(clusters: Sequence[str]) -> Mapping[str, str]:
+    """What is recorded with an operation that is not to wait for these clusters (``<provider>+<cluster>``)."""
+    return {_GIVE_UP: ",".join(clusters)} if clusters else {}
+
+
+def given_up(asked: Mapping[str, str]) -> Sequence[str]:
+    """The clusters that are not to be waited for."""
+    return [name for name in asked.get(_GIVE_UP, "").split(",") if name]
+
+
+def reason_of(asked: Mapping[str, str], *before: str) -> str:
+    """What the history says of it, after what it says anyway."""
+    lost = given_up(asked)
+    said = [*before, f"gave up {', '.join(lost)}" if lost else ""]
+    return "; ".join(dict.fromkeys(text for text in said if text))
 
 
 async def check_given_up(
@@ -40,28 +59,34 @@ async def check_given_up(
 
 
 class GiveUp(Procedure):
-    """What is under way goes on without the clusters that are lost. It hears of it by itself."""
+    """What is under way goes on without the clusters that are lost. It hears of it by itself.
 
-    verb = Verb.GIVE_UP
+    ``allowed`` raises where nothing can be under way; ``idle`` is what is said where nothing is, with ``{name}``.
+    """
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    def __init__(
+        self, verb: str, contexts: AppContextStore, *, allowed: Callable[[Subject], object], idle: str
+    ) -> None:
+        self.verb = verb
+        self._contexts = contexts
+        self._allowed = allowed
+        self._idle = idle
 
     async def begin(self, subject: Subject, asked: Mapping[str, str]) -> Begun:
-        LIFECYCLE.next(self.verb, subject.state.state, name=subject.name)
+        self._allowed(subject)
         lost, instance = given_up(asked), subject.state.instance
         if not lost:
             raise BadRequest(f"giveUp is missing: name the clusters that {subject.name} is not to wait for")
-        status = await self._tools.status_of(instance)
+        status = await self._contexts.get_status(instance) if await self._contexts.exists(instance) else "lost"
         if status not in UNDER_WAY:
             detail = f"its deployedStatus is {status or 'not known yet'}; nothing is waited for"
-            raise Conflict(NOTHING_UNDER_WAY.format(name=subject.name), detail=detail)
-        await check_given_up(self._tools.contexts, subject, lost, among=[instance])
+            raise Conflict(self._idle.format(name=subject.name), detail=detail)
+        await check_given_up(self._contexts, subject, lost, among=[instance])
         return Begun(instance)
 
     async def hand_over(self, subject: Subject, operation: Operation) -> None:
         with suppress(ContextNotFound):
-            await self._tools.contexts.give_up(operation.instance, given_up(operation.asked))
+            await self._contexts.give_up(operation.instance, given_up(operation.asked))
 
     def history(self, subject: Subject, operation: Operation, now: datetime) -> StateInfo:
         """It is still the same revision, and its line says why something is missing."""
