@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from sys import intern
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -19,6 +20,8 @@ from emco_common.kube.versions import successors
 
 _MAX_SUCCESSORS = 8
 """Versions of a group that are looked at for a kind whose own is not served; a hostile cluster may name any number."""
+_SHARED = 4096
+"""Kinds that are kept once for all clusters; a hostile one may invent any number."""
 _AGGREGATED = ",".join(
     [f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList" for version in ("v2", "v2beta1")]
     + ["application/json"]
@@ -162,8 +165,9 @@ def _legacy(document: Mapping[str, Any], api_version: str) -> Iterator[tuple[Kin
             yield _entry(api_version, kind, plural, namespaced=resource.get("namespaced") is True)
 
 
+@lru_cache(maxsize=_SHARED)
 def _entry(api_version: str, kind: str, plural: str, *, namespaced: bool) -> tuple[Kind, Resource]:
-    """The same few words come from every cluster: kept once, they are a tenth of what a client weighs."""
+    """The same few come from every cluster: kept once for all, they weigh nothing."""
     version = intern(api_version)
     return Kind(version, intern(kind)), Resource(version, intern(plural), namespaced)
 

@@ -83,6 +83,7 @@ class Transport:
                     await self._raise_for_failure(call)
                 async for line in _lines(call, silence=silence):
                     yield line
+                    del line  # a quiet stream keeps nothing of what came last
             finally:
                 call.close()
         except TimeoutError:

@@ -17,6 +17,7 @@ from emco_common.kube.network import Network
 from emco_common.rpc.serving import GrpcServer
 from emco_common.runtime import Deps, Service
 from emco_common.syncobjects import SyncObjects
+from emco_common.tidying import keep_tidy
 from emco_common.web.app import create_app
 from emco_rsync.apply.executor import Executor
 from emco_rsync.apply.site import Pace
@@ -122,6 +123,7 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
             tasks.create_task(repositories.run(), name="repositories")
             tasks.create_task(agents.run(), name="agents")
             tasks.create_task(supervisor.run(), name="supervisor")
+            tasks.create_task(keep_tidy(), name="tidying")
             last_calls = tasks.create_task(links.last_calls(grace=STOP_GRACE), name="last calls")
             try:
                 await asyncio.Event().wait()

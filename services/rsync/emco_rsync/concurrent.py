@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -23,12 +23,39 @@ async def concurrently(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
+async def gradually(work: Iterable[Callable[[Callable[[], None]], Coroutine[Any, Any, T]]], *, at_once: int) -> list[T]:
+    """As ``concurrently``, but only so many are begun and neither over nor held up: each of them is told whom to tell
+    that it is. What waits to be begun weighs nothing."""
+    room = asyncio.Semaphore(at_once)
+    tasks: list[asyncio.Task[T]] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            for make in work:
+                await room.acquire()
+                make_room = _once(room.release)
+                task = group.create_task(make(make_room))
+                task.add_done_callback(lambda _, make_room=make_room: make_room())  # type: ignore[misc]
+                tasks.append(task)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+def _once(deed: Callable[[], None]) -> Callable[[], None]:
+    left = [deed]
+    return lambda: left.pop()() if left else None
+
+
 class Turns:
     """One holder at a time of each name."""
 
     def __init__(self) -> None:
         self._locks: dict[str, asyncio.Lock] = {}
         self._users: dict[str, int] = {}
+
+    def taken(self, names: Iterable[str]) -> bool:
+        """Would somebody who wants all of them have to wait?"""
+        return not self._locks.keys().isdisjoint(names)
 
     @asynccontextmanager
     async def of(self, names: Iterable[str]) -> AsyncIterator[None]:

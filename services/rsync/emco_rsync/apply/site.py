@@ -6,8 +6,8 @@ Applied means that the cluster acknowledged it; gone means that the cluster said
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -94,6 +94,7 @@ class Site:
         self.leaving = False
         """Is everything of the app being taken away?"""
         self._passed_over: dict[str, str] = {}
+        self._held_up: dict[str, Callable[[], None]] = {}
 
     @asynccontextmanager
     async def as_admin(self, item: Item) -> AsyncIterator[Site]:
@@ -145,8 +146,19 @@ class Site:
                 if too_long if attempts is None else tried >= attempts:
                     raise
                 self.note(item, describe(error, kind=item.kind))
+                if (told := self._held_up.get(item.resource)) is not None:
+                    told()
                 asked = min(error.retry_after, MAX_PAUSE_SECONDS)
                 await self.pace.sleep(self.pace.backoff.delay(tried, at_least=asked))
+
+    @contextmanager
+    def telling(self, item: Item, held_up: Callable[[], None]) -> Iterator[None]:
+        """Who is told each time that the item has to wait before it is tried again."""
+        self._held_up[item.resource] = held_up
+        try:
+            yield
+        finally:
+            del self._held_up[item.resource]
 
     async def indirect(self) -> Indirect | None:
         """If the cluster is not called, but follows something: what that is. Waits until it is there."""

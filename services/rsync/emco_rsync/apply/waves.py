@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from emco_common.kube import KubeApi, KubeError, Ref, errors
@@ -11,7 +11,7 @@ from emco_rsync.apply.owned import carries
 from emco_rsync.apply.replacing import make_way
 from emco_rsync.apply.sending import Sent, send
 from emco_rsync.apply.site import LOOK_AGAIN, Site
-from emco_rsync.concurrent import concurrently
+from emco_rsync.concurrent import concurrently, gradually
 from emco_rsync.plan.plan import CRD_KIND, Item, Piece, Wave
 from emco_rsync.reach.classify import classify, classify_removal, describe, is_refusal
 from emco_rsync.watch.drift import MANAGER, digest_of, joined
@@ -19,15 +19,30 @@ from emco_rsync.watch.health import counts, established
 
 QUICK_ATTEMPTS = 3
 """Attempts on an object before what comes after it goes on without it."""
+IN_SIGHT = 2
+"""Objects begun for each that may be sent at once: each weighs some kilobytes, a large deployment has a million."""
 
 
 async def apply_waves(site: Site, waves: Iterable[Wave]) -> None:
     """One wave after the other. What the cluster cannot take right now does not hold up what follows for long."""
     late: list[Item] = []
     for wave in await site.gathered(waves):
-        settled = await concurrently(apply_item(site, item, attempts=QUICK_ATTEMPTS) for item in wave)
+        settled = await gradually(
+            (partial(_apply_first, site, item) for item in wave), at_once=await _at_once(site) or len(wave) or 1
+        )
         late += [item for item, done in zip(wave, settled, strict=True) if not done]
     await concurrently(apply_item(site, item, again=True) for item in late)
+
+
+async def _apply_first(site: Site, item: Item, held_up: Callable[[], None]) -> bool:
+    with site.telling(item, held_up):
+        return await apply_item(site, item, attempts=QUICK_ATTEMPTS)
+
+
+async def _at_once(site: Site) -> int:
+    """Objects that are under way or next; what only waits for its turn behind them is not begun. 0 for any number,
+    where what comes together is gathered."""
+    return 0 if await site.indirect() else IN_SIGHT * site.link.width
 
 
 async def install_crds(site: Site, items: Iterable[Item], *, change: bool = False) -> bool:

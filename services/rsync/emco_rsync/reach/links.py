@@ -103,6 +103,11 @@ class Link:
             listener(self.state, self.reason)
         return lambda: self._listeners.discard(listener)
 
+    @property
+    def width(self) -> int:
+        """Calls at once that may change something."""
+        return self._settings.connections
+
     async def renew(self) -> None:
         """Before new work: take up credentials that were changed meanwhile, which what is under way need not notice."""
         if self._client is None or self._prober is not None:

@@ -1,0 +1,70 @@
+"""Gives memory back to the machine that a burst of work has needed and a quiet process does not.
+
+The C library keeps what was freed for the next time, which for a process that has brought a deployment to a thousand
+clusters and now only watches is a good part of its memory. Asked for it, it gives back what lies in whole pages; that
+takes a moment, so it is asked when there is little else to do. Nothing happens where the C library cannot do it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+_log = structlog.get_logger()
+
+LOOK_SECONDS = 5.0
+QUIET_SHARE = 0.25
+"""Of a processor below which a process is quiet."""
+WORTH_SECONDS = 0.5
+"""Of the processor that must have been used since the last time, or there is nothing to be had."""
+
+
+class Quiet:
+    """Decides when it is time, from the processor time used so far in seconds. Pure."""
+
+    def __init__(self, used: float) -> None:
+        self._last = used
+        self._tidied = used
+
+    def due(self, used: float, *, within: float) -> bool:
+        """``within``: seconds since the last question."""
+        quiet = used - self._last < QUIET_SHARE * within
+        self._last = used
+        if not quiet or used - self._tidied < WORTH_SECONDS:
+            return False
+        self._tidied = used
+        return True
+
+
+async def keep_tidy(
+    *,
+    give_back: Callable[[], bool] | None = None,
+    used: Callable[[], float] = time.process_time,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Until cancelled; at once over where nothing can be given back. One for a process is enough."""
+    give_back = give_back or giver_back()
+    if give_back is None:
+        return
+    quiet, since = Quiet(used()), clock()
+    while True:
+        await sleep(LOOK_SECONDS)
+        now = clock()
+        if quiet.due(used(), within=now - since):
+            _log.debug("memory_tidied", given_back=await asyncio.to_thread(give_back))
+        since = now
+
+
+def giver_back() -> Callable[[], bool] | None:
+    """Gives back what it can and answers whether there was any; ``None`` where the C library does not do that."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):
+        return None
+    trim.argtypes, trim.restype = [ctypes.c_size_t], ctypes.c_int
+    return lambda: bool(trim(0))
