@@ -372,6 +372,24 @@ class TestIntegrity:
         await store.replace(document(PROVIDER, PROVIDER))
         await store.delete(PROVIDER)
 
+    async def test_who_refers_to_a_document_is_found_by_kind_in_the_order_of_creation(
+        self, store: DocumentStore
+    ) -> None:
+        other = {"clusterProvider": "other"}
+        await stored(store, PROVIDER, other)
+        for name, target in (("b", PROVIDER), ("a", PROVIDER), ("c", other)):
+            await store.create(document({"app": name}, target))
+        await store.create(document({"unit": "u"}, PROVIDER))
+        await store.create(document({"clusterProvider": "edge", "cluster": "below"}))
+        found = await store.referrers(("app",), PROVIDER)
+        assert [(one.key, one.references) for one in found] == [
+            ({"app": "b"}, (PROVIDER,)),
+            ({"app": "a"}, (PROVIDER,)),
+        ]
+        await store.replace(document({"app": "b"}))
+        await store.delete({"app": "a"})
+        assert await store.referrers(("app",), PROVIDER) == []
+
     async def test_children_are_named_before_references_and_both_before_the_revision(
         self, store: DocumentStore
     ) -> None:

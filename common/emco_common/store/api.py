@@ -170,6 +170,11 @@ class DocumentStore(Protocol):
         """The same, bodies alone: the quickest way to an answer."""
         ...
 
+    async def referrers(self, names: Iterable[str], target: Key) -> Sequence[Document]:
+        """All documents of the kind ``names`` that refer to ``target``, in creation order: found by an index, however
+        many there are of the kind."""
+        ...
+
     async def replace(self, document: Document, *, expected: int | None = None) -> Document:
         """Write body, tags, references and alias of an existing document in one step.
 

@@ -103,6 +103,12 @@ class MongoStore:
     ) -> Sequence[Document]:
         return [decoded(stored) for stored in await self._found(names, within, limit, after)]
 
+    async def referrers(self, names: Iterable[str], target: Key) -> Sequence[Document]:
+        condition = {"emco.holds": all_of(tokens_of(target)), "emco.kind": kind_of(names)}
+        async with _explained():
+            found = in_order(await self._resources.find(condition, batch_size=BATCH).to_list())
+        return [document for document in map(decoded, found) if target in document.references]
+
     async def list_texts(
         self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
     ) -> ListText:

@@ -78,6 +78,10 @@ class SqliteStore:
         wanted = _wanted(names, within, limit, after)
         return await self._read(lambda c: rows.select(c, wanted))
 
+    async def referrers(self, names: Iterable[str], target: Key) -> Sequence[Document]:
+        kind, path = kind_of(names), path_of(target)
+        return await self._read(lambda c: rows.referrers(c, kind=kind, path=path))
+
     async def list_texts(
         self, names: Iterable[str], within: Key, *, limit: int | None = None, after: str | None = None
     ) -> ListText:

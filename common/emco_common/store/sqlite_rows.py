@@ -235,6 +235,15 @@ def _referrer(connection: sqlite3.Connection, path: str, *, own: int) -> Documen
     return None if row is None else decoded(*row)
 
 
+def referrers(connection: sqlite3.Connection, *, kind: str, path: str) -> list[Document]:
+    found = connection.execute(
+        f"SELECT {WHOLE} FROM targets t CROSS JOIN documents d ON d.id = t.document_id "
+        "WHERE t.target = ? AND d.kind = ? ORDER BY d.id",
+        (path, kind),
+    )
+    return [decoded(*row) for row in found]
+
+
 def _add_tokens(connection: sqlite3.Connection, tokens: Iterable[str], *, kind: str, number: int) -> None:
     connection.executemany("INSERT INTO elements VALUES (?, ?, ?)", [(token, kind, number) for token in tokens])
 
