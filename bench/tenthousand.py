@@ -1,8 +1,8 @@
 """How it grows to ten thousand clusters: ``python -m bench.tenthousand [--clusters 1000,3000,10000]``.
 
-The clusters are simulated, a thousand in a process. They are registered sixteen requests at a time, all are referred to
-by one logical cloud, and one app of four objects is deployed to each: by deployments of a thousand clusters, a region
-each, asked for at once. EMCO runs as in production, every service a process, on etcd and a MongoDB-wire server in
+The clusters are simulated, a thousand in a process. They are registered sixteen requests at a time, a thousand are a
+region with a logical cloud, and one app of four objects is deployed to each: by a deployment for each region, all asked
+for at once. EMCO runs as in production, every service a process, on etcd and a MongoDB-wire server in
 memory. Growth is what a cluster costs at the largest size beside what it costs at the smallest.
 """
 
@@ -69,16 +69,18 @@ async def _onboard(world: instantiate.World) -> dict[str, float]:
     await world.post("/v2/controllers", instantiate.named("rsync", host="127.0.0.1", port=world.rsync))
     await world.post("/v2/cluster-providers", instantiate.named("sim"))
     await world.post("/v2/projects", instantiate.named("p"))
-    await world.post("/v2/projects/p/logical-clouds", instantiate.named("lc", level="0"))
+    for number, _ in enumerate(_regions(world)):
+        await world.post("/v2/projects/p/logical-clouds", instantiate.named(f"lc{number}", level="0"))
     began = time.perf_counter()
     await _at_once(
         _register(world, name, f"region-{number}") for number, names in enumerate(_regions(world)) for name in names
     )
     registered = time.perf_counter()
-    await _at_once(_refer(world, name) for name in world.fleet)
+    await _at_once(_refer(world, name, number) for number, names in enumerate(_regions(world)) for name in names)
     referred = time.perf_counter()
-    await world.post(f"{instantiate.CLOUD}/instantiate")
-    await instantiate.until(world, f"{instantiate.CLOUD}/status", pause=0.5, deployedStatus="Instantiated")
+    for number, _ in enumerate(_regions(world)):
+        await world.post(f"{_cloud(number)}/instantiate")
+        await instantiate.until(world, f"{_cloud(number)}/status", pause=0.5, deployedStatus="Instantiated")
     return {"register": registered - began, "refer to": referred - registered}
 
 
@@ -87,8 +89,8 @@ async def _register(world: instantiate.World, name: str, region: str) -> None:
     await world.post(f"{instantiate.CLUSTERS}/{name}/labels", {"clusterLabel": region})
 
 
-async def _refer(world: instantiate.World, name: str) -> None:
-    path = f"{instantiate.CLOUD}/cluster-references"
+async def _refer(world: instantiate.World, name: str, region: int) -> None:
+    path = f"{_cloud(region)}/cluster-references"
     await world.post(path, instantiate.named(name, clusterProvider="sim", cluster=name))
 
 
@@ -100,7 +102,7 @@ async def _application(world: instantiate.World) -> None:
     await world.post(f"{SUITE}/composite-profiles/prod/profiles", instantiate.named("web", app="web"), file=profile())
     for number, _ in enumerate(_regions(world)):
         group = _group(number)
-        spec = {"compositeProfile": "prod", "version": f"r{number}", "logicalCloud": "lc"}
+        spec = {"compositeProfile": "prod", "version": f"r{number}", "logicalCloud": f"lc{number}"}
         await world.post(f"{SUITE}/deployment-intent-groups", instantiate.named(f"g{number}", **spec))
         await world.post(f"{group}/generic-placement-intents", instantiate.named("place"))
         rule = {"allOf": [{"clusterProvider": "sim", "clusterLabel": f"region-{number}"}]}
@@ -138,6 +140,10 @@ async def _at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
             await coroutine
 
     await asyncio.gather(*(one(coroutine) for coroutine in work))
+
+
+def _cloud(number: int) -> str:
+    return f"/v2/projects/p/logical-clouds/lc{number}"
 
 
 def _group(number: int) -> str:
