@@ -210,6 +210,13 @@ CASES = [
         lambda d: d.migrate(KEYS["running"], version="v2", group="to"),
     ),
     Case("terminate", ("running",), (["Terminated"],), "uninstall", lambda d: d.terminate(KEYS["running"])),
+    Case(
+        "update without a cluster",
+        ("running",),
+        (["Updated", "Instantiated"],),
+        "update",
+        lambda d: d.update(KEYS["running"], give_up=["acme+hq"]),
+    ),
     Case("stop", ("stopped",), (["TerminateStopped"],), "", lambda d: d.stop(KEYS["stopped"])),
 ]
 

@@ -180,7 +180,8 @@ async def test_what_cannot_be_read_does_not_shrink_a_placement(world: Core, part
     g = await fleet(world, f"unread-{[*PARTS].index(part)}")
     before, asked = await world.contexts.ids(), list(world.rsync.calls)
     where, hides = PARTS[part]
-    deps = replace(world.deps, **{where: Unreadable(getattr(world.deps, where), hides)})
+    hidden: dict[str, Any] = {where: Unreadable(getattr(world.deps, where), hides)}
+    deps = replace(world.deps, **hidden)
     another = create_service(OrchestratorSettings.load("orchestrator", {}, http_port=0, grpc_port=0), deps)
     works = [asyncio.ensure_future(work()) for work in another.background[:1]]
     try:
