@@ -144,7 +144,9 @@ async def test_a_namespace_that_does_not_go_is_told_with_what_holds_it(tmp_path:
         await rig.uninstall("71")
         await rig.until_state("71", "TerminateFailed")
         assert "example.org/hold" in await rig.error("71", *PLACE, "held+ConfigMap")
-        assert "after 0.6 s it is being deleted" in await rig.error("71", *PLACE, "own+Namespace")
+        told = await rig.error("71", *PLACE, "own+Namespace")
+        assert "after 0.6 s it is being deleted" in told
+        assert "example.org/hold" in told
         async with somebody(sim_cluster) as other:
             ref = Ref(Kind("v1", "ConfigMap"), "held", "own")
             await other.patch(ref, {"metadata": {"finalizers": None}})

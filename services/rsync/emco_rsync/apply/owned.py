@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from emco_common.kube.errors import clean
 from emco_rsync.plan.manifests import Json, deployment_of
 from emco_rsync.watch.drift import MANAGER
+
+_SHOWN = 300
+"""Characters of what a cluster names."""
 
 
 def carries(obj: Json, label: str) -> bool:
@@ -46,5 +50,16 @@ def leaving(obj: Json) -> str:
     """The same for an object that is known to be on its way out."""
     metadata = obj.get("metadata")
     finalizers = metadata.get("finalizers") if isinstance(metadata, dict) else None
-    names = ", ".join(map(str, finalizers)) if isinstance(finalizers, list) else ""
-    return f"it is being deleted and waits for its finalizers: {names[:300]}" if names else "it is being deleted"
+    names = clean(", ".join(map(str, finalizers)), limit=_SHOWN) if isinstance(finalizers, list) else ""
+    inside = clean("; ".join(_held_inside(obj)), limit=_SHOWN)
+    waits = f" and waits for its finalizers: {names}" if names else ""
+    return f"it is being deleted{waits}" + (f": {inside}" if inside else "")
+
+
+def _held_inside(obj: Json) -> Iterator[str]:
+    """What a namespace says of the objects in it that keep it from going."""
+    status = obj.get("status")
+    conditions = status.get("conditions") if isinstance(status, dict) else None
+    for one in conditions if isinstance(conditions, list) else ():
+        if isinstance(one, dict) and one.get("status") == "True" and str(one.get("type")).startswith("Namespace"):
+            yield str(one.get("message") or one.get("reason"))
