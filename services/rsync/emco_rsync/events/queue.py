@@ -208,28 +208,32 @@ class Queue:
 
     async def finish(
         self,
-        context: str,
-        position: QueueElement,
+        desk: Desk,
+        element: QueueElement,
         result: QueueState,
         *,
         state: ContextState | None,
         fence: Fence,
         reason: str = "",
-    ) -> None:
-        """The first waiting element is done with; the state changes if one is given, in the same transaction."""
+    ) -> bool:
+        """The first waiting element, as ``desk`` shows it, is done with; the state changes if one is given, in the same
+        transaction. True if it was the last: then the context counts as having no more work."""
         for _ in range(_SWAPS):
-            desk = await self.read(context)
             found = desk.next
-            if found is None or found[1] != position:
-                return  # finished by another pass
+            if found is None or found[1] != element:
+                return False  # finished by another pass
             elements = list(desk.elements)
             elements[found[0]] = replace(found[1], status=result)
-            writes: list[Put | Delete] = [Put(keys.queue(context), encode_queue(_shortened(tuple(elements))))]
+            writes: list[Put | Delete] = [Put(keys.queue(desk.context), encode_queue(_shortened(tuple(elements))))]
+            last = len(desk.waiting) == 1
+            if last:
+                writes += _retirement(desk)
             if state is not None:
-                writes += _state_writes(context, state, reason)
+                writes += _state_writes(desk.context, state, reason)
             if await self._own(writes, when=desk.guard(), fence=fence):
-                return
-        raise Unavailable(f"the queue of context {context} is being changed by too many writers at once")
+                return last
+            desk = await self.read(desk.context)
+        raise Unavailable(f"the queue of context {desk.context} is being changed by too many writers at once")
 
     async def asked(self, context: str) -> Asked:
         """What its owner has asked for while the context is worked on."""
@@ -240,10 +244,7 @@ class Queue:
 
     async def retire(self, desk: Desk, *, fence: Fence) -> bool:
         """There is no more work; false if there is some after all."""
-        writes: list[Put | Delete] = [Delete(keys.active(desk.context))]
-        if desk.pending_terminate:
-            writes.append(Put(keys.pending_terminate(desk.context), values.encode(False)))
-        return await self._own(writes, when=desk.guard(), fence=fence)
+        return await self._own(_retirement(desk), when=desk.guard(), fence=fence)
 
     async def forget(self, context: str, *, fence: Fence, live: bool = True) -> None:
         """The context is no longer to be watched (``live``), or does not exist any more."""
@@ -275,6 +276,13 @@ def replaced_by(elements: Iterable[QueueElement]) -> tuple[str, ...]:
         elif element.update_context:
             found.append(element.update_context)
     return tuple(found)
+
+
+def _retirement(desk: Desk) -> list[Put | Delete]:
+    writes: list[Put | Delete] = [Delete(keys.active(desk.context))]
+    if desk.pending_terminate:
+        writes.append(Put(keys.pending_terminate(desk.context), values.encode(False)))
+    return writes
 
 
 def _terminates(desk: Desk) -> bool:

@@ -163,32 +163,41 @@ class Worker:
         try:
             while True:
                 self._woken = False
+                self._interrupted.clear()  # before the read, so that what interrupts is read, or does
                 desk = await self._read()
-                if desk.next is not None:
-                    async with self._shop.turns.of({self.context, desk.status_context, *desk.replaced}):
-                        self._interrupted.clear()  # before the read, so that what interrupts is read, or does
-                        desk = await self._read()
-                        if desk.next is not None:
-                            await self._process(desk, desk.next[1])
-                elif await self._shop.surely(partial(queue.retire, desk, fence=self._fence)) and not self._woken:
+                if desk.next is None:
+                    done = await self._shop.surely(partial(queue.retire, desk, fence=self._fence))
+                else:
+                    done = await self._in_turn(desk)
+                if done and not self._woken:
                     return True
         except ContextNotFound:
             await self._shop.surely(lambda: queue.forget(self.context, fence=self._fence, live=False))
             return False
 
+    async def _in_turn(self, desk: Desk) -> bool:
+        """Do what comes next, when nobody else works on the deployment. True if it was the last."""
+        names = {self.context, desk.status_context, *desk.replaced}
+        waits = self._shop.turns.taken(names)
+        async with self._shop.turns.of(names):
+            if waits:
+                self._interrupted.clear()
+                desk = await self._read()
+            return desk.next is not None and await self._process(desk, desk.next[1])
+
     async def _read(self) -> Desk:
         return await self._shop.surely(lambda: self._shop.queue.read(self.context))
 
-    async def _process(self, desk: Desk, element: QueueElement) -> None:
+    async def _process(self, desk: Desk, element: QueueElement) -> bool:
         found = transition(element.event, desk.state)
         if desk.stop:
-            await self._finish(element, QueueState.SKIP, state=found.failed if found else None, reason=STOPPED)
-        elif found is None or (desk.pending_terminate and element.event != QueueEvent.TERMINATE):
-            await self._finish(element, QueueState.SKIP)
-        else:
-            await self._run(desk, element, found)
+            failed = found.failed if found else None
+            return await self._finish(desk, element, QueueState.SKIP, state=failed, reason=STOPPED)
+        if found is None or (desk.pending_terminate and element.event != QueueEvent.TERMINATE):
+            return await self._finish(desk, element, QueueState.SKIP)
+        return await self._run(desk, element, found)
 
-    async def _run(self, desk: Desk, element: QueueElement, found: Transition) -> None:
+    async def _run(self, desk: Desk, element: QueueElement, found: Transition) -> bool:
         self._given_up = GivenUp()
         again = desk.state is found.running
         loaded = None if again else await self._forget_hooks(element)
@@ -210,24 +219,24 @@ class Worker:
         finally:
             self._at = None
         await self._shop.journal.flush(self.context, desk.status_context)
-        await self._conclude(element, found, outcome)
+        return await self._conclude(element, found, outcome)
 
-    async def _conclude(self, element: QueueElement, found: Transition, outcome: Outcome) -> None:
+    async def _conclude(self, element: QueueElement, found: Transition, outcome: Outcome) -> bool:
         desk = await self._read()
         if desk.next is None or desk.next[1] != element:
             _log.info("event_superseded", context=self.context, queued=element.event)
-            return  # an update has taken its place, and said so of all contexts concerned
+            return False  # an update has taken its place, and said so of all contexts concerned
         if outcome.failure:
             why = f"the update to context {self.context} failed: {outcome.failure}"
             await self._mark_replaced(element, ContextState.UPDATE_FAILED, reason=why[:MAX_REASON])
-            await self._finish(element, QueueState.ERROR, state=found.failed, reason=outcome.failure[:MAX_REASON])
-        elif outcome.left:
+            reason = outcome.failure[:MAX_REASON]
+            return await self._finish(desk, element, QueueState.ERROR, state=found.failed, reason=reason)
+        if outcome.left:
             await self._mark_replaced(element, ContextState.UPDATE_FAILED, reason=outcome.left[:MAX_REASON])
             why = f"not removed: {outcome.left}"
-            await self._finish(element, QueueState.ERROR, state=found.done, reason=why[:MAX_REASON])
-        else:
-            await self._mark_replaced(element, ContextState.UPDATED)
-            await self._finish(element, QueueState.DONE, state=found.done, reason=outcome.remark[:MAX_REASON])
+            return await self._finish(desk, element, QueueState.ERROR, state=found.done, reason=why[:MAX_REASON])
+        await self._mark_replaced(element, ContextState.UPDATED)
+        return await self._finish(desk, element, QueueState.DONE, state=found.done, reason=outcome.remark[:MAX_REASON])
 
     async def _mark_replaced(self, element: QueueElement, state: ContextState, *, reason: str = "") -> None:
         """The context that an update replaces shows how far that has come."""
@@ -328,13 +337,20 @@ class Worker:
             await self._shop.pace.sleep(STOP_POLL_SECONDS)
 
     async def _finish(
-        self, element: QueueElement, result: QueueState, *, state: ContextState | None = None, reason: str = ""
-    ) -> None:
+        self,
+        desk: Desk,
+        element: QueueElement,
+        result: QueueState,
+        *,
+        state: ContextState | None = None,
+        reason: str = "",
+    ) -> bool:
         queue = self._shop.queue
-        await self._shop.surely(
-            lambda: queue.finish(self.context, element, result, state=state, fence=self._fence, reason=reason)
+        last = await self._shop.surely(
+            lambda: queue.finish(desk, element, result, state=state, fence=self._fence, reason=reason)
         )
         _log.info("event_finished", context=self.context, queued=element.event, result=str(result), why=reason)
         self._shop.finished(element.event, result)
         if state is ContextState.TERMINATED and self._plan is not None:
             self._home.terminated(self._plan)
+        return last
