@@ -64,6 +64,7 @@ def answers_until_killed(arguments: list[str], *, after: int) -> list[int]:
         return answered + [int(line) for line in process.stdout.read().splitlines()]
 
 
+@pytest.mark.robustness(58)
 async def test_a_killed_process_loses_nothing_that_was_answered(tmp_path: Path) -> None:
     path = tmp_path / "emco.db"
     arguments = [sys.executable, "-c", WRITE_FOR_EVER, str(path)]
@@ -76,6 +77,7 @@ async def test_a_killed_process_loses_nothing_that_was_answered(tmp_path: Path) 
     await store.close()
 
 
+@pytest.mark.robustness(60)
 def test_a_full_disk_refuses_writes_with_the_reason_and_still_reads(tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", WRITE_UNTIL_FULL, str(tmp_path / "emco.db")]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=False)
@@ -116,6 +118,7 @@ async def test_a_search_is_driven_by_the_rarest_name(tmp_path: Path) -> None:
     assert len(steps) * 100 < 3000
 
 
+@pytest.mark.robustness(60)
 @pytest.mark.parametrize(
     ("made", "reason"),
     [
@@ -150,6 +153,7 @@ PRAGMA application_id=0x454D434F; PRAGMA user_version=1;
 """
 
 
+@pytest.mark.robustness(60)
 async def test_a_database_of_an_earlier_version_is_taken_over_whole(tmp_path: Path) -> None:
     path = tmp_path / "emco.db"
     with sqlite3.connect(path) as connection:
@@ -162,6 +166,7 @@ async def test_a_database_of_an_earlier_version_is_taken_over_whole(tmp_path: Pa
         await store.close()
 
 
+@pytest.mark.robustness(60)
 async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("my notes " * 1000)

@@ -85,7 +85,7 @@ LINES: Mapping[int, Line] = {
     ),
     45: Line(
         "a link that flaps, loses and delays: converges with bounded requests, statuses do not flicker",
-        open="loss and delay are simulated by the server, not by the network",
+        open="lost segments are stalled by a proxy as TCP would resend them; no packet is lost by a kernel",
     ),
     46: Line("each class of refusal on one object: retried if it can heal, told in the server's words if not"),
     47: Line("watches that end, fall silent, lose, double or disorder events: no change stays missed"),

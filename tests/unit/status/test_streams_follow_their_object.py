@@ -149,6 +149,7 @@ async def test_what_the_service_knows_of_readiness_counts_and_is_told(memory: Co
             await eventually(reading(ready), is_(messages.READY))
 
 
+@pytest.mark.robustness(63)
 async def test_a_client_that_reads_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "_SEND_DEADLINE", 0.05)
     place, left = AsyncExitStack(), asyncio.Event()
