@@ -87,7 +87,7 @@ LIFECYCLE = Lifecycle(
         Verb.ROLLBACK: _while_running(State.INSTANTIATED),
         Verb.MIGRATE: _while_running(State.UPDATED),
         Verb.GIVE_UP: {
-            state: state if state in (State.INSTANTIATED, State.TERMINATED) else Refusal(NOTHING_UNDER_WAY)
+            state: None if state in (State.INSTANTIATED, State.TERMINATED) else Refusal(NOTHING_UNDER_WAY)
             for state in _STATES
         },
         Verb.RECEIVE: {state: State.INSTANTIATED if state is State.APPROVED else _NOT_APPROVED for state in _STATES},

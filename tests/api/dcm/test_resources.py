@@ -311,7 +311,7 @@ async def test_the_description_names_every_route(dcm: Dcm) -> None:
         (f"{x}/kubeconfig", "get"),
         (f"{x}/status/stream", "get"),
         (f"{x}/cluster-references/{{clusterReference}}/kubeconfig", "get"),
-        *((f"{x}/{action}", "post") for action in ("instantiate", "update", "stop", "terminate", "renew")),
+        *((f"{x}/{action}", "post") for action in ("instantiate", "update", "stop", "give-up", "terminate", "renew")),
         (f"{x}/status", "get"),
         *((f"{x}/{child}", method) for child in children for method in ("get", "post")),
         *(
