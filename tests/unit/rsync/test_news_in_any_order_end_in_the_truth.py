@@ -20,7 +20,14 @@ Obj = dict[str, Any]
 
 
 def obj(
-    name: str, *, revision: int, generation: int = 1, uid: str = "u", status: str = "", opaque: bool = False
+    name: str,
+    *,
+    revision: int,
+    generation: int = 1,
+    uid: str = "u",
+    status: str = "",
+    opaque: bool = False,
+    label: str = "1-web",
 ) -> Obj:
     metadata = {
         "name": name,
@@ -28,13 +35,25 @@ def obj(
         "uid": uid,
         "generation": generation,
         "resourceVersion": f"v-{revision}" if opaque else str(revision),
-        "labels": {DEPLOYMENT_LABEL: "1-web"},
+        "labels": {DEPLOYMENT_LABEL: label},
     }
     return {"apiVersion": KIND.api_version, "kind": KIND.kind, "metadata": metadata, "status": {"is": status}}
 
 
 def statuses(known: Known) -> dict[str, str]:
     return {name: json.loads(held.entry)["status"]["is"] for (_, _, name), held in known.objects("1-web").items()}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["1-web", "1-db", "2-web", ""]), st.booleans())))
+def test_each_label_has_its_objects_whichever_come_go_and_change_hands(news: list[tuple[str, str, bool]]) -> None:
+    known = Known(lambda labels: None)
+    wanted: dict[str, str] = {}
+    for revision, (name, label, deleted) in enumerate(news, start=1):
+        known.happened(KIND, obj(name, revision=revision, label=label), deleted=deleted)
+        wanted[name] = "" if deleted else label
+    for label in ("1-web", "1-db", "2-web"):
+        found = {name for (_, _, name) in known.objects(label)}
+        assert found == {name for name, owner in wanted.items() if owner == label}
 
 
 @pytest.fixture

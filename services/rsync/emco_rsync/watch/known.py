@@ -27,8 +27,9 @@ class Known:
     def __init__(self, changed: Callable[[Iterable[str]], None], *, share: Share = lambda label, key: key) -> None:
         self._changed = changed
         self._share = share
-        self._objects: dict[str, dict[ObjectKey, Seen]] = {}
         self._all: dict[ObjectKey, Seen] = {}
+        self._objects: dict[str, dict[ObjectKey, Seen]] = {}
+        """By label; the only one's are all there are, and not kept twice."""
         self._answers: dict[ObjectKey, Stamp] = {}
 
     def objects(self, label: str) -> Mapping[ObjectKey, Seen]:
@@ -91,16 +92,27 @@ class Known:
         seen = Seen(key, obj, label=label)
         if held is None:
             key = self._share(label, key)
-        self._all[key] = self._objects.setdefault(label, {})[key] = seen
+        self._all[key] = self._room(label)[key] = seen
         if held != seen:
             self._changed([label])
+
+    def _room(self, label: str) -> dict[ObjectKey, Seen]:
+        found = self._objects.get(label)
+        if found is None and not self._objects:
+            found = self._objects[label] = self._all
+        elif found is None:
+            for other, objects in self._objects.items():
+                if objects is self._all:
+                    self._objects[other] = dict(objects)
+            found = self._objects[label] = {}
+        return found
 
     def _drop(self, key: ObjectKey) -> None:
         held = self._all.pop(key, None)
         if held is None:
             return
         objects = self._objects[held.label]
-        del objects[key]
+        objects.pop(key, None)
         if not objects:
             del self._objects[held.label]
         self._changed([held.label])
