@@ -92,7 +92,8 @@ class Known:
         seen = Seen(key, obj, label=label)
         if held is None:
             key = self._share(label, key)
-        self._all[key] = self._room(label)[key] = seen
+        room = self._room(label)
+        self._all[key] = room[key] = seen
         if held != seen:
             self._changed([label])
 
