@@ -98,11 +98,12 @@ async def test_a_deployment_goes_by_the_other_replica_to_the_agent_and_by_its_ow
 async def test_the_agents_replica_dies_in_mid_delivery_and_the_owner_goes_on_when_the_agent_has_found_it(
     tmp_path: Path, etcd_server: MakeEtcd, sim_cluster: SimCluster
 ) -> None:
-    sim_cluster.faults.add(Rule(verb="apply", latency=0.15))
+    sim_cluster.faults.add(Rule(verb="apply", name="c11", hang=True))
     async with apart(tmp_path, etcd_server(), sim_cluster, context("71", {"web": {"edge": MANY}})) as so:
         await arrived(sim_cluster, 2)
         so.way.lead(port_of(so.owner))
         await so.holder.kill()
+        sim_cluster.faults.clear()
         assert (await so.made.contexts.read_status("71")).status == "Instantiating"
         await so.made.until("71", "Instantiated")
         assert await so.made.owner("71") is so.owner
@@ -114,10 +115,11 @@ async def test_the_agents_replica_dies_in_mid_delivery_and_the_owner_goes_on_whe
 async def test_the_owner_dies_in_mid_delivery_and_the_agents_replica_finishes(
     tmp_path: Path, etcd_server: MakeEtcd, sim_cluster: SimCluster
 ) -> None:
-    sim_cluster.faults.add(Rule(verb="apply", latency=0.15))
+    sim_cluster.faults.add(Rule(verb="apply", name="c11", hang=True))
     async with apart(tmp_path, etcd_server(), sim_cluster, context("71", {"web": {"edge": MANY}})) as so:
         await arrived(sim_cluster, 2)
         await so.owner.kill()
+        sim_cluster.faults.clear()
         await so.made.until("71", "Instantiated")
         assert await so.made.owner("71") is so.holder
         assert labelled(sim_cluster) == MANY_THERE
