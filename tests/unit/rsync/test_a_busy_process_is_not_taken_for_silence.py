@@ -148,6 +148,19 @@ async def test_a_slot_is_given_back_once() -> None:
         await waiting
 
 
+async def test_who_says_that_he_only_waits_lets_another_go_on_and_none_twice() -> None:
+    busy = Busy(1, patience=3600)
+    async with asyncio.timeout(5), busy.one("away") as only_waits:
+        only_waits()
+        only_waits()
+        async with busy.one("b"):
+            waiting = asyncio.create_task(_pass(busy))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not waiting.done()
+        await waiting
+
+
 async def _pass(busy: Busy) -> None:
     async with busy.one("b"):
         pass

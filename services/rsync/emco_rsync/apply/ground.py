@@ -43,6 +43,8 @@ class Ground:
         self._settings = settings
         self._pace = pace
         self._busy = Busy(WORKED_ON_AT_ONCE, patience=PATIENCE_SECONDS)
+        self._under_way: dict[tuple[str, str], Callable[[], None]] = {}
+        """By deployment label and cluster: how to say that it only waits and others may be begun."""
 
     def link(self, plan: Plan, cluster: ClusterPlan) -> AbstractAsyncContextManager[Link]:
         """The way to the cluster as the user of the plan."""
@@ -51,17 +53,26 @@ class Ground:
     @asynccontextmanager
     async def site(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> AsyncIterator[Site]:
         async with self.link(plan, cluster) as link:
-            yield Site(
-                link,
-                cluster,
-                recorder,
-                consignment=consignment_of(plan, cluster),
-                settings=self._settings,
-                pace=self._pace,
-                saw=self._tracker.saw,
-                admin=lambda: self._links.use(admin_of(cluster.cluster)),
-                options=plan.options,
-            )
+            unheard = link.listen(lambda state, _: self._heard(cluster, link, state))
+            try:
+                yield Site(
+                    link,
+                    cluster,
+                    recorder,
+                    consignment=consignment_of(plan, cluster),
+                    settings=self._settings,
+                    pace=self._pace,
+                    saw=self._tracker.saw,
+                    admin=lambda: self._links.use(admin_of(cluster.cluster)),
+                    options=plan.options,
+                )
+            finally:
+                unheard()
+
+    def _heard(self, cluster: ClusterPlan, link: Link, state: Connectivity) -> None:
+        """Who is away keeps no other waiting, and what is gathered is to come together."""
+        if state is Connectivity.RETRYING or link.gathers:
+            self._under_way.get((cluster.label, cluster.cluster), lambda: None)()
 
     async def follow(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> None:
         """From now on it is told whether the cluster is there."""
@@ -107,8 +118,8 @@ class Ground:
         if cluster.empty:
             return []
         try:
-            async with self._busy.one(cluster.label):
-                return await work(cluster)
+            async with self._busy.one(cluster.label) as only_waits:
+                return await self._worked_on(cluster, work, only_waits)
         except NotOwner:
             raise  # nothing is to be said of it either
         except EmcoError as error:
@@ -116,6 +127,15 @@ class Ground:
         except Exception:
             _log.exception("cluster_work_failed", app=cluster.app, cluster=cluster.cluster)
             return [f"{cluster.app} on {cluster.cluster}: internal error; the log of rsync tells more"]
+
+    async def _worked_on(self, cluster: ClusterPlan, work: Work, only_waits: Callable[[], None]) -> list[str]:
+        place = (cluster.label, cluster.cluster)
+        self._under_way[place] = only_waits
+        try:
+            return await work(cluster)
+        finally:
+            if self._under_way.get(place) is only_waits:
+                del self._under_way[place]
 
 
 def consignment_of(plan: Plan, cluster: ClusterPlan) -> Consignment:

@@ -96,6 +96,11 @@ class Link:
         self.under_way: set[asyncio.Future[Any]] = set()
         self._deaf = gate.listen(self._gate_changed)
 
+    @property
+    def gathers(self) -> bool:
+        """Is what is sent gathered, so that much at once costs no more than a little?"""
+        return isinstance(self._client, Indirect)
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Be told of changes, and at once of the present state if it is known. Answers how to stop it."""
         self._listeners.add(listener)

@@ -72,12 +72,12 @@ class Busy:
         self._late = late
 
     @asynccontextmanager
-    async def one(self, key: str) -> AsyncIterator[None]:
-        """``key``: with whom to be served in turn."""
+    async def one(self, key: str) -> AsyncIterator[Callable[[], None]]:
+        """``key``: with whom to be served in turn. What is yielded gives the turn back early, for who only waits."""
         await self._slots.acquire(key)
         holding = _Holding(self._slots.release, patience=self._patience, late=self._late)
         try:
-            yield
+            yield holding.end
         finally:
             holding.end()
 
