@@ -23,7 +23,7 @@ from pymongo.errors import (
 
 from emco_common.errors import BadRequest, TooLarge
 from emco_common.store.api import BodyText, Document, Key, ListText, StoreUnavailable, kind_of
-from emco_common.store.encoding import path_of, tokens_of
+from emco_common.store.encoding import path_of, token_of, tokens_of
 from emco_common.store.mongo_blobs import Blobs
 from emco_common.store.mongo_documents import Stored, all_of, behind, decoded, in_order, place_of, text_of, written
 from emco_common.store.mongo_foreign import Foreign
@@ -104,7 +104,8 @@ class MongoStore:
         return [decoded(stored) for stored in await self._found(names, within, limit, after)]
 
     async def referrers(self, names: Iterable[str], target: Key) -> Sequence[Document]:
-        condition = {"emco.holds": all_of(tokens_of(target)), "emco.kind": kind_of(names)}
+        tokens = [token_of(name, value) for name, value in reversed(target.items())]  # by the first the index is sought
+        condition = {"emco.holds": all_of(tokens), "emco.kind": kind_of(names)}
         async with _explained():
             found = in_order(await self._resources.find(condition, batch_size=BATCH).to_list())
         return [document for document in map(decoded, found) if target in document.references]
