@@ -165,3 +165,20 @@ async def test_credentials_of_one_user_are_no_affair_of_another(tmp_path: Path, 
         await rig.until_state("72", "Instantiated")
         assert await gauge(rig, "emco_rsync_cluster_breaker", "p+edge") == 0.0
         assert "Unauthorized" in await rig.error("71", "web", "p+edge")
+
+
+@pytest.mark.robustness(46)
+async def test_lists_too_wait_while_the_cluster_asks_for_patience(tmp_path: Path, sim_cluster: SimCluster) -> None:
+    sim_cluster.faults.add(Rule(verb="list", status=429, retry_after=2, times=4))
+
+    def lists() -> int:
+        return sum(count for (verb, _), count in sim_cluster.counts.items() if verb == "list")
+
+    async with running(tmp_path, [sim_cluster]) as rig:
+        of_v1 = ("Secret", "ServiceAccount", "PodTemplate", "LimitRange", "ResourceQuota")
+        many = [f"apiVersion: v1\nkind: {kind}\nmetadata: {{name: a}}" for kind in of_v1]
+        await rig.install(context("71", {"web": {"edge": [config_map("a"), deployment("d"), *many]}}))
+        await rig.until("71", lambda s: lists() >= 2)
+        await asyncio.sleep(1.0)
+        assert lists() <= 4  # reads go four at a time: what was on its way, and nothing after it
+        await rig.until("71", lambda s: s.cluster("web", "p+edge").ready is True)
