@@ -1,9 +1,11 @@
 """What a cluster costs rsync on which nothing happens: ``python -m bench.idle [--clusters 1000] [--seconds 60]``.
 
 Simulated clusters, in processes of their own, with 100 objects each of six kinds and the pods that these make. rsync is
-alone in its process and keeps its records on etcd where that is installed, else in itself. Memory is what the process
-has more with the clusters than without, once they are installed and quiet, and once more in a fresh process that took
-them up again; processor time is what it uses while nothing happens.
+alone in its process and keeps its records on etcd where that is installed, else in itself; contexts are written by
+another process, as the orchestrator does, unless it does. Memory is what the process has more with the clusters than
+without, once they are installed and quiet, and once more in a fresh process that took them up again; beside it, what
+each cluster of the second half has added (the rest is the same for any number). Processor time is what it uses
+while nothing happens. rsync gives memory back by itself when it is quiet, which is part of what is measured.
 """
 
 from __future__ import annotations
@@ -11,15 +13,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bench import programs, workload
 from bench.child import Child, child
 from bench.table import Figure, show
+from emco_common.appcontext.io import AppContextStore
+from emco_common.contextbus.factory import open_bus
 
 OBJECTS = {"config_maps": 65, "deployments": 20, "accounts": 5}
 """Besides, 20 pods that carry the label of the deployment, which are watched as well."""
@@ -37,6 +42,8 @@ class Cost:
 
     kilobytes: float
     percent: float
+    slope: float | None = None
+    """Kilobytes that each cluster of the second half has added."""
 
 
 @asynccontextmanager
@@ -64,25 +71,52 @@ def processor(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-async def measure(count: int, seconds: float, folder: Path) -> tuple[Cost, Cost, str]:
+@asynccontextmanager
+async def writing(side: Child, etcd: str | None) -> AsyncIterator[Callable[..., Awaitable[None]]]:
+    """Who writes contexts."""
+
+    async def by_rsync(*, id: str, apps: dict[str, Any], clusters: list[str]) -> None:
+        await side.ask("write", id=id, apps=apps, clusters=clusters)
+
+    if etcd is None:
+        yield by_rsync
+        return
+    bus = await open_bus(etcd)
+
+    async def directly(*, id: str, apps: dict[str, Any], clusters: list[str]) -> None:
+        found = {app: workload.manifests(objects) for app, objects in apps.items()}
+        await AppContextStore(bus).write_new(workload.context(id, found, clusters))
+
+    try:
+        yield directly
+    finally:
+        await bus.close()
+
+
+async def measure(count: int, seconds: float, folder: Path) -> tuple[Cost, Cost, float, str]:
     async with simulated(count, folder) as fleet, programs.etcd(folder) as etcd:
         arguments = (str(folder), etcd or "")
-        async with child("bench.rsyncside", *arguments) as side:
+        async with child("bench.rsyncside", *arguments) as side, writing(side, etcd) as write:
             await side.ask("register", fleet=dict(fleet))
             empty, idle = await settled(side, seconds=min(seconds, 10))
             idle *= seconds / min(seconds, 10)
             names = sorted(fleet)
+            half, at_half = 0, 0.0
             for number in range(0, count, TOGETHER):
+                if not half and number >= count / 2:
+                    await asyncio.sleep(SETTLE_SECONDS)
+                    half, at_half = number, side.memory()
                 identity = str(1000 + number)
                 apps = {"web": workload.objects(**OBJECTS, prefix=f"d{number}")}
-                await side.ask("write", id=identity, apps=apps, clusters=names[number : number + TOGETHER])
+                await write(id=identity, apps=apps, clusters=names[number : number + TOGETHER])
                 await side.ask("install", id=identity, within=3600)
-                print(f"  {number + TOGETHER} clusters installed, {side.memory():.0f} MB", flush=True)
+                print(f"  {min(count, number + TOGETHER)} clusters installed, {side.memory():.0f} MB", flush=True)
             first = _cost(await settled(side, seconds=seconds), empty, idle, count, seconds)
+            first = replace(first, slope=(side.memory() - at_half) * 1000 / (count - half) if half else None)
         async with child("bench.rsyncside", *arguments) as side:
             await asyncio.sleep(count / 20)
             again = _cost(await settled(side, seconds=seconds), empty, idle, count, seconds)
-        return first, again, "etcd" if etcd else "the embedded bus, whose memory counts"
+        return first, again, empty, "etcd" if etcd else "the embedded bus, whose memory counts"
 
 
 def _cost(found: tuple[float, float], empty: float, idle: float, count: int, seconds: float) -> Cost:
@@ -92,8 +126,8 @@ def _cost(found: tuple[float, float], empty: float, idle: float, count: int, sec
 
 async def main(count: int, seconds: float) -> None:
     with TemporaryDirectory(prefix="emco-idle-") as name:
-        first, again, bus = await measure(count, seconds, Path(name))
-    figures = []
+        first, again, empty, bus = await measure(count, seconds, Path(name))
+    figures = [Figure("memory of the process without clusters", f"{empty:.0f} MB")]
     for what, cost in (("after installing", first), ("taken up by a fresh process", again)):
         figures += [
             Figure(
@@ -109,6 +143,8 @@ async def main(count: int, seconds: float) -> None:
                 reached=cost.percent < AIM_PERCENT,
             ),
         ]
+        if cost.slope is not None:
+            figures.append(Figure(f"memory that a further cluster adds, {what}", f"{cost.slope:.0f} KB"))
     title = f"{count} simulated clusters with 100 objects each, and nothing happens for {seconds:g} s"
     show(title, figures, remarks=(f"rsync alone in its process, its records on {bus}",))
 
