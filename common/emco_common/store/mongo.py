@@ -104,9 +104,8 @@ class MongoStore:
         return [decoded(stored) for stored in await self._found(names, within, limit, after)]
 
     async def referrers(self, names: Iterable[str], target: Key) -> Sequence[Document]:
-        tokens = [
-            token_of(name, value) for name, value in reversed(list(target.items()))
-        ]  # the index is asked for the first
+        # the index is asked for the first, the last part of a key is the rarest
+        tokens = [token_of(name, value) for name, value in reversed(list(target.items()))]
         condition = {"emco.holds": all_of(tokens), "emco.kind": kind_of(names)}
         async with _explained():
             found = in_order(await self._resources.find(condition, batch_size=BATCH).to_list())
