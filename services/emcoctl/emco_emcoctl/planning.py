@@ -11,7 +11,19 @@ from emco_emcoctl.resources import Resource
 from emco_emcoctl.routing import Address
 
 _ACTIONS = frozenset(
-    {"instantiate", "apply", "approve", "terminate", "migrate", "update", "rollback", "stop", "start", "cancel"}
+    {
+        "instantiate",
+        "apply",
+        "approve",
+        "terminate",
+        "migrate",
+        "update",
+        "rollback",
+        "stop",
+        "give-up",
+        "start",
+        "cancel",
+    }
 )
 _UNDONE_BY_TERMINATE = frozenset({"instantiate", "apply"})
 _METHODS = {"apply": "POST", "update": "PUT", "get": "GET", "delete": "DELETE"}
