@@ -82,6 +82,12 @@ def access_from(records: CloudConfigs, sync: SyncObjects) -> Access:
     turns = asyncio.Semaphore(_READ_AT_ONCE)
 
     async def way(identity: Identity) -> Way:
+        # To its end, whoever gives up waiting: a driver of a store that is cut by the hundred may lose its locks.
+        reading = asyncio.ensure_future(in_turn(identity))
+        reading.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(reading)
+
+    async def in_turn(identity: Identity) -> Way:
         async with turns:
             return await read(identity)
 
