@@ -2,7 +2,8 @@
 
 The C library keeps what was freed for the next time, which for a process that has brought a deployment to a thousand
 clusters and now only watches is a good part of its memory. Asked for it, it gives back what lies in whole pages; that
-takes a moment, so it is asked when there is little else to do. Nothing happens where the C library cannot do it.
+takes a moment, so it is asked when there is little else to do. What is large is kept in pages of its own from the
+first, as it would leave holes between what stays. Nothing happens where the C library cannot do it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ QUIET_SHARE = 0.25
 """Of a processor below which a process is quiet."""
 WORTH_SECONDS = 0.5
 """Of the processor that must have been used since the last time, or there is nothing to be had."""
+
+LARGE_BYTES = 32 * 1024
+"""A piece of memory that is given back by itself, at the price of some microseconds. glibc's own measure grows with
+what it meets, up to 32 MB; a fresh process with fifty clusters then had 17 MB of holes, and 2 MB with this."""
+_M_MMAP_THRESHOLD = -3
+"""Of ``malloc.h``."""
 
 
 class Quiet:
@@ -51,6 +58,7 @@ async def keep_tidy(
     give_back = give_back or giver_back()
     if give_back is None:
         return
+    keep_large_apart()
     quiet, since = Quiet(used()), clock()
     while True:
         await sleep(LOOK_SECONDS)
@@ -58,6 +66,16 @@ async def keep_tidy(
         if quiet.due(used(), within=now - since):
             _log.debug("memory_tidied", given_back=await asyncio.to_thread(give_back))
         since = now
+
+
+def keep_large_apart() -> bool:
+    """From now on, for the whole process. False where the C library does not do that."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return False
+    mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
+    return bool(mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES))
 
 
 def giver_back() -> Callable[[], bool] | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from emco_common.tidying import LOOK_SECONDS, WORTH_SECONDS, Quiet, giver_back, keep_tidy
+from emco_common.tidying import LOOK_SECONDS, WORTH_SECONDS, Quiet, giver_back, keep_large_apart, keep_tidy
 
 
 def test_after_much_work_the_first_quiet_look_is_the_time() -> None:
@@ -51,3 +51,4 @@ async def test_what_is_to_be_had_is_asked_for_once_after_a_burst() -> None:
 def test_this_system_s_own_way_can_be_called_wherever_there_is_one() -> None:
     give_back = giver_back()
     assert give_back is None or give_back() in (True, False)
+    assert keep_large_apart() in (True, False)
