@@ -1,6 +1,7 @@
 """What every context bus does, whatever lies below it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
@@ -364,6 +365,18 @@ async def test_a_revoked_lease_is_lost_and_can_be_revoked_again(bus: ContextBus,
     with pytest.raises(LeaseLost):
         await bus.put(base, b"", lease=lease.id)
     assert await bus.get(base) is None
+
+
+@pytest.mark.robustness(59)
+async def test_a_lease_that_was_once_seen_lost_stays_so(bus: ContextBus, base: str) -> None:
+    lease = await bus.lease(1)
+    await bus.put(base, b"", lease=lease.id)
+    time.sleep(1.2)  # noqa: ASYNC251 - the process is late, and renewals that are on their way come after this look
+    assert lease.lost
+    async with asyncio.timeout(PATIENCE):
+        await lease.wait_lost()
+    await asyncio.sleep(0.5)
+    assert lease.lost
 
 
 async def test_leases_do_not_share_keys(bus: ContextBus, base: str) -> None:

@@ -26,7 +26,9 @@ class EmbeddedLease:
 
     @property
     def lost(self) -> bool:
-        return self._gone.is_set() or self._clock() >= self._expires
+        if self._clock() >= self._expires:
+            self._gone.set()  # whoever has seen it lost acts on that, so it is not to come back
+        return self._gone.is_set()
 
     async def wait_lost(self) -> None:
         await self._gone.wait()

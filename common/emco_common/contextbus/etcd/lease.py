@@ -35,7 +35,9 @@ class EtcdLease:
 
     @property
     def lost(self) -> bool:
-        return self._gone.is_set() or self._loop.time() >= self._expires
+        if self._loop.time() >= self._expires:
+            self._gone.set()  # whoever has seen it lost acts on that, so it is not to come back
+        return self._gone.is_set()
 
     async def wait_lost(self) -> None:
         await self._gone.wait()
@@ -70,7 +72,8 @@ class EtcdLease:
         if reply.value.TTL <= 0:
             raise LeaseLost("etcd does not know the lease any more")
         # A repeated request may have been answered late, but each try was sent after this moment.
-        self._expires = sent_at + reply.value.TTL
+        if not self._gone.is_set():
+            self._expires = sent_at + reply.value.TTL
 
     async def _renew_once(self, attempt: Attempt) -> pb.LeaseKeepAliveResponse:
         stream = attempt.methods.keep_alive(metadata=attempt.metadata, wait_for_ready=True, timeout=attempt.timeout)
