@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
+from emco_common.errors import BadRequest
 from emco_common.resources.model import Wire, decode
 from emco_common.status import DEPLOYMENT_INTENT_GROUP, StatusReader
 from emco_common.status.models import answers_of
@@ -42,15 +43,26 @@ GiveUp = Annotated[
         description="Clusters (`<provider>%2B<cluster>`) that are lost: what is on them is left there, not waited for",
     ),
 ]
-RemoveClusters = Annotated[
-    int | None,
-    Query(
-        alias="removeClusters",
-        ge=0,
-        description="How many clusters the deployment is meant to leave, where they are many "
-        "(`EMCO_ORCHESTRATOR_REMOVAL_GUARD`); any other number is refused",
-    ),
-]
+
+
+def _how_many(
+    given: Annotated[
+        str | None,
+        Query(
+            alias="removeClusters",
+            description="How many clusters (a whole number) the deployment is meant to leave, where they are many "
+            "(`EMCO_ORCHESTRATOR_REMOVAL_GUARD`); any other number is refused",
+        ),
+    ] = None,
+) -> int | None:
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise BadRequest(f"removeClusters must be a number of clusters, like 3, and is {given[:50]!r}")
+    return int(given)
+
+
+RemoveClusters = Annotated[int | None, Depends(_how_many)]
 
 
 def _body(model: type[Wire]) -> dict[str, Any]:

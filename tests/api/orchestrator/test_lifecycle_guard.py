@@ -143,7 +143,7 @@ async def test_what_a_placement_controller_takes_away_counts_and_action_controll
 
 @pytest.mark.parametrize("number", ["-1", "many", "1.5"])
 async def test_a_number_that_is_none_is_refused_by_name(world: Core, number: str) -> None:
-    refused = await world.post(f"{GROUPS}/none/update?removeClusters={number}", expect=422)
+    refused = await world.post(f"{GROUPS}/none/update?removeClusters={number}", expect=400)
     assert "removeClusters" in refused.text
 
 
