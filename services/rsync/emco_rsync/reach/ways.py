@@ -10,6 +10,7 @@ from emco_common.appcontext import keys
 from emco_common.cloudconfig import AccessMissing, CloudConfigs
 from emco_common.kube import KubeApi, KubeClient, Policy, parse_kubeconfig
 from emco_common.kube.network import Network
+from emco_common.store.api import StoreUnavailable
 from emco_common.syncobjects import SyncObjectMissing, SyncObjects
 from emco_rsync.plan.plan import ADMIN_LEVEL, DEFAULT_NAMESPACE
 
@@ -58,6 +59,9 @@ Access = Callable[[Identity], Awaitable[Way]]
 _READ_AT_ONCE = 32
 """Access records: a deployment to thousands of clusters asks for all of theirs in the same moment."""
 
+READ_SECONDS = 20.0
+"""For an access record, whatever becomes of the store's own deadlines."""
+
 Open = Callable[[Identity, Way], KubeApi]
 """Makes what speaks to a cluster; does not connect. Any ``EmcoError``."""
 
@@ -89,7 +93,12 @@ def access_from(records: CloudConfigs, sync: SyncObjects) -> Access:
 
     async def in_turn(identity: Identity) -> Way:
         async with turns:
-            return await read(identity)
+            try:
+                async with asyncio.timeout(READ_SECONDS):
+                    return await read(identity)
+            except TimeoutError:
+                why = f"the store has not told the access record of {identity.cluster} within {READ_SECONDS:g} s"
+                raise StoreUnavailable(why) from None
 
     async def read(identity: Identity) -> Way:
         provider, cluster = keys.split_cluster_name(identity.cluster)
