@@ -128,8 +128,21 @@ async def test_a_process_that_takes_over_a_finished_deployment_writes_nothing(
         sent = sim_cluster.counts.copy()
     async with running(tmp_path, [sim_cluster]) as rig:
         await rig.install("71")
-        await rig.until(
-            "71", lambda status: status.queue is not None and all(e.status != "Enqueued" for e in status.queue)
-        )
+        await rig.until("71", lambda status: [e.status for e in status.queue or ()] == ["Done", "Done"])
+        for kind in ("deployments", "configmaps"):
+            assert sim_cluster.counts["apply", kind] == sent["apply", kind]
+
+
+@pytest.mark.robustness(65)
+async def test_what_an_earlier_revision_brought_is_not_brought_again_by_an_installation(
+    tmp_path: Path, sim_cluster: SimCluster
+) -> None:
+    texts = (deployment("web"), config_map("settings"))
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await install(rig, *texts)
+        await update(rig, *texts)
+        sent = sim_cluster.counts.copy()
+        await rig.install("72")
+        await rig.until("72", lambda status: [e.status for e in status.queue or ()] == ["Done", "Done"])
         for kind in ("deployments", "configmaps"):
             assert sim_cluster.counts["apply", kind] == sent["apply", kind]

@@ -40,14 +40,10 @@ class Executor:
         self._pace = pace
         self._ready_timeout = settings.ready_timeout
 
-    async def install(
-        self, plan: Plan, recorder: Recorder, status: ContextStatus, *, given_up: GivenUp, again: bool
-    ) -> list[str]:
-        """``status`` is the status context as it was before. ``again``: the event was begun before a restart.
-
-        What this very context has had acknowledged, and nobody changed since, is not sent again.
-        """
-        known = Deployment(plan, status, {plan.context: plan})
+    async def install(self, deployment: Deployment, recorder: Recorder, *, given_up: GivenUp, again: bool) -> list[str]:
+        """``again``: the event was begun before a restart. What was acknowledged as it is wanted, of whichever
+        revision, and nobody changed since, is not sent again."""
+        plan, status = deployment.plan, deployment.status
 
         async def work(cluster: ClusterPlan) -> list[str]:
             if status.cluster(cluster.app, cluster.cluster).reference:
@@ -57,7 +53,7 @@ class Executor:
                 plan,
                 cluster,
                 recorder,
-                lambda site: install(site, known.missing(cluster), finished=finished, again=again),
+                lambda site: install(site, deployment.missing(cluster), finished=finished, again=again),
             )
 
         return await self._in_order(plan, recorder, self._or_left_out(plan, recorder, work, given_up))

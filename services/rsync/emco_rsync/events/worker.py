@@ -250,9 +250,8 @@ class Worker:
         self._plan = loaded.plan
         match element.event:
             case QueueEvent.INSTANTIATE:
-                problems = await executor.install(
-                    loaded.plan, loaded.recorder, loaded.status, given_up=self._given_up, again=again
-                )
+                deployment = await self._shop.surely(lambda: load_deployment(self._shop.bus, loaded, ()))
+                problems = await executor.install(deployment, loaded.recorder, given_up=self._given_up, again=again)
                 return Outcome("; ".join(problems), remark="; ".join(self._given_up.remarks))
             case QueueEvent.TERMINATE:
                 removal = await self._removal(desk, loaded)
