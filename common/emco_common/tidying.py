@@ -26,7 +26,8 @@ WORTH_SECONDS = 0.5
 
 LARGE_BYTES = 32 * 1024
 """A piece of memory that is given back by itself, at the price of some microseconds. glibc's own measure grows with
-what it meets, up to 32 MB; a fresh process with fifty clusters then had 17 MB of holes, and 2 MB with this and one arena."""
+what it meets, up to 32 MB; a fresh process with fifty clusters then had 17 MB of holes, and 2 MB with this and a single
+arena."""
 _M_MMAP_THRESHOLD = -3
 """Of ``malloc.h``."""
 
