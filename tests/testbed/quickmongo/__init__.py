@@ -1,5 +1,7 @@
 """A quick MongoDB-wire server for benchmarks: mongo-java-server in memory, and the last PyMongo that speaks to it.
 
+To it come the indexes that are not unique, which it does not have of itself: without them each search is of everything,
+and what is measured grows with the square of what is stored. Ten thousand clusters take it more than half a gigabyte.
 It has no transactions and answers some projections wrongly, so it says nothing about correctness. It speaks wire
 version 8, which PyMongo refuses from 4.16 on; a process that is to reach it is started with ``environment``, in which
 the older PyMongo goes before the installed one. Needs Java 17, ``javac`` and Maven to be built.
@@ -44,7 +46,7 @@ def build_into(staging: Path) -> None:
 
 
 def command(built: Path, port: int) -> list[str]:
-    return ["java", "-Xmx512m", "-cp", f"{built}/jars/*:{built}/classes", "QuickMongo", str(port)]
+    return ["java", "-Xmx2g", "-cp", f"{built}/jars/*:{built}/classes", "QuickMongo", str(port)]
 
 
 def environment(built: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
