@@ -119,6 +119,30 @@ async def test_a_range_can_leave_out_values_and_stop_early(bus: ContextBus, base
     assert [entry.key for entry in (await bus.range(base, limit=2)).entries] == [f"{base}0", f"{base}1"]
 
 
+async def test_keys_and_prefixes_are_read_together_in_the_order_in_which_they_were_asked_for(
+    bus: ContextBus, base: str
+) -> None:
+    revision = await bus.transact([Put(f"{base}{name}", name.encode()) for name in ("a/", "b/1", "b/2", "c/", "d/")])
+    found = await bus.read(keys=[f"{base}d/", f"{base}none/", f"{base}a/"], prefixes=[f"{base}b/", f"{base}none/"])
+    assert [entry.key.removeprefix(base) for entry in found.entries] == ["d/", "a/", "b/1", "b/2"]
+    assert [entry.value for entry in found.entries] == [b"d/", b"a/", b"b/1", b"b/2"]
+    assert {entry.mod_revision for entry in found.entries} == {revision}
+    assert revision is not None
+    assert found.revision >= revision
+
+
+async def test_what_is_read_together_is_of_one_moment(bus: ContextBus, base: str) -> None:
+    async def write() -> None:
+        for number in range(50):
+            await bus.transact([Put(f"{base}first/", b"%d" % number), Put(f"{base}second/", b"%d" % number)])
+
+    writing = asyncio.create_task(write())
+    while not writing.done():
+        found = await bus.read(keys=[f"{base}second/"], prefixes=[f"{base}first/"])
+        assert len({entry.value for entry in found.entries}) <= 1
+    await writing
+
+
 async def test_a_range_of_ten_thousand_keys_comes_whole(bus: ContextBus, base: str) -> None:
     value = b"x" * 1_000
     keys = [f"{base}{number:05}" for number in range(10_000)]

@@ -37,6 +37,10 @@ class Unsteady:
         self._fail()
         return await self._bus.range(prefix, keys_only=keys_only, limit=limit)
 
+    async def read(self, *, keys: Sequence[str] = (), prefixes: Sequence[str] = ()) -> Any:
+        self._fail()
+        return await self._bus.read(keys=keys, prefixes=prefixes)
+
     async def transact(self, operations: Sequence[Put | Delete], *, when: Sequence[Compare] = ()) -> int | None:
         self._fail()
         done = await self._bus.transact(operations, when=when)

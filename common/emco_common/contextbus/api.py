@@ -115,6 +115,14 @@ class ContextBus(Protocol):
         """All keys that start with ``prefix``; ``limit`` 0 means all; with ``keys_only`` values are empty."""
         ...
 
+    async def read(self, *, keys: Sequence[str] = (), prefixes: Sequence[str] = ()) -> Range:
+        """These keys, as far as they are there, and all that start with the prefixes, in one trip and as of one moment.
+
+        In the order in which they were asked for; no two may overlap, and together there are at most
+        ``MAX_TRANSACTION_OPERATIONS``.
+        """
+        ...
+
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
         """Write one key and answer the revision."""
         ...

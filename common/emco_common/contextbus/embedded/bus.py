@@ -121,6 +121,13 @@ class EmbeddedBus:
         prefix_bytes(prefix)
         return await self._read(partial(queries.read_range, prefix=prefix, keys_only=keys_only, limit=limit))
 
+    async def read(self, *, keys: Sequence[str] = (), prefixes: Sequence[str] = ()) -> Range:
+        for key in keys:
+            key_bytes(key)
+        for prefix in prefixes:
+            prefix_bytes(prefix)
+        return await self._read(partial(queries.read_together, keys=keys, prefixes=prefixes))
+
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
         outcome = await self._transact([Put(key, value, lease)])
         return outcome.revision or 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from emco_common.contextbus.api import Compacted, Entry, Event, EventType, Range
@@ -37,19 +38,40 @@ def read_entry(connection: sqlite3.Connection, key: str) -> Entry | None:
 
 def read_range(connection: sqlite3.Connection, prefix: str, *, keys_only: bool, limit: int) -> Range:
     """Entries and revision of one moment."""
+    with _moment(connection) as revision:
+        return Range(tuple(_entries(connection, prefix, keys_only=keys_only, limit=limit)), revision)
+
+
+def read_together(connection: sqlite3.Connection, *, keys: Iterable[str], prefixes: Iterable[str]) -> Range:
+    """As ``read_range``, of several."""
+    with _moment(connection) as revision:
+        alone = (read_entry(connection, key) for key in keys)
+        found = [entry for entry in alone if entry is not None]
+        for prefix in prefixes:
+            found += _entries(connection, prefix, keys_only=False, limit=0)
+        return Range(tuple(found), revision)
+
+
+@contextmanager
+def _moment(connection: sqlite3.Connection) -> Iterator[int]:
+    """What is read within is of one revision, this one."""
+    connection.execute("BEGIN")
+    try:
+        (revision,) = connection.execute("SELECT revision FROM state").fetchone()
+        yield revision
+    finally:
+        connection.execute("COMMIT")
+
+
+def _entries(connection: sqlite3.Connection, prefix: str, *, keys_only: bool, limit: int) -> Iterator[Entry]:
     where, bounds = within(prefix_bytes(prefix))
     columns = "live.key, {}, live.create_revision, live.mod_revision, live.lease"
     source = "FROM live" if keys_only else "FROM live JOIN log USING (id)"
     query = (
         f"SELECT {columns.format('NULL' if keys_only else 'value')} {source} WHERE {where} ORDER BY live.key LIMIT ?"
     )
-    connection.execute("BEGIN")
-    try:
-        (revision,) = connection.execute("SELECT revision FROM state").fetchone()
-        rows = connection.execute(query, (*bounds, limit or -1)).fetchall()
-    finally:
-        connection.execute("COMMIT")
-    return Range(tuple(Entry(row[0].decode(), row[1] or b"", *row[2:]) for row in rows), revision)
+    for row in connection.execute(query, (*bounds, limit or -1)).fetchall():
+        yield Entry(row[0].decode(), row[1] or b"", *row[2:])
 
 
 def read_history(

@@ -10,7 +10,7 @@ from typing import Self
 from emco_common.contextbus.api import BusUnavailable, Compare, Delete, Entry, Event, Lease, Put, Range
 from emco_common.contextbus.etcd import etcd_v3_pb2 as pb
 from emco_common.contextbus.etcd.connection import Attempt, Connection, Tls
-from emco_common.contextbus.etcd.convert import entry_of, span_of, txn_request
+from emco_common.contextbus.etcd.convert import entry_of, read_request, span_of, txn_request
 from emco_common.contextbus.etcd.lease import EtcdLease
 from emco_common.contextbus.etcd.watch import watch
 from emco_common.contextbus.limits import check_transaction, key_bytes
@@ -59,6 +59,16 @@ class EtcdBus:
         key, end = span_of(prefix)
         response = await self._range(pb.RangeRequest(key=key, range_end=end, keys_only=keys_only, limit=limit))
         return Range(tuple(map(entry_of, response.kvs)), response.header.revision)
+
+    async def read(self, *, keys: Sequence[str] = (), prefixes: Sequence[str] = ()) -> Range:
+        request = read_request(keys, prefixes)
+
+        def once(attempt: Attempt) -> Awaitable[pb.TxnResponse]:
+            return attempt.methods.txn(request, timeout=attempt.timeout, metadata=attempt.metadata, wait_for_ready=True)
+
+        response = (await self._connection.call(once)).value
+        parts = (part.response_range.kvs for part in response.responses)
+        return Range(tuple(entry_of(pair) for part in parts for pair in part), response.header.revision)
 
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
         return (await self._transact([Put(key, value, lease)])).header.revision

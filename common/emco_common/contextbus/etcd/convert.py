@@ -33,6 +33,13 @@ def txn_request(operations: Sequence[Put | Delete], when: Iterable[Compare]) -> 
     )
 
 
+def read_request(keys: Iterable[str], prefixes: Iterable[str]) -> pb.TxnRequest:
+    """A transaction that only reads, which costs the server no more than a range."""
+    spans = [*((key_bytes(key), b"") for key in keys), *map(span_of, prefixes)]
+    ranges = (pb.RangeRequest(key=key, range_end=end) for key, end in spans)
+    return pb.TxnRequest(success=[pb.RequestOp(request_range=one) for one in ranges])
+
+
 def entry_of(pair: pb.KeyValue) -> Entry:
     return Entry(pair.key.decode(errors="replace"), pair.value, pair.create_revision, pair.mod_revision, pair.lease)
 
