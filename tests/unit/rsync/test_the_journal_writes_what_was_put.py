@@ -13,6 +13,7 @@ from emco_common.contextbus.api import BusUnavailable, Compare, ContextBus, Dele
 from emco_common.contextbus.embedded.bus import EmbeddedBus
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.record.journal import Journal
+from tests.support.agents import until
 
 QUICK = Backoff(lambda: 0.0, first=0.001, longest=0.001)
 
@@ -68,6 +69,40 @@ async def test_many_keys_go_in_few_transactions_and_the_newest_value_wins(bus: C
     assert counted.sizes == [100, 100, 50]
     found = await bus.range(keys.root("7") + "k")
     assert {value.value for value in found.entries} == {b'"c"'}
+
+
+async def test_what_comes_soon_after_a_write_is_gathered(bus: ContextBus) -> None:
+    counted = Counted(bus)
+    async with writing(counted, rest=600) as journal:
+        journal.put("7", [entry(0)])
+        await journal.flush()
+        for number in range(1, 5):
+            journal.put("7", [entry(number)])
+            for _ in range(20):
+                await asyncio.sleep(0)
+        assert counted.sizes == [1]
+        await journal.flush()
+    assert counted.sizes == [1, 4]
+
+
+async def test_what_is_gathered_is_written_before_long_although_nobody_waits(bus: ContextBus) -> None:
+    counted = Counted(bus)
+    async with writing(counted, rest=0.01) as journal:
+        journal.put("7", [entry(1)], more=True)
+        await until(lambda: counted.sizes == [1])
+        journal.put("7", [entry(2)])
+        await until(lambda: counted.sizes == [1, 1])
+
+
+async def test_what_is_to_be_followed_by_more_is_written_with_it(bus: ContextBus) -> None:
+    counted = Counted(bus)
+    async with writing(counted, rest=600) as journal:
+        journal.put("7", [entry(1)], more=True)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        journal.put("7", [entry(2)])
+        await journal.flush()
+    assert counted.sizes == [2]
 
 
 async def test_heavy_values_are_spread_over_transactions(bus: ContextBus) -> None:

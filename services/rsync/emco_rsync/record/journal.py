@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from emco_common.appcontext import keys
-from emco_common.contextbus.api import Compare, ContextBus, Put
+from emco_common.contextbus.api import MAX_TRANSACTION_OPERATIONS, Compare, ContextBus, Put
 from emco_common.contextbus.limits import batches
 from emco_common.errors import EmcoError
 from emco_rsync.fence import Fence, NotOwner, Unfenced
@@ -24,6 +24,9 @@ _log = structlog.get_logger()
 _UNFENCED = Unfenced()
 _AT_ONCE = 16
 """Contexts that are written at a time: a bus that syncs to disk takes many for the price of one."""
+REST_SECONDS = 0.05
+"""After a write to a context, what follows is gathered for so long, unless somebody waits for it: a transaction costs
+the bus and us a millisecond of processor, whatever is in it."""
 _BATCH_BYTES = 500_000
 """Weight from which a new transaction is begun; the status of a large app is nearly a megabyte."""
 
@@ -38,6 +41,13 @@ class _Lane:
     written: int = 0
     busy: bool = False
     waiting: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
+    rest: asyncio.TimerHandle | None = None
+
+    @property
+    def due(self) -> bool:
+        """Is something to be written now?"""
+        hurry = self.rest is None or bool(self.waiting) or len(self.puts) >= MAX_TRANSACTION_OPERATIONS
+        return bool(self.puts) and hurry
 
     def wrote(self, upto: int) -> None:
         self.written = upto
@@ -54,8 +64,8 @@ class Pen:
     journal: Journal
     fence: Fence
 
-    def put(self, context: str, puts: Iterable[Put]) -> None:
-        self.journal.put(context, puts, fence=self.fence)
+    def put(self, context: str, puts: Iterable[Put], *, more: bool = False) -> None:
+        self.journal.put(context, puts, fence=self.fence, more=more)
 
     async def flush(self, *contexts: str) -> None:
         await self.journal.flush(*contexts)
@@ -75,11 +85,13 @@ class Journal:
         backoff: Backoff,
         gone: Callable[[str], None] = lambda context: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rest: float = REST_SECONDS,
     ) -> None:
         self._bus = bus
         self._backoff = backoff
         self._sleep = sleep
         self._gone = gone
+        self._resting_time = rest
         self._lanes: dict[str, _Lane] = {}
         self._ready: dict[str, None] = {}
         self._roots: dict[str, int] = {}
@@ -89,21 +101,22 @@ class Journal:
     def under(self, fence: Fence) -> Pen:
         return Pen(self, fence)
 
-    def put(self, context: str, puts: Iterable[Put], *, fence: Fence = _UNFENCED) -> None:
-        """All keys must lie in ``context``."""
-        if fence.lost:
+    def put(self, context: str, puts: Iterable[Put], *, fence: Fence = _UNFENCED, more: bool = False) -> None:
+        """All keys must lie in ``context``. ``more`` is about to follow, and may be written with it."""
+        found = list(puts)
+        if fence.lost or not found:
             return
         lane = self._lanes.get(context)
         if lane is None:
             lane = self._lanes[context] = _Lane(fence)
         elif lane.fence is not fence:  # what was seen under an earlier right does not count now
             lane.fence, lane.puts = fence, {}
-        for put in puts:
+        for put in found:
             lane.puts[put.key] = put
             lane.accepted += 1
-        if lane.puts and not lane.busy:
-            self._ready[context] = None
-            self._work.set()
+        if more and lane.rest is None:
+            self._rest(context, lane)
+        self._see_to(context, lane)
 
     async def flush(self, *contexts: str) -> None:
         loop, waits = asyncio.get_running_loop(), []
@@ -113,6 +126,7 @@ class Journal:
                 future: asyncio.Future[None] = loop.create_future()
                 lane.waiting.append((lane.accepted, future))
                 waits.append(future)
+                self._see_to(context, lane)
         for wait in waits:
             await wait
 
@@ -135,13 +149,30 @@ class Journal:
 
     async def _drain(self, context: str, lane: _Lane) -> None:
         try:
-            while lane.puts:
+            while lane.due:
                 async with self._turns:
                     await self._write_lane(context, lane)
+                self._rest(context, lane)
         finally:
             lane.busy = False
-        lane.wrote(lane.accepted)  # what was put under a right that is lost by now is not waited for
-        del self._lanes[context]
+        if not lane.puts:
+            lane.wrote(lane.accepted)  # what was put under a right that is lost by now is not waited for
+
+    def _see_to(self, context: str, lane: _Lane) -> None:
+        if lane.due and not lane.busy:
+            self._ready[context] = None
+            self._work.set()
+
+    def _rest(self, context: str, lane: _Lane) -> None:
+        if lane.rest is not None:
+            lane.rest.cancel()
+        lane.rest = asyncio.get_running_loop().call_later(self._resting_time, self._rested, context, lane)
+
+    def _rested(self, context: str, lane: _Lane) -> None:
+        lane.rest = None
+        self._see_to(context, lane)
+        if not (lane.puts or lane.busy):
+            del self._lanes[context]
 
     async def _write_lane(self, context: str, lane: _Lane) -> None:
         fence, upto = lane.fence, lane.accepted
