@@ -125,3 +125,40 @@ documents = st.dictionaries(
 def test_what_is_written_is_read_back_as_it_was_meant(document: dict[str, object]) -> None:
     assert (load(dump(document)) or {}) == document
     assert (yaml.safe_load(dump(document)) or {}) == document
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(), _JSON), st.booleans())
+def test_json_is_read_as_the_yaml_that_it_is(document: dict[str, object], escaped: bool) -> None:
+    text = json.dumps(document, ensure_ascii=escaped)
+    with suppress(BadYaml):  # the grammar of YAML does not take every character
+        assert load_all(text) == load_all("--- " + text)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": NaN}', '{"a": 1e400}', '{"a": 1} {"b": 2}', '{"a": "\\ud800"}', '{"a": "\ud800"}']
+)
+def test_what_is_almost_json_is_read_as_yaml(text: str) -> None:
+    try:
+        expected: object = load_all("--- " + text)
+    except BadYaml as error:
+        expected = str(error)
+    try:
+        found: object = load_all(text)
+    except BadYaml as error:
+        found = str(error)
+    assert found == expected
+
+
+def test_json_is_bounded_as_well() -> None:
+    deep = '{"a":' * 101 + "1" + "}" * 101
+    with pytest.raises(BadYaml, match="nested deeper than 100"):
+        load_all(deep)
+    with pytest.raises(BadYaml, match="expands to more than 200000"):
+        load_all('{"a":[' + "1," * 200_000 + "1]}")
