@@ -263,7 +263,7 @@ def _said(condition: Object, otherwise: str) -> str:
 
 def _map(value: Object, key: str) -> Object:
     inner = value.get(key)
-    return inner if isinstance(inner, Mapping) else _NOTHING
+    return inner if isinstance(inner, (dict, Mapping)) else _NOTHING
 
 
 def _list(value: Object, key: str) -> tuple[Object, ...]:

