@@ -22,6 +22,7 @@ RUN = {
     "agent": (),
     "busy": (),
     "chaos": (),
+    "ending": (),
     "tenthousand": (),
 }
 """By module, the options with which ``all`` runs it. What is not there is not run."""

@@ -10,7 +10,7 @@ import asyncio
 import os
 import re
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -73,9 +73,9 @@ async def production(folder: Path) -> AsyncIterator[Running]:
             own["EMCO_DATABASE_URL"] = database
         else:
             own |= {"EMCO_DATABASE_URL": store.url, **(store.environment or {})}
-        started = [await stack.enter_async_context(_service(name, own, folder)) for name in SERVICES]
+        started = [await stack.enter_async_context(service(name, own, folder)) for name in SERVICES]
         services = {name: f"http://{rest}" for name, (rest, _, _) in zip(SERVICES, started, strict=True)}
-        pids = {name: pid for name, (_, _, pid) in zip(SERVICES, started, strict=True)}
+        pids = {name: process.pid for name, (_, _, process) in zip(SERVICES, started, strict=True)}
         yield Running(services, started[SERVICES.index("rsync")][1], pids)
 
 
@@ -87,8 +87,8 @@ async def embedded(folder: Path) -> AsyncIterator[Running]:
 
 
 @asynccontextmanager
-async def _service(name: str, environment: Mapping[str, str], folder: Path) -> AsyncIterator[tuple[str, int, int]]:
-    """Its REST address, gRPC port and process."""
+async def service(name: str, environment: Mapping[str, str], folder: Path) -> AsyncIterator[tuple[str, int, Process]]:
+    """One of EMCO's as a process of its own: its REST address, gRPC port and process."""
     ports = {"EMCO_HTTP_PORT": "0", "EMCO_GRPC_PORT": "0"}
     command = (sys.executable, "-m", "emco_allinone.main", "serve", name, "--config", str(folder / "none.json"))
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env={**os.environ, **ports, **environment})
@@ -101,7 +101,7 @@ async def _service(name: str, environment: Mapping[str, str], folder: Path) -> A
                     break
         if found is None:
             raise SystemExit(f"{name} did not start")
-        yield found[1], 0 if found[2] == "none" else int(found[2]), process.pid
+        yield found[1], 0 if found[2] == "none" else int(found[2]), process
     finally:
         await programs.end(process)
 

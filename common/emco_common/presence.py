@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from contextlib import suppress
 
 import structlog
 
@@ -19,6 +20,8 @@ TTL = 10.0
 """Seconds after which the work of a process that died is taken up."""
 PAUSE = 1.0
 """Seconds between attempts to become present."""
+FAREWELL_SECONDS = 2.0
+"""How long the bus may take to note that this process is not there any more; without it the lease ends by itself."""
 
 
 class Presence:
@@ -43,7 +46,9 @@ class Presence:
                     _log.warning("presence_lost", name=self.name)
                 finally:
                     self._present.clear()
-                    await lease.revoke()
+                    with suppress(EmcoError, TimeoutError):  # what is raised here would take the place of a cancellation
+                        async with asyncio.timeout(FAREWELL_SECONDS):
+                            await lease.revoke()
             except EmcoError as error:
                 _log.warning("presence_delayed", name=self.name, error=str(error))
                 await asyncio.sleep(PAUSE)
