@@ -26,6 +26,7 @@ from bench.apiservers import api_servers, context_of
 from bench.child import child, processor_seconds, resident, serve
 from bench.table import Figure, middle, show
 from emco_common.kube import Kind, KubeClient, Kubeconfig, encode, parse_kubeconfig
+from emco_common.kube.certificates import tls_context
 from emco_common.kube.network import Network
 
 WAYS = ("bare aiohttp", "HTTP/1.1", "HTTP/2")
@@ -85,7 +86,9 @@ class Side:
 
     async def _open(self, kubeconfig: Kubeconfig, way: str, kinds: int) -> None:
         if way == "bare aiohttp":
-            context = Network().context(kubeconfig) or True
+            context = tls_context(
+                ca=kubeconfig.ca_data, certificate=kubeconfig.client_certificate, key=kubeconfig.client_key
+            )
             session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
             self._kept.append(session)
             for kind in KINDS[:kinds]:

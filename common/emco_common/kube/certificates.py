@@ -17,6 +17,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from emco_common.kube.tls import bare_context
+
 
 @dataclass(frozen=True, slots=True)
 class PairProblem:
@@ -68,13 +70,9 @@ def tls_context(
     Python loads a client certificate from a file only: it is an anonymous one in memory (``memfd``) where the system
     has that, else a private temporary file that is gone before this returns.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = bare_context(verify=verify)
     if verify:
         context.load_verify_locations(cadata=(ca or b"").decode("ascii"))
-    else:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
     if certificate is not None and key is not None:
         with _private_file(certificate + b"\n" + key + b"\n") as path:
             # Without a password callback OpenSSL would ask for the pass phrase on the terminal.

@@ -49,7 +49,7 @@ class Connections:
         self._opened: list[Opened] = []
         self._opening = asyncio.Lock()
         self._protocols = ("h2", "http/1.1") if network.shared else ("http/1.1",)
-        self._shared: bool | None = None if network.shared and endpoint.context is not None else False
+        self._shared: bool | None = None if network.shared and endpoint.tls is not None else False
         """Is it HTTP/2? Not known before the first connection."""
         self._session: ssl.SSLSession | None = None
         self._timer: asyncio.TimerHandle | None = None

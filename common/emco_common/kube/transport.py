@@ -141,14 +141,14 @@ def transport_to(
 def connections_to(kubeconfig: Kubeconfig, *, limit: int, watches: int, network: Network) -> Connections:
     """Connections to its server as its user; none is opened yet. ``BadKubeconfig``."""
     address = urlsplit(kubeconfig.server)
-    context = network.context(kubeconfig)
+    tls = network.tls(kubeconfig)
     endpoint = Endpoint(
         address.hostname or "",
-        address.port or (443 if context is not None else 80),
-        context=context,
+        address.port or (443 if tls is not None else 80),
+        tls=tls,
         name=kubeconfig.server_name or "",
     )
-    head = Head(context is not None, address.netloc, _fixed_headers(kubeconfig))
+    head = Head(tls is not None, address.netloc, _fixed_headers(kubeconfig))
     return Connections(endpoint, head, limit=limit, watches=watches, network=network)
 
 

@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from emco_common.kube.tls import Pipes, Tls
+
 READ_SIZE = 16 * 1024
 """What is read at once: a TLS record."""
 PIECE_IN, PIECE_OUT = 2 * 1024, 4 * 1024
@@ -33,18 +35,18 @@ class Receiver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to, and as whom: ``context`` is ``None`` without TLS, ``name`` what the certificate must be for."""
+    """Where to, and as whom: ``tls`` is ``None`` without, ``name`` what the certificate must be for."""
 
     host: str
     port: int
-    context: ssl.SSLContext | None = None
+    tls: Tls | None = None
     name: str = ""
 
 
 class Wire(asyncio.BufferedProtocol):
     """Made by ``connect``. ``buffer`` is shared by all connections of an event loop: what it holds is taken at once."""
 
-    def __init__(self, buffer: bytearray, tls: tuple[ssl.SSLObject, ssl.MemoryBIO, ssl.MemoryBIO] | None) -> None:
+    def __init__(self, buffer: bytearray, tls: Pipes | None) -> None:
         self._buffer = buffer
         self._view = memoryview(buffer)
         self._tls = tls[0] if tls is not None else None
@@ -251,16 +253,11 @@ async def connect(
     session: ssl.SSLSession | None = None,
 ) -> Wire:
     """A connection whose handshake is done. The deadline is the caller's. ``OSError``."""
-    tls = None
-    if endpoint.context is not None:
-        endpoint.context.set_alpn_protocols(list(protocols))
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        made = endpoint.context.wrap_bio(
-            incoming, outgoing, server_hostname=endpoint.name or endpoint.host, session=session
-        )
-        tls = made, incoming, outgoing
+    pipes = None
+    if endpoint.tls is not None:
+        pipes = endpoint.tls.begin(endpoint.name or endpoint.host, protocols=protocols, session=session)
     _, wire = await asyncio.get_running_loop().create_connection(
-        lambda: Wire(buffer, tls), endpoint.host, endpoint.port
+        lambda: Wire(buffer, pipes), endpoint.host, endpoint.port
     )
     try:
         _notice_death(wire)
@@ -268,6 +265,8 @@ async def connect(
     except BaseException:
         wire.fail(None)
         raise
+    if endpoint.tls is not None and pipes is not None:
+        endpoint.tls.end(pipes[0])
     return wire
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -149,10 +151,29 @@ async def test_a_network_may_keep_to_the_older_protocol(sim_cluster: SimCluster)
         assert sim_cluster.connections >= 3
 
 
-async def test_clients_with_the_same_certificates_share_their_tls_context(sim_cluster: SimCluster) -> None:
+async def test_certificates_are_in_memory_for_the_handshake_only(sim_cluster: SimCluster) -> None:
     network, kubeconfig = Network(), parse_kubeconfig(sim_cluster.kubeconfig)
-    first_, again = network.context(kubeconfig), network.context(kubeconfig)
-    assert first_ is again
+    async with KubeClient(kubeconfig, network=network) as one, KubeClient(kubeconfig, network=network) as other:
+        before = len(contexts())
+        watches = await watching(one, sim_cluster, *KINDS)
+        await other.list(CONFIG_MAP)
+        assert len(contexts()) == before - 2
+        for watch in watches:
+            watch.cancel()
+
+
+async def test_a_connection_that_is_opened_anew_shows_its_certificate_again(
+    sim_cluster: SimCluster, client: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "IDLE_SECONDS", 0.1)
+    for name in ("a", "b", "c"):
+        await client.apply(config_map(name), manager="m")
+        await until(lambda: sim_cluster.connections == 0)
+
+
+def contexts() -> list[ssl.SSLContext]:
+    gc.collect()
+    return [found for found in gc.get_objects() if type(found) is ssl.SSLContext]
 
 
 async def test_a_further_connection_goes_on_with_the_tls_session_of_the_first(
