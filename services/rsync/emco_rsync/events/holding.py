@@ -15,7 +15,7 @@ from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState
 from emco_common.errors import EmcoError
 from emco_rsync.events.states import REPLACED
-from emco_rsync.events.worker import Heal, Worker, Workshop
+from emco_rsync.events.worker import Fresh, Heal, Worker, Workshop
 from emco_rsync.fence import Fence, NotOwner
 from emco_rsync.plan.plan import Plan
 
@@ -45,12 +45,12 @@ class Holding:
     def busy(self) -> bool:
         return bool(self._tasks)
 
-    def see_to(self, context: str) -> None:
-        """There is something new in its queue, perhaps while somebody is at it."""
+    def see_to(self, context: str, fresh: Fresh | None = None) -> None:
+        """There is something new in its queue, perhaps while somebody is at it. ``fresh`` if that was just read."""
         self._watched.add(context)
         worker = self._workers.get(context)
         if worker is None:
-            worker = self._workers[context] = Worker(context, self._shop, self)
+            worker = self._workers[context] = Worker(context, self._shop, self, fresh=fresh)
             self._start(self._work(worker), name=f"worker {context}")
         else:
             worker.wake()
@@ -59,7 +59,7 @@ class Holding:
     def withdrawn(self, context: str) -> None:
         """It is not among those with work any more; perhaps while somebody was at it."""
         worker = self._workers.get(context)
-        if worker is not None:
+        if worker is not None and worker.at_work:
             self._start(worker.glance(), name=f"glance {context}")
 
     def watch(self, context: str) -> None:

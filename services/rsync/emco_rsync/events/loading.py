@@ -28,15 +28,20 @@ class Loaded:
     status: ContextStatus
 
 
-async def check(bus: ContextBus, context: str) -> None:
-    """``ContextNotFound``; ``MalformedContext`` for what could not be worked on."""
+async def check(bus: ContextBus, context: str) -> Sequence[Entry]:
+    """All of the context. ``ContextNotFound``; ``MalformedContext`` for what could not be worked on."""
     entries = await _entries(bus, context)
     await asyncio.to_thread(codec.decode, entries)
+    return entries
 
 
-async def load(bus: ContextBus, journal: Journal, context: str, *, fence: Fence) -> Loaded:
-    """What is needed to work on a context alone, as long as its deployment is ours."""
-    entries = await _entries(bus, context)
+async def load(
+    bus: ContextBus, journal: Journal, context: str, *, fence: Fence, entries: Sequence[Entry] | None = None
+) -> Loaded:
+    """What is needed to work on a context alone, as long as its deployment is ours. ``entries``: all of the context,
+    where it was read a moment ago."""
+    entries = entries or await _entries(bus, context)
+    journal.saw(context, entries)
     plan = await asyncio.to_thread(lambda: make_plan(codec.decode(entries)))
     if plan.status_context != context:
         entries = (await bus.range(keys.root(plan.status_context))).entries

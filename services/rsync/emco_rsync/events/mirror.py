@@ -43,6 +43,10 @@ class Mirror:
         self.values[name] = value
         return True
 
+    def is_of(self, name: str, *, revision: int) -> bool:
+        """Is this what was written at that revision, as far as is known?"""
+        return self._revisions.get(name) == revision
+
     async def run(self) -> None:
         """Until cancelled; begins anew whenever the bus cannot go on."""
         failures = 0

@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import structlog
 
@@ -97,6 +98,19 @@ class Token:
             task.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What makes a deployment ours in the same transaction in which the first work for it is queued."""
+
+    name: str
+    lease: Lease
+    put: Put
+
+    @property
+    def compare(self) -> Compare:
+        return Compare(self.put.key, 0)
+
+
 class Ownership:
     """``address`` is asked for each time a lease is taken; ``ttl`` in seconds is how long a lease outlives its process.
 
@@ -170,25 +184,39 @@ class Ownership:
 
     async def acquire(self, name: str) -> Token | None:
         """The right to a deployment, or ``None`` if another has it. ``BusUnavailable``: ask again."""
+        if name in self._tokens and self.present:
+            return self._tokens[name]
+        claim = self.claim(name)
+        if claim is None:
+            return None
+        try:
+            revision = await self._bus.transact([claim.put], when=[claim.compare])
+        except LeaseLost:
+            await claim.lease.revoke()  # its keeper would notice only later
+            return None
+        if revision is None:
+            entry = await self._bus.get(claim.put.key)  # ours, if an attempt was carried out and its answer lost
+            if entry is None or entry.lease != claim.lease.id:
+                return None
+            revision = entry.mod_revision
+        return self.granted(claim, revision)
+
+    def claim(self, name: str) -> Claim | None:
+        """What to write to own a deployment; ``None`` if nothing can be owned now. Whoever writes it tells ``granted``,
+        and asks ``acquire`` where it is not known whether it was written."""
         lease = self._lease
         if lease is None or lease.lost:
             return None
-        if name in self._tokens:
-            return self._tokens[name]
-        key = owner_key(name)
-        try:
-            revision = await self._bus.transact([Put(key, self.replica.encode(), lease.id)], when=[Compare(key, 0)])
-        except LeaseLost:
-            await lease.revoke()  # its keeper would notice only later
+        return Claim(name, lease, Put(owner_key(name), self.replica.encode(), lease.id))
+
+    def granted(self, claim: Claim, revision: int) -> Token | None:
+        """The right that was written at this revision, or ``None`` if the lease has gone meanwhile."""
+        if self._lease is not claim.lease or claim.lease.lost:
             return None
-        if revision is None:
-            entry = await self._bus.get(key)  # ours, if an earlier attempt was carried out and its answer lost
-            if entry is None or entry.lease != lease.id:
-                return None
-            revision = entry.mod_revision
-        if self._lease is not lease or lease.lost:
-            return None
-        token = self._tokens[name] = Token(name, revision, lease, bus=self._bus, lose=self._lose)
+        token = self._tokens.get(claim.name)
+        if token is None:
+            token = Token(claim.name, revision, claim.lease, bus=self._bus, lose=self._lose)
+            self._tokens[claim.name] = token
         return token
 
     async def release(self, token: Token) -> None:

@@ -14,9 +14,9 @@ from emco_common.appcontext import keys, values
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState, QueueEvent, QueueState
 from emco_common.appcontext.status import QueueElement, decode_queue, encode_queue
-from emco_common.contextbus.api import Compare, ContextBus, Delete, Entry, Put
+from emco_common.contextbus.api import Compare, ContextBus, Delete, Entry, LeaseLost, Put
 from emco_common.errors import Conflict, Unavailable
-from emco_rsync.concurrent import concurrently
+from emco_rsync.events.ownership import Claim
 from emco_rsync.events.states import GONE
 from emco_rsync.fence import Fence
 
@@ -43,6 +43,7 @@ class Desk:
     stop: bool
     pending_terminate: bool
     status_context: str
+    given_up: tuple[str, ...]
     stored: Mapping[str, Entry]
 
     @property
@@ -64,14 +65,34 @@ class Desk:
         known = (keys.root(self.context), keys.queue(self.context))
         return [Compare(key, self.stored[key].mod_revision if key in self.stored else 0) for key in known]
 
+    def after(self, writes: Iterable[Put | Delete], *, revision: int) -> Desk:
+        """As these writes have left it."""
+        entries = dict(self.stored)
+        for write in writes:
+            entries.pop(write.key, None)
+            if isinstance(write, Put):
+                entries[write.key] = Entry(write.key, write.value, revision, revision, write.lease)
+        return desk_of(self.context, entries.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What was put to the queue: the context, its status context, and the bus's revision with it."""
+    """What was put to the queue of a context, and the bus's revision with it; ``desk`` is as of then. ``first``: there
+    was no queue before, so nobody has ever worked on the context; ``claimed``: the deployment was claimed
+    with it."""
 
-    context: str
-    status_context: str
+    desk: Desk
     revision: int
+    first: bool
+    claimed: bool = False
+
+    @property
+    def context(self) -> str:
+        return self.desk.context
+
+    @property
+    def status_context(self) -> str:
+        return self.desk.status_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +113,18 @@ class Queue:
         if not context:
             raise ContextNotFound(context)
         root = keys.root(context)
-        found = await concurrently([self._bus.range(root, limit=1), self._bus.range(root + _EVENTS)])
-        if not found[0].entries or found[0].entries[0].key != root:
-            raise ContextNotFound(context)
-        # The flags last: one that is older than the queue could be that of an event which is over with.
-        found.append(await self._bus.range(root + _FLAGS))
-        stored = {entry.key: entry for part in found for entry in part.entries}
-        queue = stored.get(keys.queue(context))
-        return Desk(
-            context=context,
-            elements=decode_queue(queue.key, queue.value) if queue is not None else (),
-            state=_state(stored.get(keys.current_state(context))),
-            stop=_flag(stored.get(keys.stop_flag(context))),
-            pending_terminate=_flag(stored.get(keys.pending_terminate(context))),
-            status_context=_text(stored.get(keys.status_context(context))) or context,
-            stored=stored,
-        )
+        known = [root, keys.given_up(context)]
+        return desk_of(context, (await self._bus.read(keys=known, prefixes=[root + _EVENTS, root + _FLAGS])).entries)
 
-    async def add(self, context: str, event: QueueEvent) -> Added:
-        """Queue an event durably. The same event still waiting at the end of the queue is not queued twice."""
+    async def add(
+        self, context: str, event: QueueEvent, *, desk: Desk | None = None, claim: Claim | None = None
+    ) -> Added:
+        """Queue an event durably. The same event still waiting at the end of the queue is not queued twice.
+
+        ``desk`` if it was read a moment ago. ``claim``: the deployment is taken with it, if nobody has it.
+        """
         for _ in range(_SWAPS):
-            desk = await self.read(context)
+            desk = desk or await self.read(context)
             waiting = desk.waiting
             if waiting and waiting[-1].event == event:
                 elements = desk.elements
@@ -127,20 +139,29 @@ class Queue:
             if event == QueueEvent.TERMINATE and waiting:
                 writes = [put for put in writes if put.key != keys.pending_terminate(context)]
                 writes.append(Put(keys.pending_terminate(context), values.encode(True)))
-            revision = await self._bus.transact(writes, when=desk.guard())
+            claims, free = ([claim.put], [claim.compare]) if claim is not None else ([], [])
+            try:
+                revision = await self._bus.transact([*writes, *claims], when=[*desk.guard(), *free])
+            except LeaseLost:
+                revision = None  # with the claim nothing was written
             if revision is not None:
-                return Added(context, desk.status_context, revision)
+                after = desk.after(writes, revision=revision)
+                return Added(after, revision, first=not desk.elements, claimed=claim is not None)
+            desk = claim = None
         raise Unavailable(f"the queue of context {context} is being changed by too many writers at once")
 
-    async def add_update(self, old: str, new: str, event: QueueEvent) -> Added:
+    async def add_update(self, old: str, new: str, event: QueueEvent, *, desks: Sequence[Desk] = ()) -> Added:
         """Queue the replacement of context ``old`` by ``new`` durably; what ``old`` was still to do is not done.
 
         A stop that was asked for before this is over with (lifecycle defect 23), and the state that ``new`` may have of
-        an earlier time is not shown any longer (34). ``Conflict`` if either is being taken away.
+        an earlier time is not shown any longer (34). ``Conflict`` if either is being taken away. ``desks``: as of a
+        moment ago.
         """
+        known = {desk.context: desk for desk in desks}
         for _ in range(_SWAPS):
-            target = await self.read(new)
-            source = target if old == new else await self.read(old)
+            target = known.get(new) or await self.read(new)
+            source = target if old == new else known.get(old) or await self.read(old)
+            known = {}
             for desk in (source, target):
                 if _terminates(desk) or (desk is target and desk.state in GONE):
                     what = "is being terminated" if _terminates(desk) else f"is {desk.state}"
@@ -151,7 +172,8 @@ class Queue:
                 guard += source.guard()
             revision = await self._bus.transact(writes, when=guard)
             if revision is not None:
-                return Added(new, target.status_context, revision)
+                own = [write for write in writes if write.key.startswith(keys.root(new))]
+                return Added(target.after(own, revision=revision), revision, first=not target.elements)
         raise Unavailable(f"the queues of contexts {old} and {new} are being changed by too many writers at once")
 
     def _update_writes(self, desk: Desk, old: str, event: QueueEvent) -> list[Put | Delete]:
@@ -193,19 +215,6 @@ class Queue:
         if desk.state not in GONE:
             await self._own(_state_writes(context, state, reason), when=[desk.guard()[0]], fence=fence)
 
-    async def begin(self, desk: Desk, *, running: ContextState, desired: ContextState, fence: Fence) -> None:
-        """The event is being worked on. The queue does not change, and may have changed."""
-        await self._own(
-            [
-                Put(keys.desired_state(desk.context), values.encode_state(desired)),
-                Put(keys.current_state(desk.context), values.encode_state(running)),
-                Put(keys.status(desk.context), values.encode_state(running)),
-                Put(keys.reason(desk.context), values.encode("")),
-            ],
-            when=[desk.guard()[0]],
-            fence=fence,
-        )
-
     async def finish(
         self,
         desk: Desk,
@@ -237,10 +246,9 @@ class Queue:
 
     async def asked(self, context: str) -> Asked:
         """What its owner has asked for while the context is worked on."""
-        stop = _flag(await self._bus.get(keys.stop_flag(context)))
-        key = keys.given_up(context)
-        entry = await self._bus.get(key)
-        return Asked(stop, values.strings(key, values.decode(key, entry.value)) if entry else ())
+        stop, given_up = keys.stop_flag(context), keys.given_up(context)
+        found = {entry.key: entry for entry in (await self._bus.read(keys=[stop, given_up])).entries}
+        return Asked(_flag(found.get(stop)), _names(found.get(given_up)))
 
     async def retire(self, desk: Desk, *, fence: Fence) -> bool:
         """There is no more work; false if there is some after all."""
@@ -266,6 +274,34 @@ class Queue:
         return False
 
 
+def desk_of(context: str, entries: Iterable[Entry]) -> Desk:
+    """From what lies on the bus: the keys of the context, of which there may be more than matter here."""
+    root = keys.root(context)
+    decisive = (root + _EVENTS, root + _FLAGS, keys.given_up(context))
+    stored = {entry.key: entry for entry in entries if entry.key == root or entry.key.startswith(decisive)}
+    if root not in stored:
+        raise ContextNotFound(context)
+    queue = stored.get(keys.queue(context))
+    return Desk(
+        context=context,
+        elements=decode_queue(queue.key, queue.value) if queue is not None else (),
+        state=_state(stored.get(keys.current_state(context))),
+        stop=_flag(stored.get(keys.stop_flag(context))),
+        pending_terminate=_flag(stored.get(keys.pending_terminate(context))),
+        status_context=_text(stored.get(keys.status_context(context))) or context,
+        given_up=_names(stored.get(keys.given_up(context))),
+        stored=stored,
+    )
+
+
+def beginning(context: str, *, running: ContextState, desired: ContextState) -> list[Put]:
+    """What says that an event is being worked on."""
+    return [
+        Put(keys.desired_state(context), values.encode_state(desired)),
+        *_state_writes(context, running, ""),
+    ]
+
+
 def replaced_by(elements: Iterable[QueueElement]) -> tuple[str, ...]:
     """The contexts that updates in the queue are to replace, or were to and did not; an event that was carried out
     since has cleaned up behind them."""
@@ -289,7 +325,7 @@ def _terminates(desk: Desk) -> bool:
     return any(element.event == QueueEvent.TERMINATE for element in desk.waiting)
 
 
-def _state_writes(context: str, state: ContextState, reason: str) -> list[Put | Delete]:
+def _state_writes(context: str, state: ContextState, reason: str) -> list[Put]:
     return [
         Put(keys.current_state(context), values.encode_state(state)),
         Put(keys.status(context), values.encode_state(state)),
@@ -329,6 +365,10 @@ def _state(entry: Entry | None) -> ContextState:
 
 def _text(entry: Entry | None) -> str:
     return "" if entry is None else values.decode_string(entry.key, entry.value)
+
+
+def _names(entry: Entry | None) -> tuple[str, ...]:
+    return () if entry is None else values.strings(entry.key, values.decode(entry.key, entry.value))
 
 
 def _flag(entry: Entry | None) -> bool:

@@ -8,20 +8,23 @@ owned goes as soon as the lease does, whoever noticed it first.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from emco_common.appcontext import keys, values
+from emco_common.contextbus.api import Entry
 from emco_common.errors import EmcoError
 from emco_rsync.events.division import ranking
 from emco_rsync.events.holding import Holding
 from emco_rsync.events.mirror import Mirror
-from emco_rsync.events.ownership import OWNERS, REPLICAS, Ownership, Token
-from emco_rsync.events.queue import LIVE, Added
-from emco_rsync.events.worker import Workshop
+from emco_rsync.events.ownership import OWNERS, REPLICAS, Claim, Ownership, Token
+from emco_rsync.events.queue import LIVE, Added, Desk
+from emco_rsync.events.worker import Fresh, Workshop
 
 _log = structlog.get_logger()
 
@@ -32,6 +35,8 @@ MOVES_AT_ONCE = 32
 IDLE_MOVES_AT_ONCE = 8
 """Others, taken or handed over."""
 TOLD_EACH = 1_000
+MOST_HANDED_OVER = 1_000
+"""Keys of a context that are kept from its acceptance until it is worked on; those of a larger one are read again."""
 
 
 @dataclass(slots=True)
@@ -59,6 +64,11 @@ class Sharing:
         self._urgent = asyncio.Semaphore(MOVES_AT_ONCE)
         self._slots = asyncio.Semaphore(IDLE_MOVES_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._adding: Counter[str] = Counter()
+        self._untold: set[str] = set()
+        """Contexts of which the bus has told something while this process was adding to them."""
+        self._claims: dict[str, Claim] = {}
+        """By deployment, while they are being written."""
         self._taken = 0
         self._running = False
         self._replicas = self._mirror(REPLICAS, lambda name, value: self._consider_all())
@@ -79,18 +89,55 @@ class Sharing:
         found = self._deployments.get(name)
         return sorted(found.live | found.active) if found is not None else []
 
-    def added(self, added: Added) -> None:
-        """This process has queued something, and need not wait until the bus tells."""
-        self._belongs(added.context, added.status_context)
-        found = self._deployment(added.status_context)
-        if self._live.note(added.context, values.encode(added.status_context), revision=added.revision):
-            found.live.add(added.context)
-        if not self._active.note(added.context, values.encode(added.context), revision=added.revision):
-            return  # the bus was quicker
-        found.active.add(added.context)
-        if found.held is not None and not found.moving:
-            found.held.see_to(added.context)
-        self._consider(added.status_context)
+    @contextmanager
+    def adding(self, desk: Desk, *, claims: bool) -> Iterator[Claim | None]:
+        """While this process queues something for a context: ``added`` knows better than what the bus tells of it
+        meanwhile. With ``claims``, what is to be written with it so that the deployment is ours at once, where that is
+        so far nobody's and ours to take."""
+        context, name = desk.context, desk.status_context
+        self._adding[context] += 1
+        found = self._deployment(name)
+        claim = self._ownership.claim(name) if claims and self._is_to_take(name, found) else None
+        if claim is not None:
+            found.moving = True
+            self._claims[name] = claim
+        try:
+            yield claim
+        finally:
+            if claim is not None and self._claims.pop(name, None) is not None:  # it may have been written
+                found.moving = False
+                self._move(name, found, self._take)
+            self._adding[context] -= 1
+            if not self._adding[context]:
+                del self._adding[context]
+                if context in self._untold:
+                    self._untold.discard(context)
+                    self._active_changed(context, self._active.values.get(context))
+            self._consider(name)
+
+    def added(self, added: Added, entries: Sequence[Entry]) -> None:
+        """Within ``adding``: this process has queued something, and need not wait until the bus tells. ``entries`` is
+        the context, as it was read before."""
+        context, name = added.context, added.status_context
+        self._belongs(context, name)
+        found = self._deployment(name)
+        if self._live.note(context, values.encode(name), revision=added.revision):
+            found.live.add(context)
+        newest = self._active.note(context, values.encode(context), revision=added.revision)
+        if not newest and not self._active.is_of(context, revision=added.revision):
+            return  # somebody has changed it since, and the bus has told
+        self._untold.discard(context)
+        found.active.add(context)
+        fresh = None
+        if added.first:  # else somebody may have changed what goes without the queue
+            fresh = Fresh(added.desk, entries if len(entries) <= MOST_HANDED_OVER else None)
+        if added.claimed and (claim := self._claims.pop(name, None)) is not None:
+            found.moving = False
+            token = self._ownership.granted(claim, added.revision)
+            if token is not None:
+                self._begin(name, found, token, fresh=fresh)
+        elif found.held is not None and not found.moving:
+            found.held.see_to(context, fresh)
 
     async def run(self) -> None:
         """Take what is ours to take, until cancelled. Then nothing is worked on any more."""
@@ -133,6 +180,9 @@ class Sharing:
         self._consider(name)
 
     def _active_changed(self, context: str, value: bytes | None) -> None:
+        if self._adding[context]:
+            self._untold.add(context)
+            return
         if value is not None and context not in self._names:
             self._start(self._find_out(context), name=f"whose is {context}")
             return
@@ -193,6 +243,11 @@ class Sharing:
             else:
                 self._move(name, found, self._take)
 
+    def _is_to_take(self, name: str, found: _Deployment) -> bool:
+        """Is it nobody's, and would we be the first to reach for it?"""
+        free = found.held is None and not found.moving and name not in self._owners.values
+        return free and self._running and self._ownership.present and not self._rank(name)
+
     def _look_after(self, name: str, found: _Deployment, held: Holding) -> None:
         if not held.busy and (not (found.live or found.active) or self._rank(name)):
             self._move(name, found, self._hand_over)
@@ -223,12 +278,16 @@ class Sharing:
         token = await self._shop.surely(lambda: self._ownership.acquire(name))
         if token is None:
             return  # the bus tells whose it is, or that it is nobody's again
+        self._begin(name, found, token)
+
+    def _begin(self, name: str, found: _Deployment, token: Token, *, fresh: Fresh | None = None) -> None:
+        """It is ours. ``fresh``: what was read of one of its contexts as it was claimed."""
         found.token = token
-        found.held = Holding(name, token, self._shop, idle=self._consider)
+        found.held = held = Holding(name, token, self._shop, idle=self._consider)
         for context in sorted(found.active):
-            found.held.see_to(context)
+            held.see_to(context, fresh if fresh is not None and fresh.desk.context == context else None)
         for context in sorted(found.live - found.active):
-            found.held.watch(context)
+            held.watch(context)
         self._taken += 1
         if not self._taken % TOLD_EACH:
             _log.info("work_taken_up", deployments=self._taken)

@@ -13,6 +13,7 @@ import structlog
 from emco_common.appcontext.states import QueueEvent
 from emco_rsync.events.loading import check
 from emco_rsync.events.ownership import Ownership
+from emco_rsync.events.queue import desk_of
 from emco_rsync.events.sharing import STAGGER_SECONDS, Sharing
 from emco_rsync.events.states import FIRST
 from emco_rsync.events.worker import Workshop
@@ -32,10 +33,12 @@ class Supervisor:
 
     async def submit(self, context: str, event: QueueEvent) -> None:
         """Queue an event durably and have it seen to. ``ContextNotFound``, ``MalformedContext``, ``Unavailable``."""
-        await check(self._shop.bus, context)  # what makes no sense is refused now, not later
-        added = await self._queue.add(context, event)
-        _log.info("event_queued", context=context, queued=str(event))
-        self._sharing.added(added)
+        entries = await check(self._shop.bus, context)  # what makes no sense is refused now, not later
+        desk = desk_of(context, entries)
+        with self._sharing.adding(desk, claims=True) as claim:
+            added = await self._queue.add(context, event, desk=desk, claim=claim)
+            _log.info("event_queued", context=context, queued=str(event))
+            self._sharing.added(added, entries)
 
     async def submit_update(self, old: str, new: str, *, rollback: bool) -> None:
         """Queue the replacement of ``old`` by ``new``; what ``old`` is in the middle of ends early.
@@ -43,13 +46,14 @@ class Supervisor:
         A context that was there before is gone back to, whatever the caller calls it. Raises as ``submit`` does, and
         ``Conflict`` if one of them is being taken away.
         """
-        for context in (new, old):
-            await check(self._shop.bus, context)
-        before = (await self._queue.read(new)).state not in FIRST
+        checked = {context: await check(self._shop.bus, context) for context in (new, old)}
+        desks = [desk_of(context, entries) for context, entries in checked.items()]
+        before = desks[0].state not in FIRST
         event = QueueEvent.ROLLBACK if rollback or before else QueueEvent.UPDATE
-        added = await self._queue.add_update(old, new, event)
-        _log.info("event_queued", context=new, queued=str(event), replaces=old)
-        self._sharing.added(added)
+        with self._sharing.adding(desks[0], claims=False):
+            added = await self._queue.add_update(old, new, event, desks=desks)
+            _log.info("event_queued", context=new, queued=str(event), replaces=old)
+            self._sharing.added(added, checked[new])
 
     def heal(self, status_context: str, app: str, cluster: str, resources: Iterable[str]) -> None:
         """Somebody has changed what was applied. Brought back by its owner, between two events, if that is us; the

@@ -8,7 +8,7 @@ another process ends without a word (``NotOwner``): the other one finds the even
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -18,7 +18,7 @@ import structlog
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState, HookPhase, QueueEvent, QueueState, ResourceState
 from emco_common.appcontext.status import ContextStatus, QueueElement
-from emco_common.contextbus.api import ContextBus
+from emco_common.contextbus.api import ContextBus, Entry
 from emco_common.errors import EmcoError
 from emco_rsync.apply.executor import Executor
 from emco_rsync.apply.leaving import Removal
@@ -26,7 +26,7 @@ from emco_rsync.apply.site import Pace
 from emco_rsync.concurrent import Turns
 from emco_rsync.events.givenup import GivenUp
 from emco_rsync.events.loading import Loaded, load, load_deployment
-from emco_rsync.events.queue import SUPERSEDED, Desk, Queue
+from emco_rsync.events.queue import SUPERSEDED, Desk, Queue, beginning
 from emco_rsync.events.states import Transition, transition
 from emco_rsync.fence import Fence, NotOwner
 from emco_rsync.plan.plan import Plan
@@ -55,6 +55,15 @@ class Heal(Protocol):
     """Brings what has drifted back to what the plan says, if the deployment asks for it; answers what could not be."""
 
     async def __call__(self, plan: Plan, recorder: Recorder, status: ContextStatus, *, places: Places) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """What was read of a context, on which nobody had ever worked, as its first event was queued. ``entries`` are all
+    of it."""
+
+    desk: Desk
+    entries: Sequence[Entry] | None = field(default=None, repr=False)
 
 
 class Home(Protocol):
@@ -103,9 +112,10 @@ class Workshop:
                 _log.warning("work_delayed", why=str(error), attempt=failures)
                 await self.pace.sleep(self.pace.bus_backoff.delay(failures))
 
-    async def load(self, context: str, *, fence: Fence) -> Loaded:
+    async def load(self, context: str, *, fence: Fence, entries: Sequence[Entry] | None = None) -> Loaded:
+        """``entries``: all keys of the context, where they were read a moment ago."""
         async with self.loads:
-            return await self.surely(lambda: load(self.bus, self.journal, context, fence=fence))
+            return await self.surely(lambda: load(self.bus, self.journal, context, fence=fence, entries=entries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +131,10 @@ class Outcome:
 class Worker:
     """``interrupt`` makes the event in progress end early, because something else is to be done instead."""
 
-    def __init__(self, context: str, shop: Workshop, home: Home) -> None:
+    def __init__(self, context: str, shop: Workshop, home: Home, *, fresh: Fresh | None = None) -> None:
         self.context = context
+        self._fresh = fresh
+        self._entries: Sequence[Entry] | None = None
         self._shop = shop
         self._home = home
         self._fence = home.fence
@@ -132,6 +144,11 @@ class Worker:
         self._woken = False
         self._at: QueueElement | None = None
         self._plan: Plan | None = None
+
+    @property
+    def at_work(self) -> bool:
+        """Is an event being carried out? Then what changes in the queue may concern it."""
+        return self._at is not None
 
     @property
     def carried_out_any(self) -> bool:
@@ -145,6 +162,7 @@ class Worker:
     def wake(self) -> None:
         """There is something new in the queue."""
         self._woken = True
+        self._fresh = None
 
     async def glance(self) -> None:
         """Somebody has changed the queue, perhaps through another process: is what we are at still wanted?"""
@@ -164,7 +182,7 @@ class Worker:
             while True:
                 self._woken = False
                 self._interrupted.clear()  # before the read, so that what interrupts is read, or does
-                desk = await self._read()
+                desk = await self._first_look()
                 if desk.next is None:
                     done = await self._shop.surely(partial(queue.retire, desk, fence=self._fence))
                 else:
@@ -175,12 +193,18 @@ class Worker:
             await self._shop.surely(lambda: queue.forget(self.context, fence=self._fence, live=False))
             return False
 
+    async def _first_look(self) -> Desk:
+        fresh, self._fresh = self._fresh, None
+        self._entries = fresh.entries if fresh is not None else None
+        return fresh.desk if fresh is not None else await self._read()
+
     async def _in_turn(self, desk: Desk) -> bool:
         """Do what comes next, when nobody else works on the deployment. True if it was the last."""
         names = {self.context, desk.status_context, *desk.replaced}
         waits = self._shop.turns.taken(names)
         async with self._shop.turns.of(names):
             if waits:
+                self._entries = None
                 self._interrupted.clear()
                 desk = await self._read()
             return desk.next is not None and await self._process(desk, desk.next[1])
@@ -198,15 +222,15 @@ class Worker:
         return await self._run(desk, element, found)
 
     async def _run(self, desk: Desk, element: QueueElement, found: Transition) -> bool:
-        self._given_up = GivenUp()
+        self._given_up = GivenUp(desk.given_up)
+        self._at = element
         again = desk.state is found.running
         loaded = None if again else await self._forget_hooks(element)
         await self._mark_replaced(element, ContextState.UPDATING)
-        await self._shop.surely(
-            lambda: self._shop.queue.begin(desk, running=found.running, desired=found.done, fence=self._fence)
-        )
+        # On the bus before anything is sent to a cluster, with whatever is told of the clusters until then.
+        begun = beginning(self.context, running=found.running, desired=found.done)
+        self._shop.journal.put(self.context, begun, fence=self._fence, more=True)
         _log.info("event_started", context=self.context, queued=element.event)
-        self._at = element
         try:
             outcome = await self._until_cut_short(self._carry_out(desk, element, loaded, again=again), element)
         except (ContextNotFound, NotOwner):
@@ -219,13 +243,14 @@ class Worker:
         finally:
             self._at = None
         await self._shop.journal.flush(self.context, desk.status_context)
-        return await self._conclude(element, found, outcome)
+        return await self._conclude(desk, element, found, outcome)
 
-    async def _conclude(self, element: QueueElement, found: Transition, outcome: Outcome) -> bool:
-        desk = await self._read()
-        if desk.next is None or desk.next[1] != element:
-            _log.info("event_superseded", context=self.context, queued=element.event)
-            return False  # an update has taken its place, and said so of all contexts concerned
+    async def _conclude(self, desk: Desk, element: QueueElement, found: Transition, outcome: Outcome) -> bool:
+        if self._replaces(element):
+            desk = await self._read()
+            if desk.next is None or desk.next[1] != element:
+                _log.info("event_superseded", context=self.context, queued=element.event)
+                return False  # an update has taken its place, and said so of all contexts concerned
         if outcome.failure:
             why = f"the update to context {self.context} failed: {outcome.failure}"
             await self._mark_replaced(element, ContextState.UPDATE_FAILED, reason=why[:MAX_REASON])
@@ -240,9 +265,12 @@ class Worker:
 
     async def _mark_replaced(self, element: QueueElement, state: ContextState, *, reason: str = "") -> None:
         """The context that an update replaces shows how far that has come."""
-        old = element.update_context
-        if old and old != self.context:
+        if self._replaces(element):
+            old = element.update_context
             await self._shop.surely(lambda: self._shop.queue.mark(old, state, fence=self._fence, reason=reason))
+
+    def _replaces(self, element: QueueElement) -> bool:
+        return element.update_context not in ("", self.context)
 
     async def _carry_out(self, desk: Desk, element: QueueElement, loaded: Loaded | None, *, again: bool) -> Outcome:
         """``loaded`` if that was done before and has not changed since."""
@@ -282,7 +310,8 @@ class Worker:
         return self._shop.executor.removal(deployment, loaded.recorder, given_up=self._given_up, leftovers=leftovers)
 
     async def _load(self) -> Loaded:
-        return await self._shop.load(self.context, fence=self._fence)
+        entries, self._entries = self._entries, None
+        return await self._shop.load(self.context, fence=self._fence, entries=entries)
 
     async def _forget_hooks(self, element: QueueElement) -> Loaded | None:
         """Hooks of updates run at each; that they have run for this context before is forgotten before it begins, so
@@ -326,6 +355,7 @@ class Worker:
 
     async def _stop_requested(self) -> None:
         while True:
+            await self._shop.pace.sleep(STOP_POLL_SECONDS)  # what was asked before, the desk has said
             try:
                 asked = await self._shop.queue.asked(self.context)
                 self._given_up.add(asked.given_up)
@@ -333,7 +363,6 @@ class Worker:
                     return
             except EmcoError as error:
                 _log.info("stop_flag_not_read", context=self.context, why=str(error))
-            await self._shop.pace.sleep(STOP_POLL_SECONDS)
 
     async def _finish(
         self,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from emco_common.appcontext import keys
-from emco_common.contextbus.api import MAX_TRANSACTION_OPERATIONS, Compare, ContextBus, Put
+from emco_common.contextbus.api import MAX_TRANSACTION_OPERATIONS, Compare, ContextBus, Entry, Put
 from emco_common.contextbus.limits import batches
 from emco_common.errors import EmcoError
 from emco_rsync.fence import Fence, NotOwner, Unfenced
@@ -117,6 +117,12 @@ class Journal:
         if more and lane.rest is None:
             self._rest(context, lane)
         self._see_to(context, lane)
+
+    def saw(self, context: str, entries: Iterable[Entry]) -> None:
+        """The keys of a context, as somebody has just read them: its root need not be read once more."""
+        root = next(iter(entries), None)
+        if root is not None and root.key == keys.root(context):
+            self._roots[context] = root.mod_revision
 
     async def flush(self, *contexts: str) -> None:
         loop, waits = asyncio.get_running_loop(), []
