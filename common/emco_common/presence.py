@@ -46,7 +46,7 @@ class Presence:
                     _log.warning("presence_lost", name=self.name)
                 finally:
                     self._present.clear()
-                    with suppress(EmcoError, TimeoutError):  # what is raised here would take the place of a cancellation
+                    with suppress(EmcoError, TimeoutError):  # raised here it would take the place of a cancellation
                         async with asyncio.timeout(FAREWELL_SECONDS):
                             await lease.revoke()
             except EmcoError as error:
