@@ -1,4 +1,4 @@
-"""How long a small deployment takes: ``python -m bench.latency [--rates 1,5,20] [--seconds 10]``.
+"""How long a small deployment takes: ``python -m bench.latency [--rates 1,5,20] [--to-all 1,5] [--seconds 10]``.
 
 Deployments of four objects come at even distances, at 1, 5 and 20 a second, to eight real API servers: each to one of
 them in turn, or each to all eight. Ours: from the InstallApp that is accepted to the last acknowledgement on the bus.
@@ -29,7 +29,10 @@ LEAST = 20
 """Deployments in a run at least, however few come in a second."""
 
 
-async def measure(clusters: int, rates: Sequence[float], seconds: float, *, etcd: bool) -> list[Figure]:
+async def measure(
+    clusters: int, rates: Sequence[float], to_all: Sequence[float], seconds: float, *, etcd: bool
+) -> list[Figure]:
+    """``rates`` of deployments to one cluster in turn, and ``to_all`` to all of them."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(scratch()))
         fleet = await stack.enter_async_context(api_servers(clusters))
@@ -42,12 +45,11 @@ async def measure(clusters: int, rates: Sequence[float], seconds: float, *, etcd
         await _ours(rsync, fleet, numbers, 5, 5, everywhere=True)
         await _bare(floor, fleet, numbers, 5, 5, everywhere=True)
         rows = []
-        for everywhere in (False, True):
-            for rate in rates:
-                amount = max(LEAST, int(rate * seconds))
-                bare = await _bare(floor, fleet, numbers, amount, rate, everywhere=everywhere)
-                ours, processor, lag = await _ours(rsync, fleet, numbers, amount, rate, everywhere=everywhere)
-                rows.append(_figure(rate, ours, bare, processor, lag, clusters if everywhere else 1))
+        for everywhere, rate in [*((False, rate) for rate in rates), *((True, rate) for rate in to_all)]:
+            amount = max(LEAST, int(rate * seconds))
+            bare = await _bare(floor, fleet, numbers, amount, rate, everywhere=everywhere)
+            ours, processor, lag = await _ours(rsync, fleet, numbers, amount, rate, everywhere=everywhere)
+            rows.append(_figure(rate, ours, bare, processor, lag, clusters if everywhere else 1))
         return rows
 
 
@@ -98,12 +100,13 @@ def _text(seconds: Sequence[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clusters", type=int, default=8, help="real control planes, 370 MB each")
-    parser.add_argument("--rates", default="1,5,20", help="deployments a second")
+    parser.add_argument("--rates", default="1,5,20", help="deployments a second, to one cluster in turn")
+    parser.add_argument("--to-all", default="1,5,20", help="the same, each to all clusters")
     parser.add_argument("--seconds", type=float, default=10, help="of each rate")
     parser.add_argument("--embedded", action="store_true", help="on the embedded bus and not on etcd")
     given = parser.parse_args()
-    rates = [float(rate) for rate in given.rates.split(",")]
-    rows = asyncio.run(measure(given.clusters, rates, given.seconds, etcd=not given.embedded))
+    rates, to_all = ([float(rate) for rate in text.split(",") if rate] for text in (given.rates, given.to_all))
+    rows = asyncio.run(measure(given.clusters, rates, to_all, given.seconds, etcd=not given.embedded))
     bus = "the embedded bus" if given.embedded else "etcd"
     show(f"Accepted to acknowledged on {given.clusters} real API servers, bus: {bus}", rows)
 
