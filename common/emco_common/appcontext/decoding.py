@@ -7,6 +7,7 @@ Tolerant where appcontext.md says so (case of field names, the legacy form of ho
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from emco_common.appcontext import keys, values
@@ -110,6 +111,12 @@ def _dependency(key: str, fields: Mapping[str, Any]) -> Dependency:
     return Dependency(app, op_status, wait)
 
 
+Leaves = dict[str, bytes]
+"""Of one cluster of an app: what is not state, by the rest of its key; manifests and approvals by their resource."""
+_ITSELF, _MANIFEST, _APPROVAL = "", " ", "  "
+_ORDER, _HOOKS = keys.RESOURCE_ORDER, keys.RESOURCE_DEPENDENCY
+
+
 class _Decoder:
     """One pass over the stored keys finds which clusters each app has; all else is looked up.
 
@@ -119,17 +126,30 @@ class _Decoder:
     def __init__(self, stored: Mapping[str, bytes]) -> None:
         self._stored = stored
         self._id = ""
-        self._manifests: dict[bytes, str] = {}
+        self._plain: dict[tuple[str, bytes], Resource] = {}
         self._orders: dict[bytes, tuple[str, ...]] = {}
-        self._clusters: dict[str, list[str]] = {}
-        for key in stored:
+        self._clusters: dict[str, dict[str, Leaves]] = {}
+        for key, value in stored.items():
             place = keys.parse(key)
-            if place is None or place.leaf or place.resource:
+            if place is None:
                 continue
-            if place.cluster:
-                self._clusters.setdefault(place.app, []).append(place.cluster)
-            elif not place.app:
-                self._id = place.context
+            context, app, cluster, resource, leaf = place
+            if cluster:
+                self._take(self._clusters.setdefault(app, {}), cluster, resource, leaf, value)
+            elif not app and not leaf:
+                self._id = context
+
+    @staticmethod
+    def _take(clusters: dict[str, Leaves], cluster: str, resource: str, leaf: str, value: bytes) -> None:
+        leaves = clusters.get(cluster)
+        if leaves is None:
+            leaves = clusters[cluster] = {}
+        if not resource:
+            leaves[leaf] = value
+        elif not leaf:
+            leaves[_MANIFEST + resource] = value
+        elif leaf == keys.APPROVAL:
+            leaves[_APPROVAL + resource] = value
 
     def context(self) -> AppContext:
         root = keys.root(self._id)
@@ -151,24 +171,24 @@ class _Decoder:
     def _app(self, name: str) -> App:
         dependency = keys.start_dependency(self._id, name)
         known = dependency in self._stored
+        clusters = ((one, leaves) for one, leaves in self._clusters.get(name, {}).items() if _ITSELF in leaves)
         return App(
             name=name,
-            clusters=tuple(self._cluster(name, cluster) for cluster in self._clusters.get(name, ())),
+            clusters=tuple(self._cluster(name, one, leaves) for one, leaves in clusters),
             dependencies=decode_dependencies(dependency, self._stored[dependency]) if known else (),
         )
 
-    def _cluster(self, app: str, cluster: str) -> Cluster:
-        place = (self._id, app, cluster)
-        order, hooks = keys.resource_order(*place), keys.resource_dependency(*place)
-        ordered = self._order(order, self._stored[order]) if order in self._stored else ()
-        lists = decode_hooks(hooks, self._stored[hooks]) if hooks in self._stored else {}
+    def _cluster(self, app: str, cluster: str, leaves: Leaves) -> Cluster:
+        root = keys.cluster(self._id, app, cluster)
+        resources = partial(self._resources, root, leaves)
+        lists = decode_hooks(root + _HOOKS, leaves[_HOOKS]) if _HOOKS in leaves else {}
         crds = lists.pop(CRD_INSTALL, ())
         return Cluster(
             name=cluster,
-            group=self._text(keys.cluster_group(*place)),
-            resources=self._resources(app, cluster, ordered),
-            crds=self._resources(app, cluster, crds),
-            hooks={event: self._resources(app, cluster, names) for event, names in lists.items()},
+            group=values.decode_string(root + keys.GROUP, leaves[keys.GROUP]) if keys.GROUP in leaves else "",
+            resources=resources(self._order(root + _ORDER, leaves[_ORDER]) if _ORDER in leaves else ()),
+            crds=resources(crds),
+            hooks={event: resources(names) for event, names in lists.items()},
         )
 
     def _order(self, key: str, value: bytes) -> tuple[str, ...]:
@@ -177,23 +197,21 @@ class _Decoder:
             names = self._orders[value] = decode_resource_order(key, value)
         return names
 
-    def _manifest(self, key: str, value: bytes) -> str:
-        text = self._manifests.get(value)
-        if text is None:
-            text = self._manifests[value] = values.decode_string(key, value)
-        return text
+    def _resources(self, root: str, leaves: Leaves, names: Iterable[str]) -> tuple[Resource, ...]:
+        return tuple(self._resource(root, leaves, name) for name in names)
 
-    def _resources(self, app: str, cluster: str, names: Iterable[str]) -> tuple[Resource, ...]:
-        return tuple(self._resource(app, cluster, name) for name in names)
-
-    def _resource(self, app: str, cluster: str, name: str) -> Resource:
-        key = keys.resource(self._id, app, cluster, name)
-        approval = keys.approval(self._id, app, cluster, name)
-        return Resource(
-            name=name,
-            manifest=self._manifest(key, self._required(key)),
-            approval=decode_approval(approval, self._stored[approval]) if approval in self._stored else None,
-        )
+    def _resource(self, root: str, leaves: Leaves, name: str) -> Resource:
+        key = f"{root}resource/{name}/"
+        value, approval = leaves.get(_MANIFEST + name), leaves.get(_APPROVAL + name)
+        if value is None:
+            raise MalformedContext(f"{key} is missing")
+        known = self._plain.get((name, value)) if approval is None else None
+        if known is None:
+            given = None if approval is None else decode_approval(key + keys.APPROVAL, approval)
+            known = Resource(name, values.decode_string(key, value), given)
+            if approval is None:
+                self._plain[name, value] = known
+        return known
 
     def _dependency_form(self) -> AppDependencyForm:
         key = keys.app_dependency(self._id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 CONTEXTS = "/context/"
 """Every context lies below this prefix."""
@@ -198,10 +198,12 @@ def resource_reason(context: str, app_name: str, cluster_name: str, resource_nam
 _NAME = rf"(?!{INSTRUCTION}/)([^/]+)(?:/|$)"
 _PLACE = re.compile(rf"{CONTEXTS}([^/]*)/?(?:app/{_NAME}(?:cluster/{_NAME}(?:resource/{_NAME})?)?)?(.*)", re.DOTALL)
 """One expression, as a large context has tens of thousands of keys, and every one of them is parsed."""
+_WORDS = ("", "context", "app", "cluster", "resource")
+_LEAF = 9
+"""Slashes before the leaf of a resource."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a key lies. ``leaf`` is what remains below the deepest of context, app, cluster and resource."""
 
     context: str
@@ -213,6 +215,12 @@ class Place:
 
 def parse(key: str) -> Place | None:
     """The place of a key below ``/context/``, or ``None`` for a key that lies elsewhere."""
+    parts = key.split("/", _LEAF)
+    if len(parts) > _LEAF:  # most are, and to take these apart is quicker
+        start, contexts, context, app, app_name, cluster, cluster_name, resource, name, leaf = parts
+        words, names = (start, contexts, app, cluster, resource), (app_name, cluster_name, name)
+        if words == _WORDS and all(names) and INSTRUCTION not in names:
+            return Place(context, app_name, cluster_name, name, leaf)
     found = _PLACE.match(key)
     return None if found is None else Place(*found.groups(""))
 

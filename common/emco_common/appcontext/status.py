@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from emco_common.appcontext import keys, values
-from emco_common.appcontext.keys import Place
 from emco_common.appcontext.values import MalformedContext, folded
 from emco_common.contextbus.api import Entry, Put
 
@@ -156,15 +156,22 @@ def encode_status(status: ContextStatus) -> list[Put]:
 def decode_status(context: str, entries: Iterable[Entry]) -> ContextStatus:
     """The status among the keys of a context; keys of other meaning are passed over."""
     general: dict[str, Entry] = {}
-    clusters: dict[tuple[str, str], dict[str, Entry]] = {}
-    resources: dict[tuple[str, str, str], dict[str, Entry]] = {}
+    clusters: dict[tuple[str, str], Fields] = {}
+    resources: dict[tuple[str, str, str], Fields] = {}
+    known = _Known()
     for entry in entries:
         place = keys.parse(entry.key)
         if place is None or place.context != context:
             continue
-        leaves = _leaves_of(place, general, clusters, resources)
-        if leaves is not None:
-            leaves[place.leaf] = entry
+        _, app, cluster, resource, leaf = place
+        if resource:
+            if leaf in _RESOURCE_FIELDS:
+                resources.setdefault((app, cluster, resource), {}).update(known.fields(_RESOURCE_FIELDS[leaf], entry))
+        elif cluster:
+            if leaf in _CLUSTER_FIELDS:
+                clusters.setdefault((app, cluster), {}).update(known.fields(_CLUSTER_FIELDS[leaf], entry))
+        elif not app:
+            general[leaf] = entry
     return ContextStatus(
         id=context,
         status=_state(general, keys.STATUS),
@@ -174,56 +181,69 @@ def decode_status(context: str, entries: Iterable[Entry]) -> ContextStatus:
         stop=_flag(general, keys.STOP_FLAG),
         reason=_text(general, keys.REASON),
         queue=decode_queue(general[keys.QUEUE].key, general[keys.QUEUE].value) if keys.QUEUE in general else None,
-        clusters={place: _cluster_status(leaves) for place, leaves in clusters.items()},
-        resources={place: _resource_status(leaves) for place, leaves in resources.items()},
+        clusters={place: ClusterStatus(**fields) for place, fields in clusters.items()},
+        resources={place: known.status(fields) for place, fields in resources.items()},
     )
 
 
-_CLUSTER_LEAVES = frozenset(
-    {keys.CONNECTIVITY, keys.STATUS, keys.READY, keys.REFERENCE, keys.REASON, keys.INSTALLED, keys.PHASE}
-)
-_RESOURCE_LEAVES = frozenset(
-    {keys.STATUS, keys.REFERENCE, keys.RESOURCE_READY, keys.RESOURCE_SUCCESS, keys.DEFINITION, keys.REASON, keys.DRIFT}
-)
+Fields = dict[str, Any]
+"""Of a status, by name."""
+Read = Callable[[str, bytes], Fields]
+"""What a key and its value say of a status."""
 
 
-def _leaves_of(
-    place: Place,
-    general: dict[str, Entry],
-    clusters: dict[tuple[str, str], dict[str, Entry]],
-    resources: dict[tuple[str, str, str], dict[str, Entry]],
-) -> dict[str, Entry] | None:
-    if place.resource:
-        spot = (place.app, place.cluster, place.resource)
-        return resources.setdefault(spot, {}) if place.leaf in _RESOURCE_LEAVES else None
-    if place.cluster:
-        return clusters.setdefault((place.app, place.cluster), {}) if place.leaf in _CLUSTER_LEAVES else None
-    return None if place.app else general
+def _text_as(field: str) -> Read:
+    return lambda key, value: {field: values.decode_string(key, value)}
 
 
-def _cluster_status(leaves: Mapping[str, Entry]) -> ClusterStatus:
-    return ClusterStatus(
-        connectivity=_text(leaves, keys.CONNECTIVITY),
-        status=_text(leaves, keys.STATUS),
-        ready=_flag(leaves, keys.READY),
-        reference=_text(leaves, keys.REFERENCE),
-        reason=_text(leaves, keys.REASON),
-        installed=_text(leaves, keys.INSTALLED),
-        phase=_text(leaves, keys.PHASE),
-    )
+def _flag_as(field: str) -> Read:
+    return lambda key, value: {field: values.decode_bool(key, value)}
 
 
-def _resource_status(leaves: Mapping[str, Entry]) -> ResourceStatus:
-    return ResourceStatus(
-        status=_state(leaves, keys.STATUS),
-        reference=_text(leaves, keys.REFERENCE),
-        ready=_flag(leaves, keys.RESOURCE_READY),
-        success=_flag(leaves, keys.RESOURCE_SUCCESS),
-        definition=_text(leaves, keys.DEFINITION),
-        reason=_text(leaves, keys.REASON),
-        drift=_text(leaves, keys.DRIFT),
-        digest=_digest(leaves),
-    )
+def _applied(key: str, value: bytes) -> Fields:
+    return {"status": values.decode_state(key, value), "digest": _digest(key, value)}
+
+
+_CLUSTER_FIELDS: Mapping[str, Read] = {
+    keys.CONNECTIVITY: _text_as("connectivity"),
+    keys.STATUS: _text_as("status"),
+    keys.READY: _flag_as("ready"),
+    keys.REFERENCE: _text_as("reference"),
+    keys.REASON: _text_as("reason"),
+    keys.INSTALLED: _text_as("installed"),
+    keys.PHASE: _text_as("phase"),
+}
+_RESOURCE_FIELDS: Mapping[str, Read] = {
+    keys.STATUS: _applied,
+    keys.REFERENCE: _text_as("reference"),
+    keys.RESOURCE_READY: _flag_as("ready"),
+    keys.RESOURCE_SUCCESS: _flag_as("success"),
+    keys.DEFINITION: _text_as("definition"),
+    keys.REASON: _text_as("reason"),
+    keys.DRIFT: _text_as("drift"),
+}
+
+
+class _Known:
+    """Most resources of a deployment are in the same state: what was met before is not read again."""
+
+    def __init__(self) -> None:
+        self._fields: dict[tuple[Read, bytes], Fields] = {}
+        self._statuses: dict[tuple[tuple[str, Any], ...], ResourceStatus] = {}
+
+    def fields(self, read: Read, entry: Entry) -> Fields:
+        place = (read, entry.value)
+        found = self._fields.get(place)
+        if found is None:
+            found = self._fields[place] = read(entry.key, entry.value)
+        return found
+
+    def status(self, fields: Fields) -> ResourceStatus:
+        place = tuple(fields.items())
+        found = self._statuses.get(place)
+        if found is None:
+            found = self._statuses[place] = ResourceStatus(**fields)
+        return found
 
 
 def _cluster_puts(root: str, status: ClusterStatus) -> Iterator[Put]:
@@ -281,9 +301,8 @@ def _state(leaves: Mapping[str, Entry], leaf: str) -> str | None:
     return None if entry is None else values.decode_state(entry.key, entry.value)
 
 
-def _digest(leaves: Mapping[str, Entry]) -> str:
-    entry = leaves.get(keys.STATUS)
-    if entry is None or b"igest" not in entry.value:
+def _digest(key: str, value: bytes) -> str:
+    if b"igest" not in value:
         return ""
-    digest = folded(values.decode_object(entry.key, entry.value)).get("digest")
+    digest = folded(values.decode_object(key, value)).get("digest")
     return digest if isinstance(digest, str) else ""

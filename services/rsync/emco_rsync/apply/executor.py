@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 
 from emco_common.appcontext.states import HookPhase, ResourceState
 from emco_common.appcontext.status import ContextStatus
-from emco_rsync.apply.ground import Ground, Work, flat
+from emco_rsync.apply.ground import Ground, Work, flat, read_ahead
 from emco_rsync.apply.healing import Fights, mend
 from emco_rsync.apply.leaving import Removal
 from emco_rsync.apply.order import Waiting, circle
@@ -49,11 +49,10 @@ class Executor:
             if status.cluster(cluster.app, cluster.cluster).reference:
                 recorder.touched(cluster.app, cluster.cluster)
             finished = _finished(plan, cluster, status)
+            missing = deployment.missing(cluster)
+            await read_ahead((*missing.items, *cluster.hooks))
             return await self._bring(
-                plan,
-                cluster,
-                recorder,
-                lambda site: install(site, deployment.missing(cluster), finished=finished, again=again),
+                plan, cluster, recorder, lambda site: install(site, missing, finished=finished, again=again)
             )
 
         return await self._in_order(plan, recorder, self._or_left_out(plan, recorder, work, given_up))
@@ -72,6 +71,7 @@ class Executor:
             if not deployment.untouched((cluster.app, cluster.cluster)):
                 recorder.touched(cluster.app, cluster.cluster)
             finished = _finished(plan, cluster, deployment.status)
+            await read_ahead((*change.items, *cluster.hooks))
             return await self._bring(
                 plan,
                 cluster,
@@ -95,6 +95,8 @@ class Executor:
         cluster, and of them those that a fresh look still finds changed. ``status`` is the status context as it is."""
 
         async def work(cluster: ClusterPlan) -> list[str]:
+            due = places[cluster.app, cluster.cluster]
+            await read_ahead(item for item in cluster.regular if item.resource in due)
             async with self._ground.site(plan, cluster, recorder) as site:
                 await mend(site, places[cluster.app, cluster.cluster], status, fights=self._fights)
             return site.problems

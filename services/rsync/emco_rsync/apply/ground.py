@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
@@ -12,15 +12,16 @@ import structlog
 from emco_common.appcontext.states import Connectivity
 from emco_common.errors import EmcoError
 from emco_rsync.apply.site import ApplySettings, Pace, Site
+from emco_rsync.concurrent import Turns
 from emco_rsync.delivery.layout import Consignment
 from emco_rsync.events.givenup import GRACE_SECONDS, GivenUp
 from emco_rsync.fence import NotOwner
-from emco_rsync.plan.plan import ClusterPlan, Plan
+from emco_rsync.plan.plan import ClusterPlan, Item, Plan
 from emco_rsync.reach.links import Link, Links
 from emco_rsync.reach.slots import Busy
 from emco_rsync.reach.ways import Identity, admin_of
 from emco_rsync.record.recorder import Recorder
-from emco_rsync.watch.observe import expected_of
+from emco_rsync.watch.observe import Expected, expected_of
 from emco_rsync.watch.tracker import Tracker
 
 _log = structlog.get_logger()
@@ -29,6 +30,9 @@ WORKED_ON_AT_ONCE = 64
 """Clusters: one is brought to its end before so many others are begun, however many a deployment has."""
 PATIENCE_SECONDS = 1.0
 """A cluster that takes longer, while the process has time, is slow or away itself and keeps no other waiting."""
+
+READ_AT_ONCE = 16_384
+"""Characters of manifests that are read in between; that is some milliseconds."""
 
 Work = Callable[[ClusterPlan], Coroutine[Any, Any, list[str]]]
 """On one cluster; answers the reasons of what has failed for good."""
@@ -43,6 +47,7 @@ class Ground:
         self._settings = settings
         self._pace = pace
         self._busy = Busy(WORKED_ON_AT_ONCE, patience=PATIENCE_SECONDS)
+        self._reading = Turns()
         self._under_way: dict[tuple[str, str], Callable[[], None]] = {}
         """By deployment label and cluster: how to say that it only waits and others may be begun."""
 
@@ -77,12 +82,21 @@ class Ground:
     async def follow(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> None:
         """From now on it is told whether the cluster is there."""
         await self._tracker.follow(
-            expected_of(cluster),
+            await self._expected(cluster),
             status_context=plan.status_context,
             identity=_identity(plan, cluster),
             recorder=recorder,
             heal=plan.options.heal,
         )
+
+    async def _expected(self, cluster: ClusterPlan) -> Expected:
+        """What is known of the app already is not read again, for another cluster or another revision."""
+        async with self._reading.of([cluster.label]):
+            brought = self._tracker.brought(cluster.label, cluster.digest)
+            if brought is not None:
+                return Expected(cluster.cluster, brought)
+            await read_ahead((*cluster.hooks, *cluster.regular))
+            return expected_of(cluster)
 
     def watch(self, cluster: ClusterPlan) -> None:
         """From now on it is told what is on the cluster."""
@@ -151,6 +165,13 @@ def consignment_of(plan: Plan, cluster: ClusterPlan) -> Consignment:
         cloud_namespace=meta.logical_cloud_namespace,
         cloud_level=meta.logical_cloud_level,
     )
+
+
+async def read_ahead(items: Iterable[Item]) -> None:
+    """Make the objects of what is about to be worked on where that takes its time, so that nobody waits for it."""
+    unread = [item for item in items if not item.is_read]
+    if sum(len(item.text) for item in unread) > READ_AT_ONCE:
+        await asyncio.to_thread(lambda: [item.pieces for item in unread])
 
 
 def flat(lists: list[list[str]]) -> list[str]:

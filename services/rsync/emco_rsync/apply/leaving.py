@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emco_rsync.apply.following import withdraw
-from emco_rsync.apply.ground import Ground, Work, flat
+from emco_rsync.apply.ground import Ground, Work, flat, read_ahead
 from emco_rsync.apply.order import Waiting
 from emco_rsync.apply.removal import cluster_scoped, without
 from emco_rsync.apply.steps import take_away
@@ -126,6 +126,7 @@ class Removal:
         return problems
 
     async def _take_away(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, *, gone: bool = True) -> list[str]:
+        await read_ahead(cluster.named.values())
         async with self._ground.site(plan, cluster, recorder) as site:
             await take_away(site)
             if gone and not site.problems:

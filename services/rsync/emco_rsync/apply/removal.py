@@ -77,7 +77,7 @@ def without(cluster: ClusterPlan, refs: frozenset[Ref]) -> ClusterPlan:
     """The plan with these objects left out; their resources stay, so that they are told of."""
 
     def spared(item: Item) -> Item:
-        return replace(item, pieces=tuple(piece for piece in item.pieces if piece.ref not in refs))
+        return item.of(piece for piece in item.pieces if piece.ref not in refs)
 
     if not refs:
         return cluster

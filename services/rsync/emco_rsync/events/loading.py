@@ -13,7 +13,7 @@ from emco_common.contextbus.api import ContextBus, Entry
 from emco_rsync.events.queue import replaced_by
 from emco_rsync.fence import Fence
 from emco_rsync.plan.deployment import Deployment, referred
-from emco_rsync.plan.plan import Plan, make_plan
+from emco_rsync.plan.plan import Items, Plan, make_plan
 from emco_rsync.record.held import Held
 from emco_rsync.record.journal import Journal
 from emco_rsync.record.recorder import Recorder
@@ -21,11 +21,13 @@ from emco_rsync.record.recorder import Recorder
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """``status`` is the status context as it is now, ``recorder`` writes there what is done."""
+    """``status`` is the status context as it is now, ``recorder`` writes there what is done, ``revisions`` reads what
+    else there was of the deployment."""
 
     plan: Plan
     recorder: Recorder
     status: ContextStatus
+    revisions: Revisions
 
 
 async def check(bus: ContextBus, context: str) -> Sequence[Entry]:
@@ -40,11 +42,13 @@ async def load(
 ) -> Loaded:
     """What is needed to work on a context alone, as long as its deployment is ours. ``entries``: all of the context,
     where it was read a moment ago."""
+    revisions = Revisions(bus)
     entries = entries or await _entries(bus, context)
     journal.saw(context, entries)
-    plan = await asyncio.to_thread(lambda: make_plan(codec.decode(entries)))
+    plan = await asyncio.to_thread(revisions.plan, entries)
     if plan.status_context != context:
         entries = (await bus.range(keys.root(plan.status_context))).entries
+        revisions.known[plan.status_context] = entries
     status = await asyncio.to_thread(decode_status, plan.status_context, entries)
     found = [entry.key for entry in entries]
     held = await asyncio.to_thread(Held.read, plan.status_context, found, status.resources)
@@ -54,7 +58,7 @@ async def load(
         status_context=plan.status_context,
         held=held,
     )
-    return Loaded(plan, recorder, status)
+    return Loaded(plan, recorder, status, revisions)
 
 
 async def load_deployment(bus: ContextBus, loaded: Loaded, replaced: Iterable[str]) -> Deployment:
@@ -63,10 +67,9 @@ async def load_deployment(bus: ContextBus, loaded: Loaded, replaced: Iterable[st
     revisions = {loaded.plan.context: loaded.plan}
     for context in sorted({*formers, *referred(loaded.status)} - set(revisions)):
         try:
-            entries = await _entries(bus, context)
+            revisions[context] = await loaded.revisions.read(context)
         except ContextNotFound:
             continue
-        revisions[context] = await asyncio.to_thread(lambda found: make_plan(codec.decode(found)), entries)
     return Deployment(loaded.plan, loaded.status, revisions, formers)
 
 
@@ -86,8 +89,29 @@ async def _unfinished(bus: ContextBus, replaced: Iterable[str], *, own: str) -> 
     return tuple(found)
 
 
+class Revisions:
+    """The plans of a deployment: what they have in common is read once. ``known`` is what was read of the bus before,
+    and has not been asked for yet."""
+
+    def __init__(self, bus: ContextBus) -> None:
+        self.known: dict[str, Sequence[Entry]] = {}
+        self._bus = bus
+        self._items = Items()
+
+    async def read(self, context: str) -> Plan:
+        """``ContextNotFound``, ``MalformedContext``."""
+        entries = self.known.pop(context, None) or (await self._bus.range(keys.root(context))).entries
+        return await asyncio.to_thread(self.plan, _there(context, entries))
+
+    def plan(self, entries: Sequence[Entry]) -> Plan:
+        return make_plan(codec.decode(entries), items=self._items)
+
+
 async def _entries(bus: ContextBus, context: str) -> Sequence[Entry]:
-    entries = (await bus.range(keys.root(context))).entries
+    return _there(context, (await bus.range(keys.root(context))).entries)
+
+
+def _there(context: str, entries: Sequence[Entry]) -> Sequence[Entry]:
     if not entries or entries[0].key != keys.root(context):
         raise ContextNotFound(context)
     return entries

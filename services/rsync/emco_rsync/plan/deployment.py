@@ -80,18 +80,16 @@ class Deployment:
 
     def settled(self, cluster: ClusterPlan, item: Item) -> bool:
         """Is it on the cluster as it is wanted, as far as is recorded, and has nobody been seen to change it?"""
-        kept = self.status.resource(cluster.app, cluster.cluster, item.resource)
-        source = self.revisions.get(kept.reference or "")
-        former = self._item(kept.reference, (cluster.app, cluster.cluster), item.resource)
-        if kept.status != ResourceState.APPLIED or kept.drift or source is None or former is None:
+        place = (cluster.app, cluster.cluster)
+        kept = self.status.resource(*place, item.resource)
+        former = self._item(kept.reference, place, item.resource)
+        if kept.status != ResourceState.APPLIED or kept.drift or former is None or not former.alike(item):
             return False
-        claimed = {
-            name for piece in item.pieces for name in self._claims.get((cluster.cluster, address(piece.ref)), ())
-        }
-        if claimed - {(cluster.app, item.resource)}:
-            return False  # it has another owner at present, or had one that was not seen off
-        alike = (source.namespace, source.status_context) == (self.plan.namespace, self.plan.status_context)
-        return alike and former.text == item.text
+        if cluster.cluster not in self._changed:
+            return True
+        claimed = {name for each in addresses(item) for name in self._claims.get((cluster.cluster, each), ())}
+        # With another claim it has another owner at present, or had one that was not seen off.
+        return not claimed - {(cluster.app, item.resource)}
 
     def leftovers(self) -> Leftovers:
         """What may be on the clusters and is not wanted there."""
@@ -133,13 +131,18 @@ class Deployment:
             if not may_be_there(kept):
                 continue
             known = self._item(kept.reference, (app, cluster), resource)
+            if self._wants((app, cluster), known):
+                continue
             if not self.names((app, cluster, resource)) or not self._has(cluster, known):
                 yield kept.reference or "", (app, cluster), resource
         for former in self.formers:
             plan = self.revisions.get(former)
             for one in plan.clusters if plan else ():
-                unwanted = (name for name in self._dropped(one) if not self._has(one.cluster, one.named[name]))
-                yield from ((former, (one.app, one.cluster), name) for name in unwanted)
+                place = (one.app, one.cluster)
+                for name in self._dropped(one):
+                    item = one.named[name]
+                    if not self._wants(place, item) and not self._has(one.cluster, item):
+                        yield former, place, name
 
     def _dropped(self, former: ClusterPlan) -> Iterator[str]:
         """Resources of a replaced plan that may have been sent and for which no record speaks, as their cluster was
@@ -152,6 +155,12 @@ class Deployment:
             known = self._item(kept.reference, place, item.resource) if kept.status is not None else None
             if known is None or not known_as(known, item):
                 yield item.resource
+
+    def _wants(self, place: Place, item: Item | None) -> bool:
+        """Is it, under its name and as it is, in the plan? (As may be answered without reading it.)"""
+        wanted = self.plan.find(*place) if item is not None else None
+        found = wanted.named.get(item.resource) if wanted is not None and item is not None else None
+        return found is not None and item is not None and item.alike(found)
 
     def _item(self, context: str | None, place: Place, name: str) -> Item | None:
         plan = self.revisions.get(context or "")
@@ -185,7 +194,7 @@ class Deployment:
     def _without_wanted(self, cluster: str, item: Item) -> Item:
         """An object that the plan has under another name stays."""
         wanted = self._addresses(cluster)
-        return replace(item, pieces=tuple(piece for piece in item.pieces if address(piece.ref) not in wanted))
+        return item.of(piece for piece in item.pieces if address(piece.ref) not in wanted)
 
     def _doubtful(self, plans: Iterable[Plan]) -> Iterator[Ref]:
         for plan in plans:
@@ -204,6 +213,21 @@ class Deployment:
             for item in one.named.values():
                 by_cluster.setdefault(one.cluster, set()).update(addresses(item))
         return {cluster: frozenset(found) for cluster, found in by_cluster.items()}
+
+    @cached_property
+    def _changed(self) -> frozenset[str]:
+        """The clusters on which something may be that the plan does not have just so. On the others every object has
+        the name, and so the owner, that it had."""
+        found = set()
+        for (app, cluster, resource), kept in self.status.resources.items():
+            if cluster not in found and may_be_there(kept):
+                known = self._item(kept.reference, (app, cluster), resource)
+                if known is None or not self._wants((app, cluster), known):
+                    found.add(cluster)
+        for former in self.formers:
+            plan = self.revisions.get(former)
+            found |= {one.cluster for one in (plan.clusters if plan else ()) if any(self._dropped(one))}
+        return frozenset(found)
 
     @cached_property
     def _claims(self) -> Mapping[tuple[str, Address], set[tuple[str, str]]]:
@@ -240,14 +264,14 @@ def referred(status: ContextStatus) -> set[str]:
 
 def known_as(known: Item, item: Item) -> bool:
     """Does what is said of the one hold for all objects of the other?"""
-    return set(addresses(known)).issuperset(addresses(item))
+    return known.alike(item) or set(addresses(known)).issuperset(addresses(item))
 
 
 def _joined(former: tuple[str, Item] | None, source: str, item: Item) -> tuple[str, Item]:
     """One name may have stood for several objects."""
     if former is None:
         return source, item
-    return former[0], replace(former[1], pieces=(*former[1].pieces, *item.pieces))
+    return former[0], former[1].of((*former[1].pieces, *item.pieces))
 
 
 def address(ref: Ref) -> Address:

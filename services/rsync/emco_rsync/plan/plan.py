@@ -7,9 +7,10 @@ follow one another. Removal goes through the same waves backwards. How the plans
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from itertools import groupby
 
 from emco_common.appcontext import keys
@@ -34,20 +35,63 @@ class Piece:
     encoded: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Item:
-    """One resource of the context: usually one object. ``problem`` says why it cannot be sent anywhere."""
+    """One resource of the context: usually one object, which is made of the text when somebody asks for it. What is
+    there already is told by its text, and never read.
+
+    ``label`` and ``namespace`` (for what names none) decide, together with the text, what it is on a cluster.
+    """
 
     resource: str
-    pieces: tuple[Piece, ...] = ()
-    problem: str = ""
-    approval: Approval | None = None
-    text: str = field(default="", repr=False, compare=False)
+    text: str = field(repr=False)
     """The resource as it is stored; of a Read event it is a request and no object."""
+    label: str
+    namespace: str
+    approval: Approval | None = None
+    given: tuple[Piece, ...] | None = field(default=None, repr=False)
+    """What it stands for instead of what the text says."""
 
     @property
     def kind(self) -> str:
         return self.resource.rpartition("+")[2]
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return self._read[0] if self.given is None else self.given
+
+    @property
+    def is_read(self) -> bool:
+        return self.given is not None or "_read" in self.__dict__
+
+    @property
+    def problem(self) -> str:
+        """Why it cannot be sent anywhere."""
+        return self._read[1]
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Of all that decides what it is."""
+        words = (self.resource, self.label, self.namespace, self.text)
+        return hashlib.blake2b("\0".join(words).encode(errors="surrogatepass"), digest_size=16).digest()
+
+    def alike(self, other: Item) -> bool:
+        """Are these the same objects, made of the same bytes?"""
+        return self is other or self == other
+
+    def of(self, pieces: Iterable[Piece]) -> Item:
+        """The same resource, with other objects."""
+        return replace(self, given=tuple(pieces))
+
+    @cached_property
+    def _read(self) -> tuple[tuple[Piece, ...], str]:
+        try:
+            pieces = tuple(_piece(obj, self.label, self.namespace) for obj in parse(self.text))
+        except (BadManifest, KubeError) as error:
+            return (), str(error)
+        # What is too big keeps its pieces: an earlier, smaller one may be there, and is not to be taken for unwanted.
+        problem = "; ".join(filter(None, (excess(piece.obj, encoded=piece.encoded) for piece in pieces)))
+        return pieces, problem
 
 
 Wave = tuple[Item, ...]
@@ -87,6 +131,15 @@ class ClusterPlan:
 
     def due(self, event: str) -> tuple[Item, ...]:
         return self.events.get(event, ())
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Of what can be seen of it on a cluster, whichever: everything but its definitions."""
+        before = self.due(HookPhase.INSTALL.before)
+        words = [self.app.encode(), bool(before).to_bytes()]
+        for items in (self.hooks, self.regular):
+            words += [len(items).to_bytes(8), *(item.digest for item in items)]
+        return hashlib.blake2b(b"".join(words), digest_size=16).digest()
 
     @cached_property
     def named(self) -> Mapping[str, Item]:
@@ -132,29 +185,53 @@ class Plan:
         return {(one.app, one.cluster): one for one in self.clusters}
 
 
-def make_plan(context: AppContext) -> Plan:
-    """The plan of a context. A resource that is no Kubernetes object becomes an item with a problem, never an error."""
+class Items:
+    """Each distinct resource once: the clusters of an app mostly share theirs, and so do its revisions."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, Resource], Item] = {}
+
+    def of(self, resources: Iterable[Resource], *, label: str, namespace: str) -> tuple[Item, ...]:
+        return tuple(self._one((label, namespace, resource)) for resource in resources)
+
+    def _one(self, key: tuple[str, str, Resource]) -> Item:
+        known = self._known.get(key)
+        if known is None:
+            label, namespace, resource = key
+            known = Item(resource.name, resource.manifest, label, namespace, resource.approval)
+            self._known[key] = known
+        return known
+
+
+def make_plan(context: AppContext, *, items: Items | None = None) -> Plan:
+    """The plan of a context. A resource that is no Kubernetes object becomes an item with a problem, never an error.
+
+    ``items`` are shared by plans that are compared, or read one after the other.
+    """
     meta = context.meta
     namespace = (meta.namespace if meta else "") or DEFAULT_NAMESPACE
     status_context = context.status_context or context.id
+    shared = Items() if items is None else items
     apps = []
     for app in context.apps:
         label = keys.deployment_label(status_context, app.name)
-        reader = _Reader(label, namespace)
-        clusters = tuple(_cluster(app.name, cluster, reader) for cluster in app.clusters)
+        read = partial(shared.of, label=label, namespace=namespace)
+        clusters = tuple(_cluster(app.name, cluster, label, read) for cluster in app.clusters)
         apps.append(AppPlan(app.name, app.dependencies, clusters))
     level = (meta.level if meta else "") or ADMIN_LEVEL
     return Plan(context.id, status_context, level, namespace, tuple(apps), context.options, meta or Meta())
 
 
-def _cluster(app: str, cluster: Cluster, reader: _Reader) -> ClusterPlan:
+def _cluster(
+    app: str, cluster: Cluster, label: str, items: Callable[[Iterable[Resource]], tuple[Item, ...]]
+) -> ClusterPlan:
     return ClusterPlan(
         app=app,
         cluster=cluster.name,
-        label=reader.label,
-        crds=reader.items(cluster.crds),
-        waves=_waves(reader.items(cluster.resources)),
-        events={event: reader.items(found) for event, found in cluster.hooks.items()},
+        label=label,
+        crds=items(cluster.crds),
+        waves=_waves(items(cluster.resources)),
+        events={event: items(found) for event, found in cluster.hooks.items()},
     )
 
 
@@ -162,40 +239,6 @@ def _waves(items: Iterable[Item]) -> tuple[Wave, ...]:
     return tuple(tuple(run) for _, run in groupby(items, key=lambda item: item.kind))
 
 
-class _Reader:
-    """Reads each distinct manifest of an app once: its clusters mostly share them, and so do its revisions."""
-
-    def __init__(self, label: str, namespace: str) -> None:
-        self.label = label
-        self._namespace = namespace
-        self._read: dict[Resource, Item] = {}
-
-    def items(self, resources: Iterable[Resource]) -> tuple[Item, ...]:
-        return tuple(self._item(resource) for resource in resources)
-
-    def _item(self, resource: Resource) -> Item:
-        known = self._read.get(resource)
-        if known is None:
-            make = _small_item if len(resource.manifest) <= _SMALL else _item
-            known = self._read[resource] = make(resource, self.label, self._namespace)
-        return known
-
-
-def _item(resource: Resource, label: str, namespace: str) -> Item:
-    try:
-        pieces = tuple(_piece(obj, label, namespace) for obj in parse(resource.manifest))
-    except (BadManifest, KubeError) as error:
-        return Item(resource.name, problem=str(error), text=resource.manifest)
-    # What is too big keeps its pieces: an earlier, smaller one may be there, and is not to be taken for unwanted.
-    problem = "; ".join(filter(None, (excess(piece.obj, encoded=piece.encoded) for piece in pieces)))
-    return Item(resource.name, pieces, problem, resource.approval, resource.manifest)
-
-
 def _piece(obj: Json, label: str, namespace: str) -> Piece:
     prepared = prepare(obj, label=label)
     return Piece(ref_of(prepared, namespace=namespace), prepared, encode(prepared))
-
-
-_SMALL = 8192
-"""Characters of a manifest that is remembered: an update reads most of what it replaces again."""
-_small_item = lru_cache(maxsize=4096)(_item)

@@ -56,10 +56,15 @@ class Held:
         held = cls()
         start = keys.root(context)
         for key in known:
-            if key.startswith(start):
-                held._take(key.split("/"))
+            parts = key.split("/", _RESOURCE_PARTS)  # of what lies below a resource nothing counts, and it is most
+            if len(parts) <= _RESOURCE_PARTS and key.startswith(start):
+                held._take(parts)
+        made: dict[ResourceStatus, Cell] = {}
         for place, status in resources.items():
-            cell = Cell(status.status, sys.intern(status.digest), status.reason is not None, status.drift or "")
+            cell = made.get(status)
+            if cell is None:
+                cell = Cell(status.status, sys.intern(status.digest), status.reason is not None, status.drift or "")
+                made[status] = cell
             held._put(place, cell)
         return held
 

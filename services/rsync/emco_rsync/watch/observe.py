@@ -38,7 +38,9 @@ class Brought:
 
     app: str
     label: str
-    parts: Mapping[ObjectKey, Part] = field(hash=False)
+    digest: bytes
+    """Of the plan (``ClusterPlan.digest``): equal ones bring the same."""
+    parts: Mapping[ObjectKey, Part] = field(hash=False, compare=False, repr=False)
     """By object; once without namespace too, as not every kind has one."""
     required: frozenset[str]
     """Resources without which the app is not ready: of the counted kinds, hooks apart."""
@@ -94,7 +96,7 @@ def expected_of(plan: ClusterPlan) -> Expected:
         kinds.add(_JOB)
     keys = {key: key for key in parts}
     hooks = bool(plan.due(HookPhase.INSTALL.before))
-    brought = Brought(plan.app, plan.label, parts, frozenset(required), frozenset(kinds), hooks, keys)
+    brought = Brought(plan.app, plan.label, plan.digest, parts, frozenset(required), frozenset(kinds), hooks, keys)
     return Expected(plan.cluster, brought)
 
 

@@ -66,7 +66,7 @@ class Tracker:
         self._links = links
         self._resync = resync
         self._pace = pace
-        self._monitor = Monitor(on=monitor)
+        self._monitor = Monitor(on=monitor, pace=pace)
         self._drifts = Drifts(inspector=inspector, heal=heal, pace=pace, again=self._mark)
         self._brought: WeakValueDictionary[str, Brought] = WeakValueDictionary()
         self._followed: dict[Place, Followed] = {}
@@ -80,6 +80,11 @@ class Tracker:
         self._aside: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
         self._news = asyncio.Condition()
+
+    def brought(self, label: str, digest: bytes) -> Brought | None:
+        """What the app is expected to bring somewhere, if it is just this (``ClusterPlan.digest``)."""
+        known = self._brought.get(label)
+        return known if known is not None and known.digest == digest else None
 
     async def follow(
         self, expected: Expected, *, status_context: str, identity: Identity, recorder: Recorder, heal: bool = False
@@ -289,8 +294,8 @@ class Tracker:
 
     def _shared(self, expected: Expected) -> Expected:
         """The same, in the words of the other clusters of the app."""
-        known = self._brought.get(expected.label)
-        if known == expected.brought:
+        known = self.brought(expected.label, expected.brought.digest)
+        if known is not None:
             return Expected(expected.cluster, known)
         self._brought[expected.label] = expected.brought
         return expected
@@ -323,6 +328,7 @@ class Tracker:
         followed = self._followed.pop(place, None)
         if followed is None:
             return  # somebody else has, meanwhile
+        followed.bundle = ""
         self._drifts.forget(followed)
         users = self._users[place[1]]
         users.discard(place)
