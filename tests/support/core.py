@@ -182,7 +182,7 @@ async def core(folder: Path, *, store_url: str = "") -> AsyncIterator[Core]:
         entries = [entry for entry in CATALOGUE if entry.name != "rsync"]
         services = {e.name: e.create(e.settings.load(e.name, {}, **given), deps) for e in entries}
         transport = httpx.ASGITransport(
-            Ingress([(entry.owns, services[entry.name].app) for entry in entries]), raise_app_exceptions=False
+            Ingress({name: service.app for name, service in services.items()}), raise_app_exceptions=False
         )
         works = [asyncio.ensure_future(work()) for service in services.values() for work in service.background]
         async with httpx.AsyncClient(transport=transport, base_url="http://core") as client:

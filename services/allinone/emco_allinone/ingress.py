@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from emco_common.web.answers import encoded, plain
-
-Route = tuple[Callable[[str], bool], ASGIApp]
+from emco_common.access.routes import RouteTable, routes_to
+from emco_common.web.answers import NO_SUCH_PATH, encoded, refusal
+from emco_common.web.limits import cleaned
 
 
 class Ingress:
-    """An ASGI application over others; their life is managed elsewhere."""
+    """An ASGI application over others, by the names of their services; their life is managed elsewhere."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self._routes = routes
+    def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
+        self._apps = apps
+        self._table = RouteTable(routes_to(apps))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await _lifespan(receive, send)
-        path = scope["path"]
-        for owns, app in self._routes:
-            if owns(path):
-                return await app(scope, receive, send)
+        path: str = scope["path"]
+        route = self._table.find(path.split("/")[1:])
+        if route is not None:
+            return await self._apps[route.service](scope, receive, send)
         if path == "/healthz":
             return await encoded({"status": "ok"})(scope, receive, send)
-        return await plain(404, "404 page not found")(scope, receive, send)
+        accept = ",".join(Headers(scope=scope).getlist("accept"))
+        answer = cleaned(scope) or refusal(accept, 404, NO_SUCH_PATH)
+        return await answer(scope, receive, send)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -45,8 +45,8 @@ async def running(
                 settings = entry.settings.load(entry.name, environment, **embedded)
                 services[entry.name] = entry.create(settings, deps)
                 await services[entry.name].start()
-            routes = [(entry.owns, services[entry.name].app) for entry in CATALOGUE]
-            front = HttpServer(Ingress(routes), base.host, ingress_port, name="ingress")
+            apps = {name: service.app for name, service in services.items()}
+            front = HttpServer(Ingress(apps), base.host, ingress_port, name="ingress")
             await front.start()
             try:
                 yield Suite(services, deps, front.port)
