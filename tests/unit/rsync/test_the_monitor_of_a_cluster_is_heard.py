@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from emco_common.kube import KubeClient, Ref, parse_kubeconfig
+from emco_common.kube import KubeApi, KubeClient, Ref, parse_kubeconfig
 from emco_rsync.delivery.layout import BUNDLE
+from emco_rsync.watch import monitor
 from emco_simcluster import Rule, SimCluster
 from tests.unit.rsync.rig import config_map, context, deployment, running
 
@@ -67,6 +69,42 @@ async def test_what_may_not_be_looked_at_is_what_the_monitor_reports(tmp_path: P
         lost = labelled("d", spec={"replicas": 1}, status={"readyReplicas": 0})
         await somebody.patch(REF, report(deploymentStatuses=[lost]), subresource="status")
         await rig.until("71", lambda status: status.cluster("web", "p+edge").ready is False)
+
+
+async def test_a_cluster_without_one_is_not_asked_with_every_app(
+    tmp_path: Path, sim_cluster: SimCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[KubeApi] = []
+
+    monkeypatch.setattr(monitor, "LOOK_AGAIN_SECONDS", 600.0)
+    monkeypatch.setattr(monitor, "_serves", counting(looks))
+    async with running(tmp_path, [sim_cluster]) as rig:
+        for number in (71, 72, 73):
+            await rig.install(context(str(number), {"web": {"edge": [config_map(f"c{number}")]}}))
+            await rig.until(str(number), lambda status: status.cluster("web", "p+edge").ready is True)
+    assert len(looks) == 1
+
+
+def counting(looks: list[KubeApi]) -> Callable[[KubeApi], Awaitable[bool]]:
+    original = monitor._serves
+
+    async def serves(client: KubeApi) -> bool:
+        looks.append(client)
+        return await original(client)
+
+    return serves
+
+
+async def test_a_monitor_that_comes_later_is_asked_for_the_next_app(
+    tmp_path: Path, sim_cluster: SimCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor, "LOOK_AGAIN_SECONDS", 0.3)
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await rig.install(context("71", {"web": {"edge": [config_map("c71")]}}))
+        await rig.until("71", lambda status: status.cluster("web", "p+edge").ready is True)
+        async with await serve_bundles(sim_cluster):
+            await rig.install(context("72", {"web": {"edge": [config_map("c72")]}}))
+            await rig.until("72", lambda status: bool(sim_cluster.objects(BUNDLE.kind)))
 
 
 async def test_clusters_are_left_alone_where_it_is_off(tmp_path: Path, sim_cluster: SimCluster) -> None:
