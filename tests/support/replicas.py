@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,6 +30,7 @@ DEADLINE = 30.0
 LEASE = 2
 _DATA_KEY = "test key"
 _UP = re.compile(r"rsync is up: REST \S+, gRPC (\d+)")
+PRESENT = "presence_begun"
 _PRESENT = re.compile(r"^(?=.*presence_begun).*?\b([0-9a-f]{32})\b", re.MULTILINE)
 
 
@@ -37,9 +38,18 @@ class Replica:
     """One process."""
 
     def __init__(
-        self, number: int, folder: Path, endpoint: str, channels: Channels, *, agents_port: int | None = None
+        self,
+        number: int,
+        folder: Path,
+        endpoint: str,
+        channels: Channels,
+        *,
+        agents_port: int | None = None,
+        surroundings: Mapping[str, str] | None = None,
+        ready: str = PRESENT,
     ) -> None:
         self.agents_port = agents_port
+        self._ready = ready
         environment = {
             "EMCO_BUS_URL": f"etcd://{endpoint}",
             "EMCO_DATABASE_URL": f"sqlite://{folder}/store.db",
@@ -49,6 +59,7 @@ class Replica:
             "EMCO_RSYNC_LEASE": str(LEASE),
             "EMCO_CLUSTER_TIMEOUT": "5",
             **({} if agents_port is None else {"EMCO_RSYNC_AGENTS_PORT": str(agents_port)}),
+            **(surroundings or {}),
         }
         self.command = Command("serve", "rsync", log=folder / f"rsync-{number}.log", environment=environment)
         self._channels = channels
@@ -66,7 +77,7 @@ class Replica:
     async def start(self) -> None:
         """Returns when it may own deployments."""
         await self.command.start()
-        await self.command.says("presence_begun")
+        await self.command.says(self._ready)
         self._port = int(_UP.findall(await self.command.says("rsync is up"))[-1])
 
     async def kill(self) -> None:
@@ -122,6 +133,14 @@ class Replicas:
         self.started += new
         await asyncio.gather(*(replica.start() for replica in new))
         return new
+
+    async def start_another(self, surroundings: Mapping[str, str], *, ready: str = PRESENT) -> Replica:
+        """One that differs in its environment; ``ready`` is what it says when it begins to work."""
+        endpoint, number = self.server.endpoints[0], len(self.started)
+        made = Replica(number, self.folder, endpoint, self.channels, surroundings=surroundings, ready=ready)
+        self.started.append(made)
+        await made.start()
+        return made
 
     async def register(self, cluster: SimCluster) -> None:
         await self._configs.put(Access("p", cluster.name, "0", "default", kubeconfig=cluster.kubeconfig.encode()))
