@@ -216,23 +216,8 @@ class KubeClient:
         on from the last event it saw. Who stops early closes it (``contextlib.aclosing``).
         """
         resource = await self._discovery.resource(kind)
-        path = resource.path(namespace=namespace)
         while True:
-            query = {
-                "watch": "true",
-                "allowWatchBookmarks": "true",
-                "resourceVersion": resource_version,
-                "timeoutSeconds": str(renew),
-            }
-            if selector:
-                query["labelSelector"] = selector
-            lines = self._transport.lines(
-                path,
-                query=query,
-                accept="application/json",
-                silence=min(silence, renew + 10),
-                lasting=renew > SHORT_WATCH,
-            )
+            lines = self._changes(resource, resource_version, selector, namespace, renew, silence)
             try:
                 async for line in lines:
                     event = _event(line)
@@ -246,6 +231,25 @@ class KubeClient:
                 raise Gone(f"{kind} is served as {served.api_version} now") from None
             finally:
                 await lines.aclose()
+
+    def _changes(
+        self, resource: Resource, version: str, selector: str, namespace: str, renew: int, silence: float
+    ) -> AsyncGenerator[bytes, None]:
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(renew),
+        }
+        if selector:
+            query["labelSelector"] = selector
+        return self._transport.lines(
+            resource.path(namespace=namespace),
+            query=query,
+            accept="application/json",
+            silence=min(silence, renew + 10),
+            lasting=renew > SHORT_WATCH,
+        )
 
     async def log_tail(self, ref: Ref, *, container: str, lines: int, limit: int) -> Sequence[str]:
         """The last lines that a container of the pod has written, at most ``limit`` bytes of them."""

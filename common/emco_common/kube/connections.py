@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from weakref import WeakSet
 
@@ -28,13 +28,25 @@ MAX_SHARED = 4
 class Opened:
     """A connection and what it holds of the budget."""
 
-    __slots__ = ("connection", "lease", "since", "watches", "wire")
+    __slots__ = ("_watches", "connection", "lease", "since", "wire")
 
     def __init__(self, connection: Connection, wire: Wire, lease: Lease) -> None:
         self.connection, self.wire, self.lease = connection, wire, lease
-        self.watches = 0
+        self._watches = 0
         self.since: float | None = None
         """When it became idle."""
+
+    @property
+    def watches(self) -> int:
+        return self._watches
+
+    def watch_begins(self) -> None:
+        self._watches += 1
+
+    def watch_ends(self) -> None:
+        self._watches -= 1
+        if not self._watches:
+            self.lease.last_no_more()
 
 
 class Connections:
@@ -57,7 +69,8 @@ class Connections:
         """Who waits for a descriptor, or was given up as it did."""
         self.closed = ""
         """Why, once it is."""
-        self._changes: asyncio.Event = asyncio.Event()
+        self._change: asyncio.Event | None = None
+        """Of which those are told who wait for room."""
 
     def short_of_descriptors(self) -> NoRoom | None:
         """Why a call came to nothing that was given up as it waited for a connection of its own."""
@@ -80,22 +93,15 @@ class Connections:
     async def watch(self, request: Request) -> Call:
         """As ``call``, for an answer that lasts: ``NoRoom`` where no connection may be kept for it."""
         opened = await self._one(lasting=True)
-        opened.watches += 1
-
-        def ended() -> None:
-            opened.watches -= 1
-            if not opened.watches:
-                opened.lease.last_no_more()
-
+        opened.watch_begins()
         try:
-            return Call(await opened.connection.exchange(request), ended)
+            return Call(await opened.connection.exchange(request), opened.watch_ends)
         except BaseException:
-            ended()
+            opened.watch_ends()
             raise
 
     async def close(self, reason: str) -> None:
         self.closed = reason
-        self._changes.set()
         if self._timer is not None:
             self._timer.cancel()
         for opened in tuple(self._opened):
@@ -115,8 +121,8 @@ class Connections:
                 staying = [opened for opened in self._opened if not opened.connection.leaving]
                 if not self._shared or len(staying) < MAX_SHARED:
                     return await self._open(lasting=lasting)
-                self._changes.clear()
-                await self._changes.wait()
+                change = self._change = asyncio.Event()
+                await change.wait()
 
     def _free(self, *, lasting: bool) -> Opened | None:
         if self.closed:
@@ -190,7 +196,9 @@ class Connections:
             elif not opened.connection.used and opened.since is None:
                 opened.since = now
                 opened.lease.idle(_closing(opened))
-        self._changes.set()
+        if self._change is not None:
+            self._change.set()
+            self._change = None
         if self._timer is None and not self.closed and any(opened.since is not None for opened in self._opened):
             self._timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._reap)
 
@@ -209,12 +217,22 @@ class Connections:
 class Call:
     """An exchange under way; whoever has it closes it."""
 
-    __slots__ = ("_after", "_exchange", "read", "retry_after", "status")
+    __slots__ = ("_after", "_exchange")
 
     def __init__(self, exchange: Exchange, after: Callable[[], None]) -> None:
         self._exchange = exchange
         self._after: Callable[[], None] | None = after
-        self.status, self.retry_after, self.read = exchange.status, exchange.retry_after, exchange.read
+
+    @property
+    def status(self) -> int:
+        return self._exchange.status
+
+    @property
+    def retry_after(self) -> str | None:
+        return self._exchange.retry_after
+
+    def read(self) -> Awaitable[bytes]:
+        return self._exchange.read()
 
     def close(self) -> None:
         after, self._after = self._after, None

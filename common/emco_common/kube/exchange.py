@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,10 +46,13 @@ class Request:
 class Exchange(Protocol):
     """An answer whose headers are there."""
 
-    status: int
-    retry_after: str | None
+    @property
+    def status(self) -> int: ...
 
-    async def read(self) -> bytes:
+    @property
+    def retry_after(self) -> str | None: ...
+
+    def read(self) -> Awaitable[bytes]:
         """What has come of the body, at least a byte; nothing at its end. ``Broken``."""
         ...
 

@@ -74,16 +74,23 @@ class Transport:
 
         ``NoRoom`` where no connection may be kept open for one that is ``lasting``; a short one waits for its turn.
         """
-        request = Request("GET", self._target(path, query), accept)
+        begin = self._exchanges.watch if lasting else self._exchanges.call
         try:
             async with asyncio.timeout(self._timeout):
-                call = await self._begun(self._exchanges.watch if lasting else self._exchanges.call, request)
+                call = await self._begun(begin, Request("GET", self._target(path, query), accept))
+            del path, query, accept, begin  # a stream lasts, and there are thousands
             try:
                 async with asyncio.timeout(self._timeout):
                     await self._raise_for_failure(call)
-                async for line in _lines(call, silence=silence):
-                    yield line
-                    del line  # a quiet stream keeps nothing of what came last
+                cutter = _Cutter()
+                while True:
+                    async with asyncio.timeout(silence):
+                        chunk = await call.read()
+                    if not chunk:
+                        return
+                    for line in cutter.cut(chunk):
+                        yield line
+                    chunk = line = b""  # a quiet stream keeps nothing of what came last
             finally:
                 call.close()
         except TimeoutError:
@@ -179,26 +186,27 @@ async def _read(call: Exchange, limit: int, *, cut: bool = False) -> bytes:
     return body[:limit] if size > limit else body
 
 
-async def _lines(call: Exchange, *, silence: float) -> AsyncGenerator[bytes, None]:
-    pending = bytearray()
-    while True:
-        async with asyncio.timeout(silence):
-            chunk = await call.read()
-        if not chunk:
-            return
-        if b"\n" in chunk:
-            *lines, rest = (bytes(pending) + chunk).split(b"\n") if pending else chunk.split(b"\n")
-            pending = bytearray(rest)
-            for line in lines:
-                if line.strip():
-                    yield line
-            lines.clear()
-            line = b""  # a quiet stream keeps nothing of what came last
-        else:
-            pending += chunk
-        chunk = b""
-        if len(pending) > MAX_ANSWER:
+class _Cutter:
+    """Cuts what comes into lines; keeps less than one."""
+
+    __slots__ = ("_pending",)
+
+    def __init__(self) -> None:
+        self._pending: bytearray | None = None
+
+    def cut(self, chunk: bytes) -> list[bytes]:
+        """The lines that are whole now, apart from empty ones. ``BadAnswer`` for one that is too large."""
+        *lines, rest = chunk.split(b"\n")
+        if lines and self._pending is not None:
+            lines[0] = bytes(self._pending) + lines[0]
+            self._pending = None
+        if rest and self._pending is None:
+            self._pending = bytearray(rest)
+        elif self._pending is not None:
+            self._pending += rest
+        if self._pending is not None and len(self._pending) > MAX_ANSWER:
             raise BadAnswer(f"a watch event is larger than {MAX_ANSWER} bytes")
+        return [line for line in lines if line.strip()]
 
 
 def _object(body: bytes, *, where: str) -> Json:

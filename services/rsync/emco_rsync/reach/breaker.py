@@ -46,7 +46,7 @@ class Breaker:
         self._now = now
         self._backoff = backoff
         self._strikes = 0
-        self._subjects: set[str] = set()
+        self._subjects: frozenset[str] = frozenset()
 
     @property
     def closed(self) -> bool:
@@ -66,7 +66,7 @@ class Breaker:
         """A fault that came up with ``subject``. Of an attempt it is the failure."""
         self._strikes += 1
         if len(self._subjects) < SUBJECTS:
-            self._subjects.add(subject)
+            self._subjects |= {subject}
         everybody = self.closed and self._strikes >= STRIKES and len(self._subjects) >= SUBJECTS
         if everybody or self.state is BreakerState.HALF_OPEN:
             self.failed(word=word, reason=reason, at_least=at_least)
@@ -92,7 +92,7 @@ class Breaker:
     def succeeded(self) -> None:
         """All is well. What ends well although it began before the breaker opened tells nothing."""
         self._strikes = 0
-        self._subjects.clear()
+        self._subjects = frozenset()
         if self.state is BreakerState.HALF_OPEN:
             self.state = BreakerState.CLOSED
             self.failures, self.since = 0, None

@@ -41,12 +41,14 @@ class Server:
         self._shared = shared
         self._changed = changed
         self._probe: asyncio.Task[KubeError | None] | None = None
-        self._hurried = asyncio.Event()
+        self._hurried: asyncio.Event | None = None
+        """Who waits for the next attempt is told."""
 
     def hurry(self) -> None:
         """It may be back: the next attempt is made now."""
         self.breaker.hurry()
-        self._hurried.set()
+        if self._hurried is not None:
+            self._hurried.set()
 
     def doubt(self) -> None:
         if self.breaker.closed:
@@ -74,8 +76,9 @@ class Server:
     async def _ask(self, ask: Callable[[], Awaitable[object]]) -> KubeError | None:
         try:
             while (seconds := self.breaker.wait) > 0.0:
-                self._hurried.clear()
+                self._hurried = asyncio.Event()
                 await pause(self._shared.sleep, seconds, unless=self._hurried)
+            self._hurried = None
             self.breaker.tries()
             try:
                 await self._asked(ask)

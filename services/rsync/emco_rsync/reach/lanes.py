@@ -78,9 +78,10 @@ class Lane:
         self._most = most
         self._changed = changed
         self._paused_until = 0.0
-        self._throttled: set[str] = set()
+        self._throttled: frozenset[str] = frozenset()
         self._trying = False
-        self._moved = asyncio.Event()
+        self._moved: asyncio.Event | None = None
+        """What is waited for, while somebody waits: there are thousands of lanes."""
 
     async def enter(self, key: str) -> bool:
         """Wait for a slot, and with it until calls may go. True if this call is the attempt that decides."""
@@ -105,7 +106,7 @@ class Lane:
 
     def answered(self) -> None:
         """The cluster did what it was asked to, or said why not."""
-        self._throttled.clear()
+        self._throttled = frozenset()
         before = self.breaker.state
         self.breaker.succeeded()
         self._tell(before)
@@ -113,7 +114,7 @@ class Lane:
     def failed(self, error: KubeError, turn: Turn) -> None:
         """It could not, or asked for patience."""
         if isinstance(error, errors.TooManyRequests):
-            self._throttled.add(turn.subject)
+            self._throttled |= {turn.subject}
             if len(self._throttled) >= THROTTLED or not self.breaker.closed:
                 pause = min(error.retry_after, MAX_PAUSE_SECONDS)
                 self._paused_until = max(self._paused_until, self._shared.clock() + pause)
@@ -131,11 +132,13 @@ class Lane:
 
     async def _wait(self, seconds: float) -> None:
         """Until then, or until something is different."""
-        self._moved = moved = self._moved if not self._moved.is_set() else asyncio.Event()
+        moved = self._moved = self._moved or asyncio.Event()
         await pause(self._shared.sleep, seconds, unless=moved)
 
     def _move(self) -> None:
-        self._moved.set()
+        moved, self._moved = self._moved, None
+        if moved is not None:
+            moved.set()
 
     def _tell(self, before: BreakerState) -> None:
         if self.breaker.state is not before:

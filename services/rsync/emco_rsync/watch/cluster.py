@@ -16,6 +16,7 @@ import structlog
 
 from emco_common.errors import EmcoError
 from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
+from emco_common.kube.api import WatchEvent
 from emco_rsync.apply.site import Pace
 from emco_rsync.delivery.layout import BUNDLE
 from emco_rsync.delivery.reports import objects_of
@@ -108,7 +109,14 @@ class ClusterWatch:
         while True:
             try:
                 client = await self.link.available()
-                await self._list_and_watch(kind)
+                version = await self._list(kind)
+                client = await self.link.available()
+                spread = 0.5 + self._pace.backoff.random() / 2  # lists that came together do not come together again
+                try:
+                    async with asyncio.timeout(self._resync * spread):
+                        await self._stay(client, kind, version)
+                except TimeoutError:
+                    failures = 0
             except errors.UnknownKind:
                 failures += 1
                 if kind != BUNDLE:
@@ -134,14 +142,6 @@ class ClusterWatch:
             if failures:
                 await self._pace.sleep(self._pace.backoff.delay(failures, at_least=patience))
                 patience = 0.0
-
-    async def _list_and_watch(self, kind: Kind) -> None:
-        version = await self._list(kind)
-        client = await self.link.available()
-        spread = 0.5 + self._pace.backoff.random() / 2  # lists that came together do not come together again
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._resync * spread):
-                await self._stay(client, kind, resource_version=version)
 
     async def _list(self, kind: Kind) -> str:
         """Take in everything of the kind. Answers from where to watch, and keeps nothing of the list."""
@@ -175,39 +175,37 @@ class ClusterWatch:
                 f"{kind} {name}: is missing from the list, with {len(missing) - 1} others, and is there"
             )
 
-    async def _stay(self, client: KubeApi, kind: Kind, *, resource_version: str) -> None:
+    async def _stay(self, client: KubeApi, kind: Kind, version: str) -> None:
         """Follow what changes after a list, until cancelled."""
         while True:
-            with suppress(errors.NoRoom):  # as many connections to clusters are open as may be
-                await self._watch(client, kind, resource_version=resource_version)
+            watch = client.watch(kind, resource_version=version, selector=DEPLOYMENT_LABEL, renew=RENEW_SECONDS)
+            try:
+                async for event in watch:
+                    self._happened(kind, event)
+                    del event  # a quiet stream keeps nothing of what came last
+            except errors.NoRoom:  # as many connections to clusters are open as may be
+                pass
+            finally:
+                await watch.aclose()
             await self._pace.sleep(POLL_SECONDS * (0.5 + self._pace.backoff.random()))
-            resource_version = await self._catch_up(client, kind, resource_version=resource_version)
+            version = await self._catch_up(client, kind, version)
 
-    async def _catch_up(self, client: KubeApi, kind: Kind, *, resource_version: str) -> str:
+    async def _catch_up(self, client: KubeApi, kind: Kind, version: str) -> str:
         """What has changed since, and from where to ask the next time: much less than a list."""
-        reached = [resource_version]
+        short = client.watch(kind, resource_version=version, selector=DEPLOYMENT_LABEL, renew=CATCH_UP_SECONDS)
         with suppress(TimeoutError):
-            async with asyncio.timeout(CATCH_UP_SECONDS * 2):
-                await self._watch(client, kind, resource_version=resource_version, reached=reached)
-        return reached[0]
-
-    async def _watch(
-        self, client: KubeApi, kind: Kind, *, resource_version: str, reached: list[str] | None = None
-    ) -> None:
-        """Until it is cut; with ``reached``, until nothing more is to come for now, and how far that was."""
-        renew = RENEW_SECONDS if reached is None else CATCH_UP_SECONDS
-        watch = client.watch(kind, resource_version=resource_version, selector=DEPLOYMENT_LABEL, renew=renew)
-        async with aclosing(watch):
-            async for event in watch:
-                if event.type in ("ADDED", "MODIFIED", "DELETED"):
-                    self._happened(kind, event.object, deleted=event.type == "DELETED")
-                if reached is not None:
-                    reached[0] = event.resource_version or reached[0]
+            async with asyncio.timeout(CATCH_UP_SECONDS * 2), aclosing(short) as watch:
+                async for event in watch:
+                    self._happened(kind, event)
+                    version = event.resource_version or version
                     if event.type == "BOOKMARK":
-                        return
-                del event  # a quiet stream keeps nothing of what came last
+                        break
+        return version
 
-    def _happened(self, kind: Kind, obj: Json, *, deleted: bool) -> None:
+    def _happened(self, kind: Kind, event: WatchEvent) -> None:
+        if event.type not in ("ADDED", "MODIFIED", "DELETED"):
+            return
+        obj, deleted = event.object, event.type == "DELETED"
         if kind != BUNDLE:
             self._known.happened(kind, obj, deleted=deleted)
             return
