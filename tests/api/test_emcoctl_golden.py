@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +19,14 @@ REPLAY, CASES = GOLDEN / "replay_emcoctl.py", GOLDEN / "emcoctl.jsonl"
 COMMAND = [sys.executable, "-c", "from emco_emcoctl.main import cli; cli()"]
 PARTS = 4
 
-CONTRADICTORY = {"fatal-ovnaction", "fatal-sfc", "fatal-workflowmgr"}
-"""Records that ask for ``composite-apps/c/v`` and want ``composite-apps/c/v1`` to be requested. No client can do both;
-that everything else about these requests is as wanted is asserted below."""
+CONTRADICTORY = ("fatal-ovnaction", "fatal-sfc", "fatal-workflowmgr")
+"""Records whose command line names ``composite-apps/c/v`` and which want ``composite-apps/c/v1`` to be requested.
+Nothing else that the client is given says ``v1``, and ``res-rollback`` wants ``c/v`` to be requested as it is; so no
+client can do what they want. They are replayed with the anchor that was meant."""
+needs_records = pytest.mark.skipif(
+    not (REPLAY.exists() and CASES.exists()),
+    reason=f"{REPLAY.name} and its cases are not here; point EMCO_SHARED at the folder with emco/golden/",
+)
 
 
 def families() -> list[str]:
@@ -29,23 +35,46 @@ def families() -> list[str]:
     return sorted({json.loads(line)["id"].partition("-")[0] for line in lines if line})
 
 
+def meant(line: str) -> str:
+    """The record with the anchor that it wants to be requested."""
+    case = json.loads(line)
+    if case["id"] not in CONTRADICTORY:
+        return line
+    (request,) = case["wanted"]["requests"]
+    *words, anchor = case["argv"]
+    assert anchor.replace("/c/v/", "/c/v1/") == request["path"].removeprefix("/v2/") != anchor
+    return json.dumps({**case, "argv": [*words, request["path"].removeprefix("/v2/")]})
+
+
+@needs_records
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_recorded_command_line_does_what_is_wanted(part: int, tmp_path: Path) -> None:
+    mine = families()[part::PARTS]
+    lines = CASES.read_text(encoding="utf-8").splitlines()
+    cases = tmp_path / "cases.jsonl"
+    cases.write_text("\n".join(meant(line) for line in lines if line))
+
+    wanted = ["--wanted", "--only", ",".join(mine), "--cases", str(cases)]
+    output = replayed([sys.executable, str(REPLAY), *wanted, "--cmd", shlex.join(COMMAND)])
+
+    assert re.search(r"^[1-9]\d* cases, 0 differ, 0 skipped", output, re.MULTILINE), output
+
+
+@needs_records
 @pytest.mark.skipif(
-    not (REPLAY.exists() and CASES.exists()),
-    reason=f"{REPLAY.name} and its cases are not here; point EMCO_SHARED at the folder with emco/golden/",
+    shutil.which("unshare") is None or subprocess.run(["unshare", "-n", "true"], check=False).returncode != 0,
+    reason="no network namespace can be made here, and the default ports must be free; run as root with util-linux",
 )
 @pytest.mark.parametrize("part", range(PARTS))
-def test_every_recorded_command_line_does_what_is_wanted(part: int) -> None:
-    mine = families()[part::PARTS]
-    done = subprocess.run(
-        [sys.executable, str(REPLAY), "--wanted", "--only", ",".join(mine), "--cmd", shlex.join(COMMAND)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
+def test_with_compat_requests_and_codes_are_those_of_the_original(part: int) -> None:
+    program = ROOT / "tests" / "support" / "ctlreplay.py"
+    output = replayed(
+        ["unshare", "-n", sys.executable, str(program), str(REPLAY), str(CASES), f"{part}/{PARTS}", *COMMAND]
     )
 
-    differing = set(re.findall(r"^([\w-]+): ", done.stdout, re.MULTILINE))
-    assert re.search(r"^\d+ cases, ", done.stdout, re.MULTILINE), done.stdout + done.stderr
-    assert differing == {case for case in CONTRADICTORY if case.startswith(tuple(mine))}, done.stdout
-    for wanted, got in re.findall(r"^ +want (.*)\n +got +(.*)$", done.stdout, re.MULTILINE):
-        assert wanted.replace("/c/v1/", "/c/v/") == got
+    assert re.fullmatch(r"[1-9]\d* cases\n", output), output
+
+
+def replayed(words: list[str]) -> str:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=False)
+    return done.stdout + done.stderr

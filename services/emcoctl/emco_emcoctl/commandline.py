@@ -14,6 +14,24 @@ _YES = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _NO = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
+def _plain_switches(words: list[str]) -> list[str]:
+    """The words without ``=`` after flags that click takes otherwise; raises ``UsageError``."""
+    result: list[str] = []
+    for index, word in enumerate(words):
+        if word == "--":
+            return result + words[index:]
+        name, mark, value = word.partition("=")
+        if mark and name in _SWITCHES:
+            if value not in _YES | _NO:
+                raise UsageError(f"'{value}' is not a truth value for {name}")
+            result += [name] if value in _YES else []
+        elif mark and len(name) == 2 and name[0] == "-" and name[1].isalpha():
+            result += [name, value]
+        else:
+            result.append(word)
+    return result
+
+
 def arranged(words: list[str], *, commands: Collection[str]) -> list[str]:
     """The words with the command in front, if there is one; raises ``UsageError``."""
     words = _plain_switches(words)
@@ -36,23 +54,6 @@ def _first_positional(words: list[str]) -> int | None:
     return None
 
 
-def _plain_switches(words: list[str]) -> list[str]:
-    result: list[str] = []
-    for index, word in enumerate(words):
-        if word == "--":
-            return result + words[index:]
-        name, mark, value = word.partition("=")
-        if mark and name in _SWITCHES:
-            if value not in _YES | _NO:
-                raise UsageError(f"'{value}' is not a truth value for {name}")
-            result += [name] if value in _YES else []
-        elif mark and len(name) == 2 and name[0] == "-" and name[1].isalpha():
-            result += [name, value]
-        else:
-            result.append(word)
-    return result
-
-
 def listed_files(given: tuple[str, ...], *, cwd: Path) -> tuple[str, ...]:
     """File names: one per flag if such a file exists, else one record of comma-separated names."""
     names: list[str] = []
@@ -60,6 +61,12 @@ def listed_files(given: tuple[str, ...], *, cwd: Path) -> tuple[str, ...]:
         exists = text and (cwd / text).exists()
         names += [text] if exists else _record(text) or [text]
     return tuple(names)
+
+
+def asked_for(switch: str, words: list[str]) -> tuple[bool, list[str]]:
+    """Whether ``switch`` is among the words, and the words without it."""
+    end = words.index("--") if "--" in words else len(words)
+    return switch in words[:end], [word for word in words[:end] if word != switch] + words[end:]
 
 
 def first_of(given: tuple[str, ...], *, flag: str) -> str:

@@ -96,9 +96,9 @@ def help_(context: click.Context, topic: tuple[str, ...], config: str) -> None:
     command: click.Command = root
     if topic:
         found = root.get_command(context, topic[0])
-        if found is None:
+        if found is None and not session_of(context).compat:
             raise UsageError(f"there is no command '{topic[0]}'; see '{PROGRAM} --help'")
-        command = found
+        command = found or root
     parent = context.parent if command is not root else None
     shown = click.Context(command, info_name=topic[0] if topic else PROGRAM, parent=parent)
     session_of(context).show(command.get_help(shown))
@@ -122,8 +122,9 @@ def _operate(
     settings, report = session.prepared(config)
     order = running.Order(
         command=command,
-        files=commandline.listed_files(files, cwd=session.cwd),
-        values=tuple(name for name in commandline.listed_files(values, cwd=session.cwd) if name),
+        compat=session.compat,
+        files=_files(session, files, flag="--filename"),
+        values=tuple(name for name in _files(session, values, flag="--values") if name),
         anchor=anchor[0] if anchor else None,
         token=session.token(token, file=token_file),
         **rest,
@@ -131,6 +132,13 @@ def _operate(
     world = running.World(session.cwd, session.environ, session.stdin, session.sleep)
     failures = running.execute(order, config=settings, report=report, world=world)
     session.code = running.exit_code(failures, compat=session.compat)
+
+
+def _files(session: Session, given: tuple[str, ...], *, flag: str) -> tuple[str, ...]:
+    if session.compat:
+        first = commandline.first_of(given, flag=flag)
+        return (first,) if first else ()
+    return commandline.listed_files(given, cwd=session.cwd)
 
 
 def _watch(
@@ -172,6 +180,7 @@ def _watch(
         stdout=session.stdout,
         report=report,
         pause=pause,
+        deregisters=not session.compat,
         patience=Patience(first=min(Patience.first, timeout), again=timeout),
     )
     asyncio.run(watcher.run())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emco_emcoctl import configformats
-from emco_emcoctl.errors import ConfigError
+from emco_emcoctl.errors import ConfigError, NoServiceError
 
 
 @dataclass(frozen=True)
@@ -78,34 +78,49 @@ class Config:
 
     def _check(self, service: str, key: str, value: object) -> None:
         if not value:
-            raise ConfigError(f"{self.path or 'the configuration'}: {service}.{key} is not set")
+            raise NoServiceError(f"{self.path or 'the configuration'}: {service}.{key} is not set")
 
 
-def load(named: str, *, environ: Mapping[str, str], cwd: Path) -> Config:
+def load(named: str, *, environ: Mapping[str, str], cwd: Path, compat: bool = False) -> Config:
     """The file ``named``, else the first ``$HOME/.emco.<ext>``, else the defaults.
 
-    Raises ``ConfigError``: a file that is named or found but cannot be read is never replaced by defaults.
+    Raises ``ConfigError``: a file that is named or found but cannot be read is never replaced by defaults. With
+    ``compat`` it is, as by the original, for which there are no defaults once a file was read.
     """
     path = named or _in_home(environ)
     if not path:
         return Config()
+    try:
+        content = _content(path, cwd=cwd, compat=compat)
+    except ConfigError:
+        if compat:
+            return Config()
+        raise
+    compat = compat or content.get("compat") is True
+    sections: dict[str, Section] = {}
+    problems: dict[str, str] = {}
+    for name in DEFAULTS:
+        try:
+            sections[name] = _section(name, content, environ=environ, compat=compat)
+        except ConfigError as error:
+            problems[name] = str(error)
+    if compat:
+        return Config(path, {**dict.fromkeys(problems, Section()), **sections}, compat=True)
+    return Config(path, sections, problems=problems)
+
+
+def _content(path: str, *, cwd: Path, compat: bool) -> Mapping[str, Any]:
     extension = Path(path).suffix.removeprefix(".")
     try:
         text = (cwd / path).read_text(encoding="utf-8-sig")
-        content = configformats.parse(text, extension=extension)
+        if compat and extension in configformats.WITHOUT_SECTIONS:
+            return {}
+        return configformats.parse(text, extension=extension)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
         raise ConfigError(f"the configuration {path} cannot be read: {reason}") from error
     except ConfigError as error:
         raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
-    sections: dict[str, Section] = {}
-    problems: dict[str, str] = {}
-    for name in DEFAULTS:
-        try:
-            sections[name] = _section(name, content, environ=environ)
-        except ConfigError as error:
-            problems[name] = str(error)
-    return Config(path, sections, compat=content.get("compat") is True, problems=problems)
 
 
 def _in_home(environ: Mapping[str, str]) -> str:
@@ -116,19 +131,30 @@ def _in_home(environ: Mapping[str, str]) -> str:
     return next((str(path) for path in candidates if path.is_file()), "")
 
 
-def _section(name: str, content: Mapping[str, Any], *, environ: Mapping[str, str]) -> Section:
+def _section(name: str, content: Mapping[str, Any], *, environ: Mapping[str, str], compat: bool) -> Section:
+    default = Section() if compat else DEFAULTS[name]
     given = content.get(name)
     if given is None:
-        return DEFAULTS[name]
+        return default
     if not isinstance(given, Mapping):
         raise ConfigError(f"{name} must be a section with host and port, not '{given}'")
-    default = DEFAULTS[name]
     values = {key: environ.get(f"{name}.{key}".upper()) or value for key, value in given.items()}
+    if compat:
+        ports = (_loose_port(values.get(key)) for key in ("port", "statusport"))
+        return Section(str(values.get("host") or ""), *ports)
     return Section(
         _host(values.get("host", default.host), key=f"{name}.host"),
         _port(values.get("port", default.port), key=f"{name}.port"),
         _port(values.get("statusport", default.status_port), key=f"{name}.statusPort"),
     )
+
+
+def _loose_port(value: Any) -> int:
+    """Any number: one that is no port fails when something is sent there."""
+    try:
+        return int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def _host(value: Any, *, key: str) -> str:

@@ -10,6 +10,9 @@ from emco_emcoctl.errors import ConfigError, YamlError
 EXTENSIONS = ("json", "toml", "yaml", "yml", "properties", "props", "prop", "hcl", "tfvars", "dotenv", "env", "ini")
 """In the order in which the home directory is searched."""
 
+WITHOUT_SECTIONS = frozenset({"hcl", "tfvars"})
+"""Read by the original, which then finds no service in them."""
+
 
 def parse(text: str, *, extension: str) -> dict[str, Any]:
     """Raises ``ConfigError`` whose text is the reason alone, without the path."""

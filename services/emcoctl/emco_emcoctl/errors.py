@@ -5,7 +5,9 @@
     CtlError
     ├── UsageError       1   the command line asks for something that does not exist
     ├── NoInput          1   a command without file and without anchor
+    ├── NotWatchableError 1   a watch of something that has no status, or with a filter that is none
     ├── ConfigError      1   the configuration cannot be read, or leads nowhere
+    │   └── NoServiceError   1   a service that is needed is not in it
     ├── InputError       2   a file, a template, a document or an anchor is wrong; nothing was sent for it
     │   └── YamlError    2   the text is not YAML, or not of the shape of a resource
     └── TransportError   4   a server could not be reached, or broke off
@@ -21,6 +23,8 @@ from typing import ClassVar
 OK = 0
 API_FAILED = 3
 INTERRUPTED = 130
+ENDED_BY_INTERRUPT = -2
+"""What a process counts as that an interrupt ended, as it ends the original."""
 
 
 class CtlError(Exception):
@@ -38,8 +42,16 @@ class NoInput(CtlError):
     pass
 
 
+class NotWatchableError(CtlError):
+    pass
+
+
 class ConfigError(CtlError):
     pass
+
+
+class NoServiceError(ConfigError):
+    compat_code = 1
 
 
 class InputError(CtlError):

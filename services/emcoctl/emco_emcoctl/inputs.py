@@ -20,13 +20,15 @@ class Source:
 
     cwd: Path
     stdin: BinaryIO
+    stdin_named: str = STDIN
+    """``""`` where no name stands for standard input."""
 
     def text(self, path: str) -> str:
         """Raises ``InputError``, or ``YamlError`` if the bytes are not UTF-8."""
         if not path:
             raise InputError("an empty file name")
         try:
-            data = self.stdin.read() if path == STDIN else (self.cwd / path).read_bytes()
+            data = self.stdin.read() if path == self.stdin_named else (self.cwd / path).read_bytes()
         except IsADirectoryError as error:
             raise InputError(f"{path} is a folder; name the files in it") from error
         except OSError as error:
@@ -44,10 +46,12 @@ def read(
     values: Iterable[str],
     source: Source,
     missing_as_text: bool = False,
+    compat: bool = False,
 ) -> list[Resource]:
     """The documents of all files in order; with values files, the inputs are templates.
 
-    Raises ``InputError``. ``missing_as_text`` prints a missing value as ``<no value>`` instead.
+    Raises ``InputError``. ``missing_as_text`` prints a missing value as ``<no value>`` instead. ``compat`` keeps
+    empty documents.
     """
     layers = [_values(path, source=source) for path in values]
     found: list[Resource] = []
@@ -55,7 +59,7 @@ def read(
         text = source.text(path)
         if layers:
             text = _expanded(text, _merged(layers), name=path, missing_as_text=missing_as_text)
-        found += resources(text, name=path)
+        found += resources(text, name=path, compat=compat)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,10 +42,10 @@ def run(
         environ=os.environ if environ is None else environ,
         cwd=Path() if cwd is None else cwd,
         sleep=sleep,
-        compat="--compat" in argv,
     )
     try:
         words = commandline.arranged(list(argv), commands=root.commands)
+        session.compat, words = commandline.asked_for("--compat", words)
         root.main(words, prog_name=PROGRAM, standalone_mode=False, obj=session)
     except CtlError as error:
         return _failed(session, error)
@@ -52,7 +53,7 @@ def run(
         return _failed(session, UsageError(f"{error.format_message().rstrip('.')}; see '{PROGRAM} --help'"))
     except (KeyboardInterrupt, click.Abort):
         print(f"{PROGRAM}: interrupted", file=stderr)
-        return errors.INTERRUPTED
+        return errors.ENDED_BY_INTERRUPT if session.compat else errors.INTERRUPTED
     return session.code
 
 
@@ -69,6 +70,9 @@ def cli() -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _BROKEN_PIPE
+    if code == errors.ENDED_BY_INTERRUPT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     sys.exit(code)
 
 

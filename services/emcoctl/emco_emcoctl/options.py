@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from emco_emcoctl.errors import UsageError
 from emco_emcoctl.session import TOKEN_VARIABLE, session_of
 
 
@@ -20,6 +21,12 @@ def _help_flag(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "-h", "--help", is_flag=True, expose_value=False, is_eager=True, callback=_show_help, help="Show this and exit."
     )(command)
+
+
+def _not_negative(context: click.Context, parameter: click.Parameter, seconds: int) -> int:
+    if seconds < 0 and not session_of(context).compat:
+        raise UsageError(f"{seconds} is not a number of seconds to wait; it must be 0 or more")
+    return max(seconds, 0)
 
 
 _PATH = click.Path(readable=False)
@@ -36,7 +43,8 @@ WAIT = click.option(
     "-w",
     "--waitTime",
     "wait",
-    type=click.IntRange(min=0),
+    type=int,
+    callback=_not_negative,
     default=0,
     metavar="SECONDS",
     help="Wait so long after each call that is accepted (202).",

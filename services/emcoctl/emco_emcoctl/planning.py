@@ -9,6 +9,7 @@ from emco_emcoctl import routing
 from emco_emcoctl.errors import InputError
 from emco_emcoctl.resources import Resource
 from emco_emcoctl.routing import Address
+from emco_emcoctl.yamldocs import Timestamp
 
 _ACTIONS = frozenset(
     {
@@ -26,6 +27,11 @@ _ACTIONS = frozenset(
     }
 )
 _UNDONE_BY_TERMINATE = frozenset({"instantiate", "apply"})
+_LEFT_ALONE_BY_THE_ORIGINAL = {
+    "update": frozenset({"instantiate", "apply", "approve", "terminate", "migrate", "update", "rollback"}),
+    "get": frozenset({"instantiate", "apply", "approve", "terminate", "migrate", "update", "rollback", "stop"}),
+    "delete": frozenset({"approve", "status", "migrate", "update", "rollback"}),
+}
 _METHODS = {"apply": "POST", "update": "PUT", "get": "GET", "delete": "DELETE"}
 
 
@@ -60,15 +66,18 @@ class Call:
 Planned = Call | InputError
 
 
-def plan(command: str, documents: Iterable[Resource]) -> list[Planned]:
-    """A call or the reason against it for each document that ``command`` has something to do for, in sending order."""
+def plan(command: str, documents: Iterable[Resource], *, compat: bool = False) -> list[Planned]:
+    """A call or the reason against it for each document that ``command`` has something to do for, in sending order.
+
+    With ``compat`` the calls are those of the original, mistakes included (emcoctl 6, 7).
+    """
     ordered = list(documents)
     if command == "delete":
         ordered.reverse()
     planned: list[Planned] = []
     for document in ordered:
         try:
-            call = _call(command, document)
+            call = _call(command, document, compat=compat)
         except (InputError, routing.RouteError) as error:
             planned.append(InputError(f"{document.where}: {error}"))
         else:
@@ -76,28 +85,55 @@ def plan(command: str, documents: Iterable[Resource]) -> list[Planned]:
     return planned
 
 
-def plan_anchor(command: str, anchor: str) -> Call:
+def plan_anchor(command: str, anchor: str, *, compat: bool = False) -> Call:
     """The call for an anchor named on the command line, verbatim; raises ``InputError``."""
     try:
-        where = routing.address(anchor)
+        where = routing.address(anchor, compat=compat)
     except routing.RouteError as error:
         raise InputError(str(error)) from error
     return Call(_METHODS[command], where, anchor, empty_body=command == "apply")
 
 
-def _call(command: str, document: Resource) -> Call | None:
+def _call(command: str, document: Resource, *, compat: bool) -> Call | None:
     if not document.anchor:
         raise InputError("the document has no resourceContext.anchor")
     stem, _, last = document.anchor.rpartition("/")
     if command == "delete" and last in _UNDONE_BY_TERMINATE:
-        return Call("POST", routing.address(f"{stem}/terminate"), document.where, empty_body=True)
-    if command != "apply" and (last in _ACTIONS or (last == "status" and command != "get")):
+        where = routing.address(f"{stem}/terminate", compat=compat)
+        return Call("POST", where, document.where, empty_body=True)
+    if command != "apply" and _left_alone(command, document, last=last, compat=compat):
         return None
-    _check_version(document, last=last)
-    where = routing.address(document.anchor, names=() if command == "apply" else _names(document, last=last))
+    if not compat:
+        _check_version(document, last=last)
+    finder = _names_of_the_original if compat else _names
+    where = routing.address(
+        document.anchor, names=() if command == "apply" else finder(document, last=last), compat=compat
+    )
     if command in ("get", "delete"):
         return Call(_METHODS[command], where, document.where)
     return Call(_METHODS[command], where, document.where, document.body(), _upload(document), source=document.source)
+
+
+def _left_alone(command: str, document: Resource, *, last: str, compat: bool) -> bool:
+    if not compat:
+        return last in _ACTIONS or (last == "status" and command != "get")
+    looks = command != "update" or not _upload(document)
+    return looks and last in _LEFT_ALONE_BY_THE_ORIGINAL[command]
+
+
+def _names_of_the_original(document: Resource, *, last: str) -> tuple[str, ...]:
+    name = document.name or document.cluster_label
+    names = (name,) if name else ()
+    if last != "composite-apps":
+        return names
+    match _version(document):
+        case None:
+            return (*names, "")
+        case str() as version:
+            return (*names, version)
+        case Timestamp() as version:
+            return (*names, version.rfc3339())
+    raise InputError("Unable to decode CompositeApp Spec")
 
 
 def _names(document: Resource, *, last: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emco_emcoctl.errors import UsageError
+from emco_emcoctl.errors import NotWatchableError
 
 _FORMATS = {"summary": "SUMMARY", "all": "ALL"}
 _STATUSES = {"ready": "READY", "deployed": "DEPLOYED"}
@@ -27,7 +27,7 @@ class Registration:
 
 
 def registration(anchor: str, filters: Sequence[str]) -> Registration:
-    """Raises ``UsageError`` that names the word."""
+    """Raises ``NotWatchableError`` that names the word."""
     service, key, identifiers = _object(anchor)
     lists: dict[str, list[str]] = {"app": [], "cluster": [], "resource": []}
     output, status = "SUMMARY", "READY"
@@ -63,7 +63,7 @@ def _object(anchor: str) -> tuple[str, str, tuple[str, ...]]:
             return "dcm", "lcKey", (project, cloud)
         case ["cluster-providers", provider, "clusters", cluster, "status"]:
             return "ncm", "clusterKey", (provider, cluster)
-    raise UsageError(
+    raise NotWatchableError(
         f"'{anchor}' cannot be watched; name the status of a deployment intent group, a logical cloud or a cluster"
     )
 
@@ -71,11 +71,11 @@ def _object(anchor: str) -> tuple[str, str, tuple[str, ...]]:
 def _pair(word: str) -> tuple[str, str]:
     name, *values = word.split("=")
     if len(values) != 1:
-        raise UsageError(f"'{word}' is not of the form name=value")
+        raise NotWatchableError(f"'{word}' is not of the form name=value")
     return name, values[0]
 
 
 def _chosen(word: str, value: str, choices: dict[str, str]) -> str:
     if value not in choices:
-        raise UsageError(f"'{word}' must be one of {', '.join(choices)}")
+        raise NotWatchableError(f"'{word}' must be one of {', '.join(choices)}")
     return choices[value]

@@ -41,10 +41,16 @@ class Answer:
 
 
 class Sender:
-    """Sends calls; cookies live as long as the sender. ``timeout`` is in seconds, for each answer."""
+    """Sends calls; cookies live as long as the sender. ``timeout`` is in seconds, for each answer.
 
-    def __init__(self, *, token: str, timeout: float, environ: Mapping[str, str], cwd: Path) -> None:
+    With ``compat`` a redirected call becomes a GET, and files are looked for in the working directory only.
+    """
+
+    def __init__(
+        self, *, token: str, timeout: float, environ: Mapping[str, str], cwd: Path, compat: bool = False
+    ) -> None:
         self._token = token
+        self._compat = compat
         self._timeout = timeout
         self._environ = environ
         self._cwd = cwd
@@ -66,15 +72,18 @@ class Sender:
 
         headers, content = self._content(call)
         shown = f"{call.method} {base_url}{call.address.path}"
-        target = call.address.target
+        method, target = call.method, call.address.target
         url = first = httpx.URL(base_url).copy_with(raw_path=target.encode())
         try:
             for _ in range(MAX_REQUESTS):
                 own = url.netloc == first.netloc
-                response = self._once(call.method, url, target, headers if own else _public(headers), content)
+                response = self._once(method, url, target, headers if own else _public(headers), content)
                 if response.status_code not in _REDIRECTS or "location" not in response.headers:
                     return _answer(response.status_code, response.content)
-                url = _redirected(call.method, url, response)
+                if self._compat and response.status_code not in _KEEPING_THE_METHOD:
+                    method, content = "GET", None
+                    headers.pop("Transfer-Encoding", None)
+                url = _redirected(method, url, response)
                 target = url.raw_path.decode()
         except (httpx.RequestError, httpx.InvalidURL, _RedirectRefusedError) as error:
             raise TransportError(f"{shown}: {_reason(error)}") from error
@@ -118,7 +127,7 @@ class Sender:
             return headers, None
         if call.body is not None and call.upload:
             headers["Content-Type"], content = uploads.multipart(
-                call.body, call.upload, source=call.source, cwd=self._cwd
+                call.body, call.upload, source="" if self._compat else call.source, cwd=self._cwd
             )
             return headers, content
         headers["Content-Type"] = "application/json"

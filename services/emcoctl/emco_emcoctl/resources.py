@@ -46,15 +46,15 @@ class Resource:
         return f"{self.source}:{self.line}" if self.source else self.anchor
 
 
-def resources(text: str, *, name: str) -> list[Resource]:
-    """The resources of a file, empty documents left out.
+def resources(text: str, *, name: str, compat: bool = False) -> list[Resource]:
+    """The resources of a file, empty documents left out; with ``compat`` they count, as resources without an anchor.
 
     Raises ``YamlError`` with file and line if the text is not YAML or a document is not a resource.
     """
     found = []
-    for root in yamldocs.documents(text, name=name):
+    for root in yamldocs.documents(text, name=name, versions=("1.1",) if compat else ("1.1", "1.2")):
         decoder = Decoder(name=name)
-        if not _is_empty(root, decoder):
+        if compat or not _is_empty(root, decoder):
             found.append(_Reader(decoder, name=name).resource(root))
     return found
 

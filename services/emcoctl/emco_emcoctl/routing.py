@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 _INTENTS = {
@@ -27,6 +27,8 @@ _BY_FIRST = {
     "dtc-controllers": "dtc",
     "policy": "policy",
 }
+_OURS = frozenset({"networks-rendered", "update", "ncm-controllers", "policy"})
+"""Segments of the two tables above that lead nowhere, or elsewhere, with the original."""
 _OF_A_PROJECT = {"logical-clouds": "dcm", "ca-certs": "cacert", "policy": "policy"}
 _READ_AS_METADATA = frozenset({"apps", "profiles", "clusters", "resources", "customizations"})
 
@@ -55,40 +57,48 @@ class Address:
         return len(segments) > 1 and segments[-2] in _READ_AS_METADATA
 
 
-def address(anchor: str, *, names: tuple[str, ...] = ()) -> Address:
+def address(anchor: str, *, names: tuple[str, ...] = (), compat: bool = False) -> Address:
     """The address of ``anchor`` with ``names`` appended; raises ``RouteError``.
 
-    The anchor may hold escapes and a query; each name is one segment, whatever characters it has.
+    The anchor may hold escapes and a query; each name is one segment, whatever characters it has. With ``compat`` the
+    names are part of the anchor as they are, and its query is sent as it is, but for blanks.
     """
     path = "/".join((anchor, *names))
     if _CONTROL.search(path):
         raise RouteError(f"the anchor {path!r} has a control character")
-    service = service_of(path)
+    if compat and names:
+        return replace(address(path, compat=True), path=f"/v2/{path}")
+    service = service_of(path, compat=compat)
     if bad := _BAD_ESCAPE.search(anchor):
         raise RouteError(f'the anchor {anchor!r} has an invalid URL escape "{bad[0]}"')
     base, mark, query = anchor.partition("#")[0].partition("?")
     tail = "".join("/" + quote(name, safe="$&+,:;=@!'()*[]-._~") for name in names)
-    target = quote(base, safe=_PATH_SAFE) + (mark + quote(query, safe=_QUERY_SAFE) if mark else "") + tail
+    target = quote(base, safe=_PATH_SAFE) + (mark + _query(query, compat=compat) if mark else "") + tail
     return Address(service, f"/v2/{path}", f"/v2/{target}")
 
 
-def service_of(anchor: str) -> str:
+def _query(query: str, *, compat: bool) -> str:
+    return query.replace(" ", "%20") if compat else quote(query, safe=_QUERY_SAFE)
+
+
+def service_of(anchor: str, *, compat: bool = False) -> str:
     """The configuration section of the service that owns ``anchor``; raises ``RouteError``.
 
-    A query belongs to its segment, as in the original: ``controllers?x=1`` leads nowhere.
+    A query belongs to its segment, as in the original: ``controllers?x=1`` leads nowhere. With ``compat`` only what
+    the original knew leads anywhere.
     """
     segments = anchor.split("/")
     first = segments[0]
     third = segments[2] if len(segments) > 2 else ""
     if first == "cluster-providers":
         fifth = segments[4] if len(segments) > 4 else ""
-        if fifth in _OF_A_CLUSTER_IN_NCM or fifth.startswith("status"):
+        if (fifth in _OF_A_CLUSTER_IN_NCM and not (compat and fifth in _OURS)) or fifth.startswith("status"):
             return "ncm"
         return "cacert" if third == "ca-certs" else "clm"
     if first == "projects":
         eighth = segments[7] if len(segments) > 7 else ""
         return _OF_A_PROJECT.get(third) or _INTENTS.get(eighth) or "orchestrator"
-    if first in _BY_FIRST and (first != "policy" or len(segments) > 1):
+    if first in _BY_FIRST and not (compat and first in _OURS) and (first != "policy" or len(segments) > 1):
         return _BY_FIRST[first]
     if not anchor:
         raise RouteError("the anchor is empty")

@@ -31,6 +31,7 @@ class Order:
     timeout: float = 300.0
     strict: bool = False
     missing_as_text: bool = False
+    compat: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,17 @@ def execute(order: Order, *, config: Config, report: Reporter, world: World) -> 
     Raises ``CtlError`` if nothing could be sent at all.
     """
     planned = _planned(order, report=report, world=world)
-    bases = {call.address.service: config.base_url(call.address.service) for call in _calls(planned)}
-    if order.command in ("apply", "update"):
-        planned = [_checked(one, cwd=world.cwd) for one in planned]
-    refused: list[CtlError | int] = [one for one in planned if isinstance(one, InputError)]
-    if refused and order.command != "get":
-        for error in refused:
-            report.problem(str(error))
-        return refused
-    with Sender(token=order.token, timeout=order.timeout, environ=world.environ, cwd=world.cwd) as sender:
-        failures = _sent(planned, order=order, bases=bases, sender=sender, report=report, world=world)
+    if not order.compat:
+        planned = _checked_ahead(planned, order=order, config=config, world=world)
+        refused: list[CtlError | int] = [one for one in planned if isinstance(one, InputError)]
+        if refused and order.command != "get":
+            for error in refused:
+                report.problem(str(error))
+            return refused
+    with Sender(
+        token=order.token, timeout=order.timeout, environ=world.environ, cwd=world.cwd, compat=order.compat
+    ) as sender:
+        failures = _sent(planned, order=order, config=config, sender=sender, report=report, world=world)
     for problem in config.problems.values():
         failures.append(ConfigError(f"the configuration {config.path}: {problem}"))
         report.problem(str(failures[-1]))
@@ -78,25 +80,31 @@ def exit_code(failures: list[CtlError | int], *, compat: bool = False) -> int:
 
 def _planned(order: Order, *, report: Reporter, world: World) -> list[Planned]:
     if order.files:
-        source = inputs.Source(world.cwd, world.stdin)
+        source = inputs.Source(world.cwd, world.stdin, "" if order.compat else inputs.STDIN)
         documents = inputs.read(
             order.files,
             values=order.values,
             source=source,
-            missing_as_text=order.missing_as_text,
+            missing_as_text=order.missing_as_text or order.compat,
+            compat=order.compat,
         )
         for sentence in unknown_fields(documents):
             if order.strict:
                 raise InputError(sentence)
             report.warning(sentence)
-        return planning.plan(order.command, documents)
+        return planning.plan(order.command, documents, compat=order.compat)
     if order.anchor is None or order.command == "update":
         raise NoInput(f"name a file with -f{' or an anchor' if order.command != 'update' else ''}")
-    return [planning.plan_anchor(order.command, order.anchor)]
+    return [planning.plan_anchor(order.command, order.anchor, compat=order.compat)]
 
 
-def _calls(planned: list[Planned]) -> list[Call]:
-    return [one for one in planned if isinstance(one, Call)]
+def _checked_ahead(planned: list[Planned], *, order: Order, config: Config, world: World) -> list[Planned]:
+    for one in planned:
+        if isinstance(one, Call):
+            config.base_url(one.address.service)
+    if order.command not in ("apply", "update"):
+        return planned
+    return [_checked(one, cwd=world.cwd) for one in planned]
 
 
 def _checked(one: Planned, *, cwd: Path) -> Planned:
@@ -113,7 +121,7 @@ def _sent(
     planned: list[Planned],
     *,
     order: Order,
-    bases: Mapping[str, str],
+    config: Config,
     sender: Sender,
     report: Reporter,
     world: World,
@@ -124,7 +132,7 @@ def _sent(
         try:
             if isinstance(one, InputError):
                 raise one
-            base_url = bases[one.address.service]
+            base_url = config.base_url(one.address.service)
             answer = sender.send(one, base_url=base_url)
         except (TransportError, InputError) as error:
             failures.append(error)

@@ -41,7 +41,7 @@ class Session:
         from emco_emcoctl.config import load
         from emco_emcoctl.output import reporter
 
-        settings = load(config, environ=self.environ, cwd=self.cwd)
+        settings = load(config, environ=self.environ, cwd=self.cwd, compat=self.compat)
         self.compat = self.compat or settings.compat
         report = reporter(stdout=self.stdout, stderr=self.stderr, environ=self.environ)
         report.configured(settings.path)

@@ -22,7 +22,7 @@ def check(call: Call, *, cwd: Path) -> None:
 
 
 def find(path: str, *, source: str, cwd: Path) -> Path:
-    """``path`` in the working directory, else beside the document's file; raises ``InputError``."""
+    """``path`` in the working directory, else beside the document's file ``source``; raises ``InputError``."""
     candidates = [cwd / path]
     if source:
         candidates.append((cwd / source).parent / path)

@@ -63,6 +63,7 @@ class Watcher:
     report: Reporter
     pause: Callable[[float], Awaitable[None]]
     patience: Patience
+    deregisters: bool = True
 
     async def run(self) -> None:
         """Ends only by an error: ``ConfigError`` if nobody ever answered, ``TransportError`` if nobody does any more,
@@ -76,7 +77,8 @@ class Watcher:
         try:
             await self._follow(channel)
         except asyncio.CancelledError:
-            await self._deregister(channel)
+            if self.deregisters:
+                await self._deregister(channel)
             raise
         finally:
             await channels.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emco_emcoctl.errors import UsageError
+from emco_emcoctl.errors import NotWatchableError
 from emco_emcoctl.registration import registration
 
 DIG = "projects/p/composite-apps/c/v1/deployment-intent-groups/d/status"
@@ -46,7 +46,7 @@ def test_filters_add_up() -> None:
     ],
 )
 def test_a_bad_word_is_named(anchor: str, word: str) -> None:
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(NotWatchableError) as caught:
         registration(anchor, [word] if word else [])
 
     assert f"'{word or anchor}'" in str(caught.value)

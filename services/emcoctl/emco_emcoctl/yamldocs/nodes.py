@@ -7,7 +7,7 @@ libyaml the pure parser is taught to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,10 +55,11 @@ class _PureLoader(yaml.SafeLoader):
                 self.forward()
 
 
-def documents(text: str, *, name: str, pure: bool = False) -> Iterator[Node]:
+def documents(text: str, *, name: str, pure: bool = False, versions: Container[str] = ("1.1", "1.2")) -> Iterator[Node]:
     """The documents of ``text``, parsed one by one as they are asked for.
 
-    Raises ``YamlError`` that names ``name`` and the line. Anchors stay defined for later documents of the stream.
+    Raises ``YamlError`` that names ``name`` and the line. ``versions`` are those a ``%YAML`` directive may name.
+    Anchors stay defined for later documents of the stream.
     """
     loader: Any = _PureLoader if pure or not yaml.__with_libyaml__ else yaml.CSafeLoader
     try:
@@ -66,11 +67,19 @@ def documents(text: str, *, name: str, pure: bool = False) -> Iterator[Node]:
         composer = _Composer(events, name=name)
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
+                _check_version(event, versions=versions, name=name)
                 yield composer.node(next(events), depth=0)
     except yaml.YAMLError as error:
         raise YamlError(_explain(error, name=name)) from error
     except ValueError as error:
         raise YamlError(f"{name}: {error}") from error
+
+
+def _check_version(event: yaml.DocumentStartEvent, *, versions: Container[str], name: str) -> None:
+    given = ".".join(map(str, event.version)) if event.version else None
+    if given and given not in versions:
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        raise YamlError(f"{name}:{line}: found incompatible YAML document, version {given}")
 
 
 def _explain(error: yaml.YAMLError, *, name: str) -> str:
