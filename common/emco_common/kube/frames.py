@@ -26,7 +26,7 @@ ERROR_NAMES = (
 )
 
 MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 0x3, 0x4, 0x5
-_ENABLE_PUSH, _MAX_HEADER_LIST_SIZE = 0x2, 0x6
+_HEADER_TABLE_SIZE, _ENABLE_PUSH, _MAX_HEADER_LIST_SIZE = 0x1, 0x2, 0x6
 DEFAULT_WINDOW = 65_535
 MAX_WINDOW = 2**31 - 1
 FRAME_SIZE = 16_384
@@ -115,8 +115,11 @@ def settings(values: Iterable[tuple[int, int]]) -> bytes:
 
 
 def opening(*, window: int, headers: int) -> bytes:
-    """What a client says first: no pushes, this much of each answer unread, all of the connection's window."""
-    said = settings(((_ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, window), (_MAX_HEADER_LIST_SIZE, headers)))
+    """What a client says first: no table of headers, no pushes, this much of each answer unread, all of the
+    connection's window."""
+    said = settings(
+        ((_HEADER_TABLE_SIZE, 0), (_ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, window), (_MAX_HEADER_LIST_SIZE, headers))
+    )
     more = (MAX_WINDOW - DEFAULT_WINDOW).to_bytes(4)
     return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, said) + frame(WINDOW_UPDATE, 0, 0, more)
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from hpack import Decoder, HPACKError
-
 from emco_common.kube import frames
 from emco_common.kube.exchange import MAX_HEADERS, MAX_UNREAD, Broken, Head, Request
+from emco_common.kube.fields import answer_of
 from emco_common.kube.frames import FrameReader, Malformed, frame
 from emco_common.kube.stream import Stream
 from emco_common.kube.wire import Wire
@@ -39,7 +38,6 @@ class Http2:
         self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._reader = FrameReader()
-        self._decoder = Decoder(max_header_list_size=MAX_HEADERS)
         self._streams: dict[int, Stream] = {}
         self._next = 1
         self._most = 100
@@ -212,15 +210,11 @@ class Http2:
             self._decoded(first, number, b"".join(parts))
 
     def _decoded(self, flags: int, number: int, block: bytes) -> None:
-        try:
-            headers = self._decoder.decode(block, raw=True)
-        except HPACKError as error:
-            raise Malformed(f"headers: {error}", frames.COMPRESSION_ERROR) from None
         stream = self._streams.get(number)
         if stream is None:
             self._noticed()
             return
-        if stream.headers([(bytes(field[0]), bytes(field[1])) for field in headers]):
+        if stream.headers(*answer_of(block)):
             self._noticed()
         if flags & frames.END_STREAM:
             self._finished(stream)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Protocol
 
 from emco_common.kube import frames
@@ -59,7 +58,8 @@ class Stream:
             self._check()
             if self.finished:
                 return b""
-            await self._news()
+            waiter = self._waiter = asyncio.get_running_loop().create_future()
+            await waiter  # not by way of _news: thousands wait here, each for every frame on its way
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._taken += self._unread
@@ -77,17 +77,10 @@ class Stream:
 
     # What the connection tells.
 
-    def headers(self, fields: Sequence[tuple[bytes, bytes]]) -> bool:
+    def headers(self, status: int, retry_after: str | None) -> bool:
         """Headers of the answer, or its trailers. True if they bring nothing (an interim answer)."""
         if self.status:
             return True
-        status = 0
-        retry_after = None
-        for name, value in fields:
-            if name == b":status":
-                status = int(value) if len(value) == 3 and value.isdigit() else 0
-            elif name == b"retry-after":
-                retry_after = value.decode("latin-1")
         if status < 100:
             raise Malformed("an answer without a status")
         if status < 200:

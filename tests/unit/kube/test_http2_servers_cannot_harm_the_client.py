@@ -114,7 +114,7 @@ def test_no_more_is_kept_than_was_allowed() -> None:
         def consumed(self, stream: Stream, size: int) -> None: ...
 
     stream = Stream(Owner(), 1, window=0)
-    stream.headers([(b":status", b"200")])
+    stream.headers(200, None)
     stream.data(bytes(MAX_UNREAD), counted=MAX_UNREAD)
     with pytest.raises(frames.Malformed, match="more than was allowed"):
         stream.data(b"x", counted=1)
