@@ -177,7 +177,7 @@ class Executor:
         await self._ground.follow(plan, cluster, recorder)
         watch = asyncio.get_running_loop().call_later(WATCH_AFTER_SECONDS, self._ground.watch, cluster)
         try:
-            async with self._ground.site(plan, cluster, recorder) as site:
+            async with self._ground.site(plan, cluster, recorder, anew=False) as site:
                 await work(site)
         finally:
             watch.cancel()

@@ -51,13 +51,16 @@ class Ground:
         self._under_way: dict[tuple[str, str], Callable[[], None]] = {}
         """By deployment label and cluster: how to say that it only waits and others may be begun."""
 
-    def link(self, plan: Plan, cluster: ClusterPlan) -> AbstractAsyncContextManager[Link]:
+    def link(self, plan: Plan, cluster: ClusterPlan, *, anew: bool = True) -> AbstractAsyncContextManager[Link]:
         """The way to the cluster as the user of the plan."""
-        return self._links.use(_identity(plan, cluster))
+        return self._links.use(_identity(plan, cluster), anew=anew)
 
     @asynccontextmanager
-    async def site(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder) -> AsyncIterator[Site]:
-        async with self.link(plan, cluster) as link:
+    async def site(
+        self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, *, anew: bool = True
+    ) -> AsyncIterator[Site]:
+        """Where work is done; not ``anew`` within ``unless_given_up``."""
+        async with self.link(plan, cluster, anew=anew) as link:
             unheard = link.listen(lambda state, _: self._heard(cluster, link, state))
             try:
                 yield Site(

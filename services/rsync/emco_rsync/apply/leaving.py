@@ -116,7 +116,7 @@ class Removal:
         gone = self.deployment.gone((cluster.app, cluster.cluster))
 
         async def work(cluster: ClusterPlan) -> list[str]:
-            async with self._ground.site(source, cluster, recorder) as site:
+            async with self._ground.site(source, cluster, recorder, anew=False) as site:
                 doubtful = await cluster_scoped(site, self._leftovers.doubtful)
             return await self._take_away(source, without(cluster, doubtful), recorder, gone=gone)
 
@@ -127,7 +127,7 @@ class Removal:
 
     async def _take_away(self, plan: Plan, cluster: ClusterPlan, recorder: Recorder, *, gone: bool = True) -> list[str]:
         await read_ahead(cluster.named.values())
-        async with self._ground.site(plan, cluster, recorder) as site:
+        async with self._ground.site(plan, cluster, recorder, anew=False) as site:
             await take_away(site)
             if gone and not site.problems:
                 await withdraw(site)

@@ -326,13 +326,15 @@ class Links:
         self._users: Counter[Identity] = Counter()
 
     @asynccontextmanager
-    async def use(self, identity: Identity) -> AsyncIterator[Link]:
+    async def use(self, identity: Identity, *, anew: bool = True) -> AsyncIterator[Link]:
+        """``anew``: for new work, which takes up credentials that were changed meanwhile; not for a part of it."""
         link = self._links.get(identity)
         if link is None:
             link = self._links[identity] = self._make(identity)
         self._users[identity] += 1
         try:
-            await link.renew()
+            if anew:
+                await link.renew()
             yield link
         finally:
             self._users[identity] -= 1

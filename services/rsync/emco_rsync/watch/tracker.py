@@ -103,8 +103,9 @@ class Tracker:
         if former is not None:
             await self._drop(place)
         stack = AsyncExitStack()
-        admin = await stack.enter_async_context(self._links.use(admin_of(expected.cluster)))
-        own = await stack.enter_async_context(self._links.use(identity))
+        onboarded = admin_of(expected.cluster)
+        own = await stack.enter_async_context(self._links.use(identity, anew=False))
+        admin = await stack.enter_async_context(self._links.use(onboarded, anew=onboarded != identity))
         watch = self._watch_of(admin, place)
         self._followed[place] = Followed(status_context, expected, recorder, watch, own, stack, heal)
         for link in {own, admin}:
