@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from emco_common.kube import Kind
 from emco_rsync.plan.manifests import DEPLOYMENT_LABEL
+from emco_rsync.watch.alike import Alike
 from emco_rsync.watch.known import Answers, Known
 
 KIND = Kind("apps/v1", "Deployment")
@@ -112,6 +113,28 @@ def test_only_what_changes_is_told(told: list[str]) -> None:
     for status in told:
         known.listed(KIND, [obj("a", revision=1, status=status)], before=known.answers())
     assert len(changes) == sum(now != before for before, now in zip([None, *told], told, strict=False))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), NAMES, st.sampled_from(["", "made", "ready"])), max_size=20))
+def test_clusters_that_share_what_is_alike_are_told_each_by_its_own_news(news: list[tuple[int, str, str]]) -> None:
+    alike = Alike([(KIND, "default", "a")])
+    clusters = [Known(lambda labels: None, share=lambda label: alike) for _ in range(3)]
+    wanted: list[dict[str, str]] = [{}, {}, {}]
+    for revision, (cluster, name, status) in enumerate(news, start=1):
+        clusters[cluster].happened(KIND, obj(name, revision=revision, status=status), deleted=False)
+        wanted[cluster][name] = status
+    assert [statuses(known) for known in clusters] == wanted
+
+
+def test_what_is_equal_on_several_clusters_is_kept_once() -> None:
+    alike = Alike([(KIND, "default", "a")])
+    kept = []
+    for _ in range(3):
+        known = Known(lambda labels: None, share=lambda label: alike)
+        known.happened(KIND, obj("a", revision=1, status="ready"), deleted=False)
+        ((key, seen),) = known.objects("1-web").items()
+        kept.append((key, seen._packed))
+    assert len({id(key) for key, _ in kept}) == len({id(packed) for _, packed in kept}) == 1
 
 
 class Cluster(RuleBasedStateMachine):

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emco_rsync.watch.statusdata import encode, trim
+from emco_rsync.watch.statusdata import encode, entry_of, folded, trim, unfolded
 
 
 def obj(api_version: str, kind: str, name: str, **fields: Any) -> dict[str, Any]:
@@ -104,3 +104,14 @@ def test_it_never_exceeds_its_limit(limit: int, readiness: list[bool]) -> None:
     text = encode([pod(f"p{n}", ready=ready) for n, ready in enumerate(readiness)], limit=limit)
     assert len(text) <= limit
     json.loads(text)
+
+
+@given(
+    st.sampled_from([("v1", "ConfigMap"), ("v1", "ServiceAccount"), ("example.org/v1", "Thing"), ('x"res":"', 'y"}')]),
+    st.text(max_size=20) | st.just('","res":"'),
+    st.recursive(st.none() | st.text(max_size=9), lambda inner: st.dictionaries(st.text(max_size=5), inner)),
+)
+def test_an_entry_can_be_kept_in_its_shorter_form(kind: tuple[str, str], name: str, spec: Any) -> None:
+    entry = entry_of(trim(obj(*kind, name, spec=spec)))
+    assert unfolded(folded(entry)) == entry
+    assert len(folded(entry)) <= len(entry)

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 
 from emco_common.kube import Kind
 from emco_rsync.plan.manifests import Json
-from emco_rsync.watch.seen import ObjectKey, Seen, Stamp, label_of, stamp_of
+from emco_rsync.watch.alike import NOTHING_ALIKE, Alike, ObjectKey
+from emco_rsync.watch.seen import Seen, Stamp, label_of, stamp_of
 
 MAX_OBJECTS = 100_000
 """Of one cluster that are held; a hostile one may invent any number."""
 Answers = Mapping[ObjectKey, Stamp]
-Share = Callable[[str, ObjectKey], ObjectKey]
-"""By deployment label: the same key, as others have it already."""
+Share = Callable[[str], Alike]
+"""By deployment label: what others have already."""
 
 __all__ = ["MAX_OBJECTS", "Answers", "Known", "ObjectKey", "Share"]
 
@@ -24,7 +25,7 @@ __all__ = ["MAX_OBJECTS", "Answers", "Known", "ObjectKey", "Share"]
 class Known:
     """``changed`` is told the labels whose objects have changed."""
 
-    def __init__(self, changed: Callable[[Iterable[str]], None], *, share: Share = lambda label, key: key) -> None:
+    def __init__(self, changed: Callable[[Iterable[str]], None], *, share: Share = lambda label: NOTHING_ALIKE) -> None:
         self._changed = changed
         self._share = share
         self._all: dict[ObjectKey, Seen] = {}
@@ -89,9 +90,10 @@ class Known:
             held = None
         if not label or (held is None and len(self._all) >= MAX_OBJECTS):
             return
-        seen = Seen(key, obj, label=label)
+        alike = self._share(label)
+        seen = Seen(key, obj, label=label, alike=alike)
         if held is None:
-            key = self._share(label, key)
+            key = alike.key(key)
         room = self._room(label)
         self._all[key] = room[key] = seen
         if held != seen:

@@ -10,9 +10,10 @@ from emco_common.appcontext.states import HookPhase
 from emco_common.appcontext.status import ClusterStatus, ClusterUpdate, ResourceStatus, ResourceUpdate, StatusUpdate
 from emco_common.kube import Kind, Ref
 from emco_rsync.plan.plan import ClusterPlan, Item
+from emco_rsync.watch.alike import Alike, ObjectKey
 from emco_rsync.watch.drift import differs, pieces
 from emco_rsync.watch.health import counts
-from emco_rsync.watch.seen import Health, ObjectKey, Seen
+from emco_rsync.watch.seen import Health, Seen
 from emco_rsync.watch.statusdata import assemble
 
 _MAKES_PODS = frozenset(
@@ -47,8 +48,8 @@ class Brought:
     kinds: frozenset[Kind]
     begins_with_hooks: bool
     """Hooks run before it is installed."""
-    keys: Mapping[ObjectKey, ObjectKey] = field(hash=False, compare=False, repr=False)
-    """Each object's address as it is kept, for whoever has an equal one."""
+    alike: Alike = field(hash=False, compare=False, repr=False)
+    """What is known of the objects on all of its clusters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,10 @@ def expected_of(plan: ClusterPlan) -> Expected:
         kinds.add(_POD)
     if any(kind.kind == "CronJob" for kind in kinds):
         kinds.add(_JOB)
-    keys = {key: key for key in parts}
     hooks = bool(plan.due(HookPhase.INSTALL.before))
-    brought = Brought(plan.app, plan.label, plan.digest, parts, frozenset(required), frozenset(kinds), hooks, keys)
+    brought = Brought(
+        plan.app, plan.label, plan.digest, parts, frozenset(required), frozenset(kinds), hooks, Alike(parts)
+    )
     return Expected(plan.cluster, brought)
 
 

@@ -12,16 +12,14 @@ from collections.abc import Mapping
 from enum import IntFlag
 from typing import Any, NamedTuple
 
-from emco_common.kube import Kind
 from emco_common.status.readiness import readiness
 from emco_rsync.plan.manifests import DEPLOYMENT_LABEL
+from emco_rsync.watch.alike import NOTHING_ALIKE, Alike, ObjectKey
 from emco_rsync.watch.drift import digest_of
 from emco_rsync.watch.health import counts, runs_to_completion_aside
-from emco_rsync.watch.statusdata import entry_of, trim
+from emco_rsync.watch.statusdata import entry_of, folded, trim, unfolded
 
 Json = dict[str, Any]
-ObjectKey = tuple[Kind, str, str]
-"""Kind, namespace (empty for cluster-scoped objects), name."""
 
 _WORDS = (
     b'"terminationMessagePath":"/dev/termination-log","terminationMessagePolicy":"File","imagePullPolicy":"IfNotPresent'
@@ -83,25 +81,27 @@ class Stamp(NamedTuple):
 class Seen:
     """One state of one object. Equal are those of which the same is to be told."""
 
-    __slots__ = ("_generation", "_packed", "_revision", "_uid", "digest", "health", "label")
+    __slots__ = ("_packed", "_stamp", "digest", "health", "label")
 
-    def __init__(self, key: ObjectKey, obj: Mapping[str, Any], *, label: str) -> None:
+    def __init__(self, key: ObjectKey, obj: Mapping[str, Any], *, label: str, alike: Alike = NOTHING_ALIKE) -> None:
         whole = {**obj, "apiVersion": key[0].api_version, "kind": key[0].kind}
         self.label = sys.intern(label)
-        self._uid, self._generation, self._revision = stamp_of(obj)
+        stamp = stamp_of(obj)
+        self._stamp = stamp.revision if isinstance(stamp.revision, int) else stamp
         self.digest = sys.intern(digest_of(obj))
         """What of it is ours, see ``drift``."""
         self.health = _health(whole)
-        self._packed = _pack(entry_of(trim(whole)))
+        self._packed = alike.text(key, _pack(folded(entry_of(trim(whole)))))
 
     @property
     def stamp(self) -> Stamp:
-        return Stamp(self._uid, self._generation, self._revision)
+        """Where there is a revision the others are not asked for, so it alone is kept."""
+        return self._stamp if isinstance(self._stamp, Stamp) else Stamp(0, None, self._stamp)
 
     @property
     def entry(self) -> bytes:
         """What is reported of it, compact JSON."""
-        return _unpack(self._packed)
+        return unfolded(_unpack(self._packed))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Seen) and self._told() == other._told()

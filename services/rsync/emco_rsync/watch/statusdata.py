@@ -27,6 +27,8 @@ MAX_ENTRY_BYTES = 200_000
 """Of one object."""
 _MAX_NAME = 253
 
+_GENERIC, _RES, _RES_END = b'{"group":', b'"res":"', b'"}'
+"""How entries of kinds without a list of their own begin, and how they end."""
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _METADATA = ("name", "namespace", "labels", "annotations", "finalizers")
 _TYPED: Mapping[tuple[str, str], str] = {
@@ -64,6 +66,22 @@ def entry_of(obj: Mapping[str, Any]) -> bytes:
                 return entry
     metadata = {k: str(obj["metadata"].get(k) or "")[:_MAX_NAME] for k in ("name", "namespace")}
     return _dump(_entry({**{k: obj.get(k) for k in ("apiVersion", "kind")}, "metadata": metadata})).encode()
+
+
+def folded(entry: bytes) -> bytes:
+    """A shorter form of an entry to be kept, which packs better: an object in it is no base64."""
+    head, found, res = entry.rpartition(_RES)
+    if not found or not entry.startswith(_GENERIC):
+        return entry
+    return b"\0".join((b"", head, base64.b64decode(res.removesuffix(_RES_END))))
+
+
+def unfolded(text: bytes) -> bytes:
+    """The entry that ``folded`` was given."""
+    if not text.startswith(b"\0"):
+        return text
+    head, raw = text[1:].split(b"\0", 1)
+    return b"".join((head, _RES, base64.b64encode(raw), _RES_END))
 
 
 def encode(objects: Iterable[Mapping[str, Any]], *, limit: int = MAX_BYTES) -> str:

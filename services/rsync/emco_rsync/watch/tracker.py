@@ -21,11 +21,11 @@ from emco_rsync.plan.manifests import Json
 from emco_rsync.reach.links import Link, Links
 from emco_rsync.reach.ways import Identity, admin_of
 from emco_rsync.record.recorder import Recorder
+from emco_rsync.watch.alike import NOTHING_ALIKE, Alike
 from emco_rsync.watch.cluster import EVERYBODY, ClusterWatch
 from emco_rsync.watch.drifts import Drifts, Heal
 from emco_rsync.watch.followed import Followed, Place
 from emco_rsync.watch.inspection import Inspector
-from emco_rsync.watch.known import ObjectKey
 from emco_rsync.watch.monitor import Monitor
 from emco_rsync.watch.observe import Brought, Expected, Observation, observe
 
@@ -301,9 +301,9 @@ class Tracker:
         self._brought[expected.label] = expected.brought
         return expected
 
-    def _key(self, label: str, key: ObjectKey) -> ObjectKey:
+    def _alike(self, label: str) -> Alike:
         brought = self._brought.get(label)
-        return brought.keys.get(key, key) if brought is not None else key
+        return brought.alike if brought is not None else NOTHING_ALIKE
 
     def _watch_of(self, admin: Link, place: Place) -> ClusterWatch:
         cluster = place[1]
@@ -314,7 +314,7 @@ class Tracker:
                 resync=self._resync,
                 pace=self._pace,
                 changed=lambda labels: self._mark((label, cluster) for label in labels),
-                share=self._key,
+                share=self._alike,
                 monitor=self._monitor.on,
             )
         self._users.setdefault(cluster, set()).add(place)
