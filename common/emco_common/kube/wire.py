@@ -19,6 +19,8 @@ READ_SIZE = 16 * 1024
 """What is read at once: a TLS record."""
 PIECE_IN, PIECE_OUT = 2 * 1024, 4 * 1024
 """What TLS is given at once: OpenSSL's memory buffers keep for ever the size that they once had."""
+GATHERED = 64 * 1024
+"""Bytes that wait at most for what else is written in the same step of the event loop."""
 CLOSE_SECONDS = 2.0
 """How long the last words may take to a server that does not read."""
 
@@ -61,6 +63,8 @@ class Wire(asyncio.BufferedProtocol):
         self._error: Exception | None = None
         self._over = False
         self._early: list[bytes] = []
+        self._outbox: list[bytes] = []
+        self._gathered = 0
 
     @property
     def protocol(self) -> str | None:
@@ -96,28 +100,31 @@ class Wire(asyncio.BufferedProtocol):
             receiver.lost(self._error)
 
     def write(self, data: bytes) -> None:
-        """Send, or keep until it can be sent; see ``drain``. Nothing happens on a connection that is over."""
+        """Send, or keep until it can be sent; see ``drain``. Nothing happens on a connection that is over.
+
+        What is written in one step of the event loop goes out together: a call to the system costs more than the rest.
+        """
         if self._transport is None or self._over:
             return
         if self._tls is None or self._outgoing is None:
-            self._transport.write(data)
+            self._gather(data)
             return
         try:
             if len(data) <= PIECE_OUT:
                 self._tls.write(data)
-                self._transport.write(self._outgoing.read())
+                self._gather(self._outgoing.read())
                 return
             view = memoryview(data)
             for start in range(0, len(view), PIECE_OUT):
                 self._tls.write(view[start : start + PIECE_OUT])
-                self._transport.write(self._outgoing.read())
+                self._gather(self._outgoing.read())
         except ssl.SSLError as error:
             self.fail(error)
 
     @property
     def unsent(self) -> int:
         """Bytes that the other side has not taken yet."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return self._gathered + self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     async def drain(self) -> None:
         """Until there is room for more; also when the connection is over."""
@@ -138,6 +145,7 @@ class Wire(asyncio.BufferedProtocol):
         """End the connection now; ``lost`` tells ``error``."""
         if self._error is None:
             self._error = error
+        self._send()
         if self._transport is not None:
             self._transport.abort()
 
@@ -146,8 +154,8 @@ class Wire(asyncio.BufferedProtocol):
         if self._tls is not None and self._outgoing is not None and not self._shaking and not self._over:
             with suppress(ssl.SSLError):  # the other side need not say good-bye as well
                 self._tls.unwrap()
-            if self._transport is not None:
-                self._transport.write(self._outgoing.read())
+            self._outbox.append(self._outgoing.read())
+        self._send()
         if self._transport is not None:
             self._transport.close()
             if self._transport.get_write_buffer_size():
@@ -194,6 +202,7 @@ class Wire(asyncio.BufferedProtocol):
             self._ready.exception()  # perhaps nobody waits any more
         self.resume_writing()
         self._transport = None
+        self._send()
         if self._receiver is not None:
             receiver, self._receiver = self._receiver, None
             receiver.lost(self._error)
@@ -206,6 +215,19 @@ class Wire(asyncio.BufferedProtocol):
         if self._writable is not None:
             waiting, self._writable = self._writable, None
             waiting.set_result(None)
+
+    def _gather(self, data: bytes) -> None:
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._outbox.append(data)
+        self._gathered += len(data)
+        if self._gathered > GATHERED:
+            self._send()
+
+    def _send(self) -> None:
+        outbox, self._outbox, self._gathered = self._outbox, [], 0
+        if outbox and self._transport is not None:
+            self._transport.write(b"".join(outbox))
 
     def _become_ready(self) -> None:
         if self._ready is not None and not self._ready.done():
@@ -241,8 +263,9 @@ class Wire(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         """What TLS itself has to say: handshakes, alerts."""
         assert self._outgoing is not None
-        if self._outgoing.pending and self._transport is not None:
-            self._transport.write(self._outgoing.read())
+        if self._outgoing.pending:
+            self._outbox.append(self._outgoing.read())
+            self._send()
 
 
 async def connect(
