@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from emco_common.errors import TooLarge
+from emco_common.filetrouble import told
 from emco_common.store import sqlite_blobs as blobs
 from emco_common.store import sqlite_rows as rows
 from emco_common.store.api import BodyText, Document, Key, ListText, StoreUnavailable, kind_of
@@ -179,4 +180,4 @@ async def _explained() -> AsyncIterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise StoreUnavailable(f"The document store cannot be used: {error}") from error
+        raise StoreUnavailable(f"The document store cannot be used: {told(error)}") from error

@@ -35,6 +35,7 @@ from emco_common.contextbus.embedded.reader import Reader
 from emco_common.contextbus.embedded.writer import Writer
 from emco_common.contextbus.limits import check_transaction, key_bytes, prefix_bytes
 from emco_common.errors import BadRequest
+from emco_common.filetrouble import told
 
 T = TypeVar("T")
 
@@ -104,7 +105,7 @@ class EmbeddedBus:
                     raise UnusableBus(
                         f"the context bus cannot use {path}: {error}; move the file away, or bring back a copy of it"
                     ) from error
-                raise BusUnavailable(f"the context bus cannot use {path}: {error}") from error
+                raise BusUnavailable(f"the context bus cannot use {path}: {told(error)}") from error
             hub = Hub(book.revision)
             writer = Writer(book, loop=loop, publish=lambda batch: hub.publish(batch.events, revision=batch.revision))
             cleanup.callback(writer.stop)

@@ -25,6 +25,7 @@ from emco_common.contextbus.api import (
 from emco_common.contextbus.embedded.queries import within
 from emco_common.contextbus.limits import key_bytes, prefix_bytes
 from emco_common.errors import EmcoError
+from emco_common.filetrouble import told
 
 APPLICATION_ID = 0x454D4342
 VERSION = 1
@@ -134,7 +135,7 @@ class Ledger:
             self._revision, self._floor = before
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            raise BusUnavailable(f"the context bus could not write its file: {error}") from error
+            raise BusUnavailable(f"the context bus could not write its file: {told(error)}") from error
         batch.revision = self._revision
         return batch
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from emco_common.contextbus.api import BusUnavailable
 from emco_common.contextbus.embedded.queries import connect
+from emco_common.filetrouble import told
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class Reader:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._run, work)
         except sqlite3.Error as error:
-            raise BusUnavailable(f"the context bus could not read its file: {error}") from error
+            raise BusUnavailable(f"the context bus could not read its file: {told(error)}") from error
 
     def stop(self) -> None:
         """Blocks until running reads are done; not for the event loop."""
