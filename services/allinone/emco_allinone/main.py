@@ -14,6 +14,7 @@ import click
 from emco_allinone.stopping import watch_signals
 from emco_common import __version__
 from emco_common.errors import EmcoError
+from emco_common.filetrouble import told
 from emco_common.log import configure_logging
 from emco_common.settings import BadSettings
 
@@ -78,7 +79,7 @@ def _run(work: Coroutine[Any, Any, int | None]) -> None:
     try:
         code = asyncio.run(work)
     except (BadSettings, EmcoError, OSError) as error:
-        click.echo(f"emco: {error}", err=True)
+        click.echo(f"emco: {told(error) if isinstance(error, OSError) else error}", err=True)
         sys.exit(1)
     sys.exit(code or 0)
 
