@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emco_common.appcontext import keys, values
+from emco_common.appcontext.states import QueueEvent
 from emco_common.contextbus.api import ContextBus, Put
 from emco_rsync.apply.fenced import fenced
 from emco_rsync.events.division import ranking
 from emco_rsync.events.mirror import Mirror
 from emco_rsync.events.ownership import OWNERS, REPLICAS, Ownership, Token, owner_key
+from emco_rsync.events.queue import Queue
 from emco_rsync.fence import NotOwner
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.record.journal import Journal
@@ -95,6 +97,40 @@ class Cluster:
 
 def token_of(lease: Any, bus: Any = None) -> Token:
     return Token("7", 1, lease, bus=bus, lose=lambda token: token.end())
+
+
+async def test_work_that_is_queued_takes_the_deployment_with_it_unless_another_has_it(connect: Connect) -> None:
+    async with processes(connect, "a", "b") as (first, second):
+        bus = await connect()
+        for name in ("7", "8"):
+            await bus.put(keys.root(name), values.encode(name))
+        added = await Queue(bus).add("7", QueueEvent.INSTANTIATE, claim=first.ownership.claim("7"))
+        assert added.claimed
+        claim = first.ownership.claim("7")
+        assert claim is not None
+        token = first.ownership.granted(claim, added.revision)
+        assert token is not None
+        assert await bus.transact([Put("/x/", b"")], when=token.guard()) is not None
+        assert await first.ownership.acquire("7") is token
+        await first.take("8")
+        other = await Queue(bus).add("8", QueueEvent.INSTANTIATE, claim=second.ownership.claim("8"))
+        assert not other.claimed
+        assert [element.event for element in other.desk.elements] == [QueueEvent.INSTANTIATE]
+        assert (await Queue(bus).read("8")) == other.desk
+        assert await second.ownership.acquire("8") is None
+
+
+async def test_a_claim_under_a_lease_that_has_gone_queues_the_work_all_the_same(connect: Connect) -> None:
+    async with processes(connect, "a") as (first,):
+        bus = await connect()
+        await bus.put(keys.root("7"), values.encode("7"))
+        claim = first.ownership.claim("7")
+        assert claim is not None
+        await claim.lease.revoke()
+        added = await Queue(bus).add("7", QueueEvent.INSTANTIATE, claim=claim)
+        assert not added.claimed
+        assert len(added.desk.elements) == 1
+        assert first.ownership.granted(claim, added.revision) is None
 
 
 async def test_one_of_several_gets_it_and_another_when_that_one_lets_go(connect: Connect) -> None:
