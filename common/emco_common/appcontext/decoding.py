@@ -6,7 +6,7 @@ Tolerant where appcontext.md says so (case of field names, the legacy form of ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -26,15 +26,29 @@ from emco_common.appcontext.states import CRD_INSTALL, OperationStatus
 from emco_common.appcontext.values import MalformedContext, folded
 from emco_common.contextbus.api import Entry
 
+Part = Mapping[tuple[str, str], Collection[str]]
+"""Names of resources by app and cluster."""
 
-def decode_context(entries: Iterable[Entry]) -> AppContext:
-    """The context whose keys, all of them, are ``entries``.
+
+def decode_context(entries: Iterable[Entry], *, part: Part | None = None) -> AppContext:
+    """The context whose keys, all of them, are ``entries``; or of its apps just a ``part``, whose keys they are.
 
     Apps that the app order does not name, and resources that neither the order nor a hook list names, are left out:
     the resource synchronizer ignores them as well.
     """
     stored = {entry.key: entry.value for entry in entries}
-    return _Decoder(stored).context()
+    return _Decoder(stored, part).context()
+
+
+def keys_of_part(context: str, part: Part) -> list[str]:
+    """What has to be read for some of the ordered resources of a context."""
+    found = [keys.root(context), keys.app_order(context), keys.meta(context)]
+    found += [keys.status_context(context), keys.delivery(context)]
+    for place, resources in part.items():
+        found += [keys.cluster(context, *place), keys.resource_order(context, *place)]
+        for name in sorted(resources):
+            found += [keys.resource(context, *place, name), keys.approval(context, *place, name)]
+    return found
 
 
 def decode_meta(key: str, value: bytes) -> Meta:
@@ -123,8 +137,9 @@ class _Decoder:
     Clusters of an app have the same manifests in the same order: what was met before is not decoded again.
     """
 
-    def __init__(self, stored: Mapping[str, bytes]) -> None:
+    def __init__(self, stored: Mapping[str, bytes], part: Part | None) -> None:
         self._stored = stored
+        self._part = part
         self._id = ""
         self._plain: dict[tuple[str, bytes], Resource] = {}
         self._orders: dict[bytes, tuple[str, ...]] = {}
@@ -183,10 +198,14 @@ class _Decoder:
         resources = partial(self._resources, root, leaves)
         lists = decode_hooks(root + _HOOKS, leaves[_HOOKS]) if _HOOKS in leaves else {}
         crds = lists.pop(CRD_INSTALL, ())
+        ordered = self._order(root + _ORDER, leaves[_ORDER]) if _ORDER in leaves else ()
+        if self._part is not None:
+            wanted = self._part.get((app, cluster), ())
+            ordered = tuple(name for name in ordered if name in wanted)
         return Cluster(
             name=cluster,
             group=values.decode_string(root + keys.GROUP, leaves[keys.GROUP]) if keys.GROUP in leaves else "",
-            resources=resources(self._order(root + _ORDER, leaves[_ORDER]) if _ORDER in leaves else ()),
+            resources=resources(ordered),
             crds=resources(crds),
             hooks={event: resources(names) for event, names in lists.items()},
         )

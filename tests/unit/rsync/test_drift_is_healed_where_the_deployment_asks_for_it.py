@@ -49,6 +49,37 @@ async def test_what_was_changed_and_what_was_deleted_comes_back(
         assert status.resource(*PLACE, "c+ConfigMap").status == "Applied"
 
 
+async def test_what_was_seen_to_be_taken_is_taken_back_with_one_write(
+    tmp_path: Path, sim_cluster: SimCluster, somebody: KubeClient
+) -> None:
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await complete(rig, wanted(config_map("c")))
+        sent = sim_cluster.counts["apply", "configmaps"]
+        await somebody.patch(CONFIG, {"data": {"a": "theirs"}})
+        await rig.until("71", lambda _: sim_cluster.objects("ConfigMap", "default")[0]["data"] == {"a": "b"})
+        status = await rig.until("71", lambda s: "taken over" in (s.resource(*PLACE, "c+ConfigMap").reason or ""))
+        assert "data.a" in (status.resource(*PLACE, "c+ConfigMap").reason or "")
+        assert sim_cluster.counts["apply", "configmaps"] == sent + 1
+
+
+async def test_what_an_autoscaler_has_stays_its_own_when_the_rest_is_brought_back(
+    tmp_path: Path, sim_cluster: SimCluster, somebody: KubeClient
+) -> None:
+    async with running(tmp_path, [sim_cluster]) as rig:
+        await complete(rig, wanted(deployment("web")))
+        await somebody.patch(WEB, {"spec": {"replicas": 2}}, subresource="scale")
+        live = await somebody.get(WEB)
+        live["spec"]["template"]["spec"]["containers"][0]["image"] = "other"
+        await somebody.replace(live)
+        await rig.until("71", lambda _: image_of(sim_cluster) == "nginx")
+        assert (await somebody.get(WEB))["spec"]["replicas"] == 2
+
+
+def image_of(cluster: SimCluster) -> str:
+    (found,) = cluster.objects("Deployment", "default")
+    return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
 async def test_what_was_scaled_stays_scaled_and_is_no_drift(
     tmp_path: Path, sim_cluster: SimCluster, somebody: KubeClient
 ) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emco_common.kube.errors import Cause, FieldConflict
-from emco_rsync.apply.conflicts import Disputed, decide, disputed, locate, without
-from emco_rsync.watch.drift import LeaveAlone
+from emco_rsync.apply.conflicts import Disputed, Looked, decide, disputed, locate, looked_at, without
+from emco_rsync.watch.drift import Change, LeaveAlone
 
 DEPLOYMENT: dict[str, Any] = {
     "metadata": {"name": "d", "labels": {"app": "x", "app.kubernetes.io/name": "y", "app.kubernetes.io": "z"}},
@@ -131,3 +131,17 @@ def test_any_text_is_a_path_or_none(obj: dict[str, Any], text: str) -> None:
     place = locate(obj, text)
     if place is not None:
         assert "".join(f".{step}" for step in place) == text
+
+
+def live(*managers: dict[str, Any], annotations: dict[str, str] | None = None) -> dict[str, Any]:
+    return {"metadata": {"resourceVersion": "7", "managedFields": list(managers), "annotations": annotations or {}}}
+
+
+def test_what_was_seen_decides_whether_the_server_has_to_be_asked_for_the_disputed_fields() -> None:
+    changes = (Change("data.a", "kubectl-edit"), Change("data.b"))
+    editor: dict[str, Any] = {"manager": "kubectl-edit", "fieldsV1": {"f:data": {"f:a": {}}}}
+    scaler = {"manager": "kubectl", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    assert looked_at(live(editor), changes, LeaveAlone()) == Looked("7", (Disputed("data.a", "kubectl-edit"),))
+    assert looked_at(live(editor, scaler), changes, LeaveAlone()) is None
+    assert looked_at(live(editor, annotations={"emco/ignore-fields": "data.a"}), changes, LeaveAlone()) is None
+    assert looked_at({"metadata": {"managedFields": [editor]}}, changes, LeaveAlone()) is None

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from emco_common.kube.errors import FieldConflict
-from emco_rsync.watch.drift import LeaveAlone, is_ignored
+from emco_rsync.watch.drift import Change, LeaveAlone, Object, entries_of, ignored_fields, is_ignored
 
 Step = str | int
 """The name of a field, or the place of an item in its list."""
@@ -46,6 +46,24 @@ class Decision:
 
     left: tuple[Disputed, ...] = ()
     contested: tuple[Disputed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """An object of which it was just seen that nobody's fields are to be left to them. It may be set right at once, as
+    long as it is at this ``version``; ``taken`` are the fields that others have made theirs."""
+
+    version: str
+    taken: tuple[Disputed, ...]
+
+
+def looked_at(live: Object, changes: Iterable[Change], leave_alone: LeaveAlone) -> Looked | None:
+    """``None`` if some field may have to be left to its owner, so that the server has to be asked for the disputed."""
+    metadata = live.get("metadata")
+    version = str(metadata.get("resourceVersion") or "") if isinstance(metadata, Mapping) else ""
+    if not version or ignored_fields(live) or any(map(leave_alone.owner, entries_of(live))):
+        return None
+    return Looked(version, tuple(Disputed(change.path, change.manager) for change in changes if change.manager))
 
 
 def disputed(conflict: FieldConflict) -> tuple[Disputed, ...]:

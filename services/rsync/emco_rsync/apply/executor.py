@@ -7,7 +7,7 @@ run again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 
 from emco_common.appcontext.states import HookPhase, ResourceState
 from emco_common.appcontext.status import ContextStatus
@@ -20,7 +20,7 @@ from emco_rsync.apply.site import ApplySettings, Pace, Site
 from emco_rsync.apply.steps import install, update
 from emco_rsync.concurrent import concurrently
 from emco_rsync.events.givenup import NOT_BROUGHT, GivenUp
-from emco_rsync.plan.deployment import Deployment, Leftovers, Place
+from emco_rsync.plan.deployment import Deployment, Leftovers
 from emco_rsync.plan.plan import AppPlan, ClusterPlan, Plan
 from emco_rsync.reach.links import Links
 from emco_rsync.record.recorder import Recorder
@@ -88,22 +88,21 @@ class Executor:
         waiting = self._waiting(deployment.plan, recorder)
         return Removal(self._ground, deployment, recorder, given_up=given_up, leftovers=leftovers, waiting=waiting)
 
-    async def heal(
-        self, plan: Plan, recorder: Recorder, status: ContextStatus, *, places: Mapping[Place, Collection[str]]
-    ) -> list[str]:
-        """Put right what others have changed, if the deployment asks for that: exactly these resources, by app and
-        cluster, and of them those that a fresh look still finds changed. ``status`` is the status context as it is."""
+    async def heal(self, plan: Plan) -> list[str]:
+        """Put right what others have changed, if the deployment asks for that: exactly the resources of the plan, and
+        of them those that a fresh look still finds changed. Where the context is not the one that is watched over any
+        more, nothing is known of its objects, and nothing is done."""
 
         async def work(cluster: ClusterPlan) -> list[str]:
-            due = places[cluster.app, cluster.cluster]
-            await read_ahead(item for item in cluster.regular if item.resource in due)
+            recorder = self._tracker.recorder(cluster.label, cluster.cluster)
+            if recorder is None or recorder.context != plan.context:
+                return []
+            await read_ahead(cluster.regular)
             async with self._ground.site(plan, cluster, recorder) as site:
-                await mend(site, places[cluster.app, cluster.cluster], status, fights=self._fights)
+                await mend(site, fights=self._fights)
             return site.problems
 
-        if not plan.options.heal:
-            return []
-        return await self._everywhere((one for one in plan.clusters if (one.app, one.cluster) in places), work)
+        return await self._everywhere(plan.clusters, work) if plan.options.heal else []
 
     async def read(self, plan: Plan, recorder: Recorder) -> list[str]:
         """Store the live objects that the context names (rsync 8.2 Read, D7)."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
-from emco_common.appcontext.states import ResourceState
-from emco_common.appcontext.status import ContextStatus, ResourceStatus
-from emco_common.kube import KubeApi, KubeError, errors
+from emco_common.kube import KubeApi, KubeError, Ref, errors
+from emco_rsync.apply.conflicts import Looked, looked_at
 from emco_rsync.apply.owned import is_leaving
 from emco_rsync.apply.site import Site
 from emco_rsync.apply.waves import QUICK_ATTEMPTS, apply_item
@@ -52,53 +52,61 @@ class Fights:
         self._healed = recent if len(recent) < _MAX_FIGHTS else {}
 
 
-async def mend(site: Site, resources: Collection[str], status: ContextStatus, *, fights: Fights) -> None:
-    """Those of the resources that were acknowledged and still are not as they were are applied again, in waves."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a fresh look has shown of an object that is not as it was acknowledged. ``changes`` says it in words."""
+
+    changes: str
+    looked: Looked | None = None
+
+
+async def mend(site: Site, *, fights: Fights) -> None:
+    """What the plan has, was acknowledged, and still is not as it was then, is applied again, in waves."""
+    acknowledged = site.recorder.acknowledged(site.plan.app, site.plan.cluster)
     for wave in site.plan.waves:
-        due = [item for item in wave if item.resource in resources]
-        await concurrently(
-            _mend(site, item, status.resource(site.plan.app, site.plan.cluster, item.resource), fights) for item in due
-        )
+        due = [item for item in wave if item.resource in acknowledged and not item.problem]
+        await concurrently(_mend(site, item, acknowledged[item.resource], fights) for item in due)
 
 
-async def _mend(site: Site, item: Item, kept: ResourceStatus, fights: Fights) -> None:
-    if kept.status != ResourceState.APPLIED or item.problem:
-        return
+async def _mend(site: Site, item: Item, recorded: str, fights: Fights) -> None:
     try:
-        found = await _drift(site, item, kept.digest)
+        found = await _drift(site, item, recorded)
     except KubeError as error:
         site.note(item, f"its drift could not be looked at: {describe(error, kind=item.kind)}")
         return
     if not found:
         return
+    looked = {ref: one.looked for ref, one in found.items() if one.looked is not None}
     before = len(site.problems)
-    healed = await apply_item(site, item, attempts=QUICK_ATTEMPTS, again=True) and len(site.problems) == before
-    if healed and (why := fights.again(site.plan.label, site.plan.cluster, item.resource, what=found)):
+    applied = await apply_item(site, item, attempts=QUICK_ATTEMPTS, again=True, looked=looked)
+    healed = applied and len(site.problems) == before
+    what = "; ".join(one.changes for one in found.values())
+    if healed and (why := fights.again(site.plan.label, site.plan.cluster, item.resource, what=what)):
         site.note(item, why)
     _log.info(
         "drift_healed" if healed else "drift_not_healed",
         app=site.plan.app,
         cluster=site.plan.cluster,
         resource=item.resource,
-        what=found,
+        what=what,
     )
 
 
-async def _drift(site: Site, item: Item, recorded: str) -> str:
-    """What is not as it was acknowledged, now; ``""`` if all is well, or on its way out and will be seen again."""
-    found = []
+async def _drift(site: Site, item: Item, recorded: str) -> dict[Ref, Found]:
+    """What is not as it was acknowledged, now; none if all is well, or on its way out and will be seen again."""
+    found: dict[Ref, Found] = {}
     for piece, digest in zip(item.pieces, _padded(pieces(recorded), len(item.pieces)), strict=True):
         try:
             present = await _look(site, item, piece)
         except errors.NotFound:
-            found.append(DELETED)
+            found[piece.ref] = Found(DELETED)
             continue
         if is_leaving(present):
-            return ""
+            return {}
         changes = ownership_changes(present, digest, leave_alone=site.settings.leave_alone, manifest=piece.obj)
         if changes:
-            found.append(in_words(changes))
-    return "; ".join(found)
+            found[piece.ref] = Found(in_words(changes), looked_at(present, changes, site.settings.leave_alone))
+    return found
 
 
 async def _look(site: Site, item: Item, piece: Piece) -> Json:

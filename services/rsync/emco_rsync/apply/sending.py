@@ -12,7 +12,7 @@ import structlog
 from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
 from emco_common.kube.csr import CSR, approve
 from emco_common.kube.versions import successors
-from emco_rsync.apply.conflicts import Disputed, decide, disputed, without
+from emco_rsync.apply.conflicts import Disputed, Looked, decide, disputed, without
 from emco_rsync.apply.owned import carries, is_leaving
 from emco_rsync.apply.site import Site
 from emco_rsync.plan.manifests import DEPLOYMENT_LABEL, Json
@@ -52,19 +52,34 @@ class Sent:
         return "; ".join(filter(None, (version, taken)))
 
 
-async def send(client: KubeApi, *, site: Site, item: Item, piece: Piece) -> Sent:
-    """Any ``KubeError``; ``FieldConflict`` names what nobody may take from its owner."""
+async def send(client: KubeApi, *, site: Site, item: Item, piece: Piece, looked: Looked | None = None) -> Sent:
+    """Any ``KubeError``; ``FieldConflict`` names what nobody may take from its owner. ``looked``: what was just seen of
+    the object."""
     obj: Json = piece.obj
     encoded: bytes | None = piece.encoded
     if piece.ref.kind == NAMESPACE and await _is_foreign(client, piece.ref, site.plan.label):
         obj, encoded = _without_label(obj), None
-    sent = await _apply(client, obj, encoded, site=site, item=item, piece=piece)
+    restored = await _restore(client, obj, looked, site=site, item=item, piece=piece) if looked is not None else None
+    sent = restored or await _apply(client, obj, encoded, site=site, item=item, piece=piece)
     if waits := is_leaving(sent.answer):
         raise BeingDeleted(waits)
     if item.approval is not None and piece.ref.kind == CSR:
         condition = {name.replace("_u", "U").replace("_t", "T"): text for name, text in asdict(item.approval).items()}
         await approve(client, piece.ref.name, condition={name: text for name, text in condition.items() if text})
     return sent
+
+
+async def _restore(client: KubeApi, obj: Json, looked: Looked, *, site: Site, item: Item, piece: Piece) -> Sent | None:
+    """Nobody has to be asked who owns what. ``None`` if the object has changed since, or nothing may be taken over."""
+    if looked.taken and not site.settings.force:
+        return None
+    just_so = {**obj, "metadata": {**obj["metadata"], "resourceVersion": looked.version}}
+    try:
+        answer = await client.apply(just_so, manager=MANAGER, force=True, namespace=piece.ref.namespace)
+    except errors.Conflict:
+        return None
+    _tell(site, item, left=(), taken=looked.taken)
+    return Sent(answer, taken=looked.taken, version=_stand_in(piece.ref.kind, answer))
 
 
 async def _apply(client: KubeApi, obj: Json, encoded: bytes | None, *, site: Site, item: Item, piece: Piece) -> Sent:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 
 from emco_common.kube import KubeApi, KubeError, Ref, errors
+from emco_rsync.apply.conflicts import Looked
 from emco_rsync.apply.immutable import frozen_fields
 from emco_rsync.apply.owned import carries
 from emco_rsync.apply.replacing import make_way
@@ -17,6 +19,7 @@ from emco_rsync.reach.classify import classify, classify_removal, describe, is_r
 from emco_rsync.watch.drift import MANAGER, digest_of, joined
 from emco_rsync.watch.health import counts, established
 
+NOTHING_SEEN: Mapping[Ref, Looked] = MappingProxyType({})
 QUICK_ATTEMPTS = 3
 """Attempts on an object before what comes after it goes on without it."""
 IN_SIGHT = 2
@@ -55,10 +58,18 @@ async def install_crds(site: Site, items: Iterable[Item], *, change: bool = Fals
     return len(site.problems) == before
 
 
-async def apply_item(site: Site, item: Item, *, attempts: int | None = None, again: bool = False) -> bool:
+async def apply_item(
+    site: Site,
+    item: Item,
+    *,
+    attempts: int | None = None,
+    again: bool = False,
+    looked: Mapping[Ref, Looked] = NOTHING_SEEN,
+) -> bool:
     """True when it is settled, for good or ill; false if it did not succeed in ``attempts`` but still may.
 
-    ``again``: it was tried before in this run, and what it waits for stays to be read.
+    ``again``: it was tried before in this run, and what it waits for stays to be read. ``looked``: what was just seen
+    of its objects.
     """
     if item.problem:
         site.failed(item, item.problem)
@@ -68,7 +79,7 @@ async def apply_item(site: Site, item: Item, *, attempts: int | None = None, aga
     digests, remarks = [], []
     try:
         for piece in item.pieces:
-            sent, remark = await _bring(site, item, piece, attempts=attempts)
+            sent, remark = await _bring(site, item, piece, attempts=attempts, looked=looked.get(piece.ref))
             digests.append(digest_of(sent.answer))
             remarks += [remark] if remark else []
             if piece.ref.kind.kind == CRD_KIND:
@@ -86,10 +97,13 @@ async def apply_item(site: Site, item: Item, *, attempts: int | None = None, aga
     return True
 
 
-async def _bring(site: Site, item: Item, piece: Piece, *, attempts: int | None) -> tuple[Sent, str]:
+async def _bring(
+    site: Site, item: Item, piece: Piece, *, attempts: int | None, looked: Looked | None
+) -> tuple[Sent, str]:
     """What the cluster acknowledged, and what there is to say of it. Any ``KubeError``."""
     try:
-        sent = await site.persist(item, partial(send, site=site, item=item, piece=piece), attempts=attempts)
+        sending = partial(send, site=site, item=item, piece=piece, looked=looked)
+        sent = await site.persist(item, sending, attempts=attempts)
         why = ""
     except errors.Invalid as refused:
         if not frozen_fields(refused):

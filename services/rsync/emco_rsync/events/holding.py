@@ -14,8 +14,9 @@ import structlog
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState
 from emco_common.errors import EmcoError
+from emco_rsync.events.loading import load_part
 from emco_rsync.events.states import REPLACED
-from emco_rsync.events.worker import Fresh, Heal, Worker, Workshop
+from emco_rsync.events.worker import Fresh, Heal, Places, Worker, Workshop
 from emco_rsync.fence import Fence, NotOwner
 from emco_rsync.plan.plan import Plan
 
@@ -156,25 +157,24 @@ class Holding:
     async def _heal(self, heal: Heal, contexts: list[str]) -> None:
         try:
             while self._drifted:
+                drifted, self._drifted = self._drifted, {}
+                places = {place: frozenset(found) for place, found in drifted.items()}
                 for context in contexts:
-                    await self._heal_one(heal, context)
-                self._drifted.clear()
+                    await self._heal_one(heal, context, places)
         finally:
             self._healing = False
 
-    async def _heal_one(self, heal: Heal, context: str) -> None:
+    async def _heal_one(self, heal: Heal, context: str, places: Places) -> None:
         """Whichever of the contexts it is that stands; an event that waits brings everything right by itself."""
         async with self._shop.turns.of({context, self.name}):
             try:
                 desk = await self._shop.surely(lambda: self._shop.queue.read(context))
                 if desk.state is not ContextState.INSTANTIATED or desk.next is not None:
                     return
-                loaded = await self._shop.load(context, fence=self._fence)
+                plan = await self._shop.surely(lambda: load_part(self._shop.bus, context, places))
             except ContextNotFound:
                 return
-            places = {place: frozenset(found) for place, found in self._drifted.items()}
-            self._drifted.clear()
-            problems = await heal(loaded.plan, loaded.recorder, loaded.status, places=places)
+            problems = await heal(plan)
             _log.info("healing_ended", context=context, places=len(places), problems=problems)
 
     async def _see_off(self, plan: Plan) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from emco_common.appcontext import codec, keys
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.status import ContextStatus, decode_queue, decode_status
-from emco_common.contextbus.api import ContextBus, Entry
+from emco_common.contextbus.api import MAX_TRANSACTION_OPERATIONS, ContextBus, Entry
 from emco_rsync.events.queue import replaced_by
 from emco_rsync.fence import Fence
-from emco_rsync.plan.deployment import Deployment, referred
+from emco_rsync.plan.deployment import Deployment, Place, referred
 from emco_rsync.plan.plan import Items, Plan, make_plan
 from emco_rsync.record.held import Held
 from emco_rsync.record.journal import Journal
@@ -59,6 +59,15 @@ async def load(
         held=held,
     )
     return Loaded(plan, recorder, status, revisions)
+
+
+async def load_part(bus: ContextBus, context: str, places: Mapping[Place, Collection[str]]) -> Plan:
+    """The plan of a context as far as it concerns these of its ordered resources: what is read does not grow with the
+    deployment. ``ContextNotFound``, ``MalformedContext``."""
+    wanted = codec.keys_of_part(context, places)
+    parts = [wanted[at : at + MAX_TRANSACTION_OPERATIONS] for at in range(0, len(wanted), MAX_TRANSACTION_OPERATIONS)]
+    entries = [entry for part in parts for entry in (await bus.read(keys=part)).entries]
+    return make_plan(codec.decode(_there(context, entries), part=places))
 
 
 async def load_deployment(bus: ContextBus, loaded: Loaded, replaced: Iterable[str]) -> Deployment:

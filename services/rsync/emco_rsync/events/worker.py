@@ -17,7 +17,7 @@ import structlog
 
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState, HookPhase, QueueEvent, QueueState, ResourceState
-from emco_common.appcontext.status import ContextStatus, QueueElement
+from emco_common.appcontext.status import QueueElement
 from emco_common.contextbus.api import ContextBus, Entry
 from emco_common.errors import EmcoError
 from emco_rsync.apply.executor import Executor
@@ -31,7 +31,6 @@ from emco_rsync.events.states import Transition, transition
 from emco_rsync.fence import Fence, NotOwner
 from emco_rsync.plan.plan import Plan
 from emco_rsync.record.journal import Journal
-from emco_rsync.record.recorder import Recorder
 
 _log = structlog.get_logger()
 
@@ -52,9 +51,10 @@ Places = Mapping[tuple[str, str], frozenset[str]]
 
 
 class Heal(Protocol):
-    """Brings what has drifted back to what the plan says, if the deployment asks for it; answers what could not be."""
+    """Brings what has drifted back to what the plan says, which is all that it has; answers what could not be. Not
+    done where the deployment does not ask for it."""
 
-    async def __call__(self, plan: Plan, recorder: Recorder, status: ContextStatus, *, places: Places) -> list[str]: ...
+    async def __call__(self, plan: Plan) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def digest_of(obj: Object) -> str:
     Codes of fields, sorted, so that equal sets have equal digests and one field less is always another digest.
     """
     owned: set[str] = set()
-    for entry in _entries(obj):
+    for entry in entries_of(obj):
         if _is_ours(entry):
             owned.update(_walk(_map(entry.get("fieldsV1"))))
     if not owned:
@@ -214,7 +214,7 @@ def _lost(recorded: str, live: str) -> Counter[str]:
 
 def _owned_by_others(obj: Object, leave_alone: LeaveAlone) -> list[tuple[Path, str, bool]]:
     """Path, manager, and whether it is left to that one; a field that is shared with such a one is."""
-    others = (entry for entry in _entries(obj) if not _is_ours(entry) and entry.get("subresource") != "status")
+    others = (entry for entry in entries_of(obj) if not _is_ours(entry) and entry.get("subresource") != "status")
     return [
         (path, _shown(str(entry.get("manager") or "somebody")), leave_alone.owner(entry))
         for entry in sorted(others, key=leave_alone.owner, reverse=True)
@@ -253,7 +253,7 @@ def _outermost(found: Mapping[str, Change]) -> Iterator[Change]:
 
 
 def _newest(obj: Object, leave_alone: LeaveAlone) -> str:
-    others = [e for e in _entries(obj) if not _is_ours(e) and not e.get("subresource") and not leave_alone.owner(e)]
+    others = [e for e in entries_of(obj) if not _is_ours(e) and not e.get("subresource") and not leave_alone.owner(e)]
     newest = max(others, key=lambda entry: str(entry.get("time") or ""), default=None)
     return _shown(str(newest.get("manager") or "")) if newest else ""
 
@@ -262,7 +262,8 @@ def _is_ours(entry: Object) -> bool:
     return entry.get("manager") == MANAGER and not entry.get("subresource")
 
 
-def _entries(obj: Object) -> list[Object]:
+def entries_of(obj: Object) -> list[Object]:
+    """Who owns what of a live object, as the server says it."""
     entries = _map(obj.get("metadata")).get("managedFields")
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 

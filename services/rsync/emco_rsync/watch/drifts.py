@@ -22,8 +22,6 @@ _log = structlog.get_logger()
 
 Heal = Callable[[str, str, str, Iterable[str]], None]
 """Status context, app, cluster and resources that somebody has changed: to be brought back."""
-GATHER_SECONDS = 0.2
-"""How long changes are gathered before they are healed."""
 LONGEST_SECONDS = 300.0
 QUIET_SECONDS = 600.0
 """After which a healing is not held to be a repetition."""
@@ -35,23 +33,23 @@ class _Healings:
     last: float = float("-inf")
 
     def delay(self, now: float) -> float:
-        """Seconds until the next one."""
+        """Seconds until the next one: the first is not kept waiting."""
         if now - self.last > QUIET_SECONDS:
             self.count = 0
+        return min(LONGEST_SECONDS, 2.0 ** min(self.count - 1, 20)) if self.count else 0.0
+
+    def happened(self, now: float) -> None:
         self.count, self.last = self.count + 1, now
-        return GATHER_SECONDS if self.count == 1 else min(LONGEST_SECONDS, 2.0 ** min(self.count - 2, 20))
 
 
 class Drifts:
-    """``again`` is asked to have a place looked at once more."""
+    """``look_again`` is asked to have a place looked at once more, at once."""
 
-    def __init__(
-        self, *, inspector: Inspector, heal: Heal, pace: Pace, again: Callable[[Iterable[Place]], None]
-    ) -> None:
+    def __init__(self, *, inspector: Inspector, heal: Heal, pace: Pace, look_again: Callable[[Place], None]) -> None:
         self._inspector = inspector
         self._heal = heal
         self._pace = pace
-        self._again = again
+        self._look_again = look_again
         self._inspected: set[Place] = set()
         self._healed: dict[Place, _Healings] = {}
         self._healing: set[Place] = set()
@@ -99,7 +97,7 @@ class Drifts:
             await self._pace.sleep(self._pace.backoff.delay(8))
         finally:
             self._inspected.discard(followed.place)
-        self._again([followed.place])
+        self._look_again(followed.place)
 
     def _tell(self, followed: Followed, *, undecided: set[str]) -> None:
         app, cluster, recorder = followed.expected.app, followed.expected.cluster, followed.recorder
@@ -116,14 +114,16 @@ class Drifts:
             self._start(self._have_healed(followed), name=f"heal {app} on {cluster}")
 
     async def _have_healed(self, followed: Followed) -> None:
-        """Until nothing is left to heal."""
+        """Until nothing is left to heal. What is undone is told of before it is."""
         app, cluster = followed.expected.app, followed.expected.cluster
         healings = self._healed.setdefault(followed.place, _Healings())
         try:
             while followed.docket.texts():
+                await followed.recorder.flush()
                 await self._pace.sleep(healings.delay(self._pace.clock()))
                 resources = sorted(followed.docket.texts())
                 if resources:
+                    healings.happened(self._pace.clock())
                     self._heal(followed.status_context, app, cluster, resources)
         finally:
             self._healing.discard(followed.place)

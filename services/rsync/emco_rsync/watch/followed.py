@@ -31,6 +31,7 @@ class Followed:
     ready: bool = False
     bundle: str = ""
     told_at: float = float("-inf")
+    looked_at: float = float("-inf")
     told: dict[str, object] = field(default_factory=dict)
     docket: Docket = field(default_factory=Docket)
 

@@ -67,7 +67,7 @@ class Tracker:
         self._resync = resync
         self._pace = pace
         self._monitor = Monitor(on=monitor, pace=pace)
-        self._drifts = Drifts(inspector=inspector, heal=heal, pace=pace, again=self._mark)
+        self._drifts = Drifts(inspector=inspector, heal=heal, pace=pace, look_again=self._look)
         self._brought: WeakValueDictionary[str, Brought] = WeakValueDictionary()
         self._followed: dict[Place, Followed] = {}
         self._watches: dict[str, ClusterWatch] = {}
@@ -110,6 +110,11 @@ class Tracker:
         self._followed[place] = Followed(status_context, expected, recorder, watch, own, stack, heal)
         for link in {own, admin}:
             stack.callback(link.listen(lambda state, reason: self._connectivity(place)))
+
+    def recorder(self, label: str, cluster: str) -> Recorder | None:
+        """Who tells of the app there."""
+        followed = self._followed.get((label, cluster))
+        return followed.recorder if followed is not None else None
 
     def watch(self, label: str, cluster: str) -> None:
         """Look at the objects from now on. Before they are there, looking would only slow down their coming."""
@@ -313,12 +318,31 @@ class Tracker:
                 admin,
                 resync=self._resync,
                 pace=self._pace,
-                changed=lambda labels: self._mark((label, cluster) for label in labels),
+                changed=lambda labels: self._changed(cluster, labels),
                 share=self._alike,
                 monitor=self._monitor.on,
             )
         self._users.setdefault(cluster, set()).add(place)
         return watch
+
+    def _changed(self, cluster: str, labels: Iterable[str]) -> None:
+        """What others have changed is not kept back until the rest is told."""
+        places = [(label, cluster) for label in labels]
+        for followed in filter(None, map(self._followed.get, places)):
+            now = self._pace.clock()
+            if followed.complete and now - followed.looked_at >= GATHER_SECONDS:
+                followed.looked_at = now
+                asyncio.get_running_loop().call_soon(self._look, followed.place)
+        self._mark(places)
+
+    def _look(self, place: Place) -> None:
+        followed = self._followed.get(place)
+        if followed is None or not followed.watch.synced(followed.expected.brought.kinds):
+            return
+        try:
+            self._drifts.look(followed)
+        except Exception:
+            _log.exception("drift_not_told", label=place[0], cluster=place[1])
 
     def _mark(self, places: Iterable[Place]) -> None:
         for label, cluster in places:
