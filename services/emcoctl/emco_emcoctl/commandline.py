@@ -9,7 +9,9 @@ from pathlib import Path
 
 from emco_emcoctl.errors import UsageError
 
-_SWITCHES = frozenset({"-s", "--stop", "-h", "--help", "--compat", "--strict", "--allow-missing"})
+_SWITCHES = frozenset(
+    {"-s", "--stop", "-h", "--help", "--compat", "--strict", "--allow-missing", "--wait", "--upsert", "--all"}
+)
 _YES = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _NO = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 

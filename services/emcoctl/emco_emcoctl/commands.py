@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from emco_emcoctl import commandline
 from emco_emcoctl.errors import NoInput, UsageError
-from emco_emcoctl.options import CALLS, COMPAT, CONFIG, FILES, STOP, WAIT, takes
+from emco_emcoctl.options import CALLS, COMPAT, CONFIG, FILES, FOLLOW, OUTPUT, STOP, UPSERT, WAIT, takes
 from emco_emcoctl.session import PROGRAM, Session, session_of
 
 
@@ -23,7 +25,7 @@ def root(context: click.Context, config: str) -> None:
 
 
 @root.command(add_help_option=False)
-@takes(*FILES, *CALLS, STOP, WAIT, CONFIG, COMPAT)
+@takes(*FILES, *CALLS, STOP, WAIT, *FOLLOW, UPSERT, OUTPUT, CONFIG, COMPAT)
 @click.argument("anchor", nargs=-1)
 @click.pass_obj
 def apply(session: Session, /, **given: Any) -> None:
@@ -32,7 +34,7 @@ def apply(session: Session, /, **given: Any) -> None:
 
 
 @root.command(add_help_option=False)
-@takes(*FILES, *CALLS, STOP, WAIT, CONFIG, COMPAT)
+@takes(*FILES, *CALLS, STOP, WAIT, *FOLLOW, OUTPUT, CONFIG, COMPAT)
 @click.argument("anchor", nargs=-1)
 @click.pass_obj
 def update(session: Session, /, **given: Any) -> None:
@@ -41,7 +43,7 @@ def update(session: Session, /, **given: Any) -> None:
 
 
 @root.command(add_help_option=False)
-@takes(*FILES, *CALLS, CONFIG, COMPAT)
+@takes(*FILES, *CALLS, OUTPUT, CONFIG, COMPAT)
 @click.argument("anchor", nargs=-1)
 @click.pass_obj
 def get(session: Session, /, **given: Any) -> None:
@@ -50,7 +52,7 @@ def get(session: Session, /, **given: Any) -> None:
 
 
 @root.command(add_help_option=False)
-@takes(*FILES, *CALLS, STOP, WAIT, CONFIG, COMPAT)
+@takes(*FILES, *CALLS, STOP, WAIT, *FOLLOW, OUTPUT, CONFIG, COMPAT)
 @click.argument("anchor", nargs=-1)
 @click.pass_obj
 def delete(session: Session, /, **given: Any) -> None:
@@ -64,7 +66,7 @@ def delete(session: Session, /, **given: Any) -> None:
 @click.argument("filters", nargs=-1, metavar="[NAME=VALUE]...")
 @click.pass_obj
 def watch(session: Session, /, **given: Any) -> None:
-    """Follow the status of ANCHOR, one line of JSON per change.
+    """Follow the status of ANCHOR: a live table on a terminal, else one line of JSON per change.
 
     Ends when interrupted. Filters are format=summary|all, status=ready|deployed, and app=, cluster=PROVIDER+CLUSTER,
     resource=, each repeatable. -f and -v are accepted and ignored.
@@ -115,11 +117,12 @@ def _operate(
     anchor: tuple[str, ...],
     token: tuple[str, ...],
     token_file: str,
+    output: str | None,
     **rest: Any,
 ) -> None:
     from emco_emcoctl import running
 
-    settings, report = session.prepared(config)
+    settings, report = session.prepared(config, form=output or "")
     order = running.Order(
         command=command,
         compat=session.compat,
@@ -129,7 +132,7 @@ def _operate(
         token=session.token(token, file=token_file),
         **rest,
     )
-    world = running.World(session.cwd, session.environ, session.stdin, session.sleep)
+    world = running.World(session.cwd, session.environ, session.stdin, session.sleep, session.clock)
     failures = running.execute(order, config=settings, report=report, world=world)
     session.code = running.exit_code(failures, compat=session.compat)
 
@@ -165,22 +168,30 @@ def _watch(
     import asyncio
     import uuid
 
-    from emco_emcoctl.watch import Patience, Watcher
+    from emco_emcoctl.watch import Patience, Watcher, json_lines
 
     async def pause(seconds: float) -> None:
         # A blocking sleep would hold back an interrupt, so the real one is replaced by the event loop's.
         await asyncio.sleep(seconds) if session.sleep is time.sleep else session.sleep(seconds)
 
+    seen = None
+    if session.stdout.isatty() and not session.compat:
+        from emco_emcoctl.live import WatchTable
+
+        seen = WatchTable(anchor, session.stdout, colours="NO_COLOR" not in session.environ)
+        if not any(word.startswith("format=") for word in filters):
+            wanted = replace(wanted, output="ALL")
     watcher = Watcher(
         wanted,
         host=host,
         port=port,
         client_id=str(uuid.uuid4()),
         token=session.token(token, file=token_file),
-        stdout=session.stdout,
+        show=seen or json_lines(session.stdout),
         report=report,
         pause=pause,
         deregisters=not session.compat,
         patience=Patience(first=min(Patience.first, timeout), again=timeout),
     )
-    asyncio.run(watcher.run())
+    with seen or nullcontext():
+        asyncio.run(watcher.run())

@@ -9,15 +9,26 @@ from typing import Any
 
 from emco_emcoctl import configformats
 from emco_emcoctl.errors import ConfigError, NoServiceError
+from emco_emcoctl.tls import Tls, tls_of
 
 
 @dataclass(frozen=True)
 class Section:
-    """``port`` and ``status_port`` are 0 where there is none."""
+    """``port`` and ``status_port`` are 0 where there is none; ``url`` is where requests go instead of host and port."""
 
     host: str = ""
     port: int = 0
     status_port: int = 0
+    url: str = ""
+    tls: Tls = field(default_factory=Tls)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where requests to a service go. ``url`` is what stands before ``/v2``."""
+
+    url: str
+    tls: Tls = field(default_factory=Tls)
 
 
 def _local(port: int, status_port: int = 0) -> Section:
@@ -56,13 +67,15 @@ class Config:
     compat: bool = False
     problems: Mapping[str, str] = field(default_factory=dict)
 
-    def base_url(self, service: str) -> str:
-        """``http://host:port`` of the service, or of the ingress if there is one; raises ``ConfigError``."""
+    def endpoint(self, service: str) -> Endpoint:
+        """The endpoint of the service, or of the ingress if there is one; raises ``ConfigError``."""
         ingress = self._usable("ingress")
-        section = ingress if ingress.host and ingress.port else self._usable(service)
+        section = ingress if ingress.url or (ingress.host and ingress.port) else self._usable(service)
+        if section.url:
+            return Endpoint(section.url, section.tls)
         self._check(service, "host", section.host)
         self._check(service, "port", section.port)
-        return f"http://{_bracketed(section.host)}:{section.port}"
+        return Endpoint(f"http://{_bracketed(section.host)}:{section.port}", section.tls)
 
     def status_endpoint(self, service: str) -> tuple[str, int]:
         """Host, as it stands in addresses, and port of the service's notifications; raises ``ConfigError``."""
@@ -101,7 +114,7 @@ def load(named: str, *, environ: Mapping[str, str], cwd: Path, compat: bool = Fa
     problems: dict[str, str] = {}
     for name in DEFAULTS:
         try:
-            sections[name] = _section(name, content, environ=environ, compat=compat)
+            sections[name] = _section(name, content, environ=environ, compat=compat, folder=(cwd / path).parent)
         except ConfigError as error:
             problems[name] = str(error)
     if compat:
@@ -131,7 +144,9 @@ def _in_home(environ: Mapping[str, str]) -> str:
     return next((str(path) for path in candidates if path.is_file()), "")
 
 
-def _section(name: str, content: Mapping[str, Any], *, environ: Mapping[str, str], compat: bool) -> Section:
+def _section(
+    name: str, content: Mapping[str, Any], *, environ: Mapping[str, str], compat: bool, folder: Path
+) -> Section:
     default = Section() if compat else DEFAULTS[name]
     given = content.get(name)
     if given is None:
@@ -140,13 +155,23 @@ def _section(name: str, content: Mapping[str, Any], *, environ: Mapping[str, str
         raise ConfigError(f"{name} must be a section with host and port, not '{given}'")
     values = {key: environ.get(f"{name}.{key}".upper()) or value for key, value in given.items()}
     if compat:
-        ports = (_loose_port(values.get(key)) for key in ("port", "statusport"))
-        return Section(str(values.get("host") or ""), *ports)
+        port, status_port = (_loose_port(values.get(key)) for key in ("port", "statusport"))
+        return Section(str(values.get("host") or ""), port, status_port)
     return Section(
         _host(values.get("host", default.host), key=f"{name}.host"),
         _port(values.get("port", default.port), key=f"{name}.port"),
         _port(values.get("statusport", default.status_port), key=f"{name}.statusPort"),
+        _url(values.get("url"), key=f"{name}.url"),
+        tls_of(values, section=name, folder=folder),
     )
+
+
+def _url(value: Any, *, key: str) -> str:
+    text = str(value or "").rstrip("/")
+    scheme, mark, rest = text.partition("://")
+    if text and (not mark or scheme not in ("http", "https") or not rest or any(c in rest for c in "?#@ ")):
+        raise ConfigError(f"{key} must be http://host[:port][/path] or https://…, not '{value}'")
+    return text.removesuffix("/v2")
 
 
 def _loose_port(value: Any) -> int:

@@ -10,7 +10,9 @@
     │   └── NoServiceError   1   a service that is needed is not in it
     ├── InputError       2   a file, a template, a document or an anchor is wrong; nothing was sent for it
     │   └── YamlError    2   the text is not YAML, or not of the shape of a resource
-    └── TransportError   4   a server could not be reached, or broke off
+    ├── TransportError   4   a server could not be reached, or broke off
+    ├── RefusedReadError 3   a service answered outside 200-299 to something that had to be read
+    └── NotReachedError  5   what was waited for failed, or did not come in time
 
 An answer outside 200-299 is not an exception: it is reported and ends the run with 3. ``compat_code`` is the code the
 original client ends with, used under ``--compat`` (emcoctl 8.3).

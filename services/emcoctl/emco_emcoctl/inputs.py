@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from emco_emcoctl.errors import InputError, YamlError
 from emco_emcoctl.resources import Resource, resources
 
 STDIN = "-"
+_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,20 @@ class Source:
     stdin: BinaryIO
     stdin_named: str = STDIN
     """``""`` where no name stands for standard input."""
+
+    def opened(self, paths: Iterable[str]) -> list[str]:
+        """The paths, folders replaced by the resource files in them, in order of name; raises ``InputError``."""
+        found: list[str] = []
+        for path in paths:
+            folder = self.cwd / path
+            if not path or path == self.stdin_named or not folder.is_dir():
+                found.append(path)
+                continue
+            inside = sorted(one.name for one in folder.iterdir() if one.suffix in _SUFFIXES and one.is_file())
+            if not inside:
+                raise InputError(f"{path} is a folder without files that end in {', '.join(_SUFFIXES)}")
+            found += [os.path.join(path, name) for name in inside]
+        return found
 
     def text(self, path: str) -> str:
         """Raises ``InputError``, or ``YamlError`` if the bytes are not UTF-8."""
@@ -55,7 +71,7 @@ def read(
     """
     layers = [_values(path, source=source) for path in values]
     found: list[Resource] = []
-    for path in paths:
+    for path in paths if compat else source.opened(paths):
         text = source.text(path)
         if layers:
             text = _expanded(text, _merged(layers), name=path, missing_as_text=missing_as_text)

@@ -49,6 +49,26 @@ WAIT = click.option(
     metavar="SECONDS",
     help="Wait so long after each call that is accepted (202).",
 )
+FORMS = ("json", "yaml", "table")
+OUTPUT = click.option("-o", "--output", type=click.Choice(FORMS), help="Show the data alone, in this form.")
+FOLLOW = (
+    click.option(
+        "--wait",
+        "follow",
+        is_flag=True,
+        help="After each accepted action follow the status until it is done or failed.",
+    ),
+    click.option(
+        "--wait-timeout",
+        "follow_timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=600.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="Longest time to follow one status.",
+    ),
+)
+UPSERT = click.option("--upsert", is_flag=True, help="Replace what exists already.")
 FILES = (
     click.option(
         "-f",
@@ -57,7 +77,7 @@ FILES = (
         multiple=True,
         type=_PATH,
         metavar="FILE",
-        help="Resource file, - for standard input; repeatable.",
+        help="Resource file or a folder of them, - for standard input; repeatable.",
     ),
     click.option(
         "-v",

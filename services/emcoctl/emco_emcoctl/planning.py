@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emco_emcoctl import routing
 from emco_emcoctl.errors import InputError
@@ -55,9 +55,17 @@ class Call:
     upload: Upload | None = None
     empty_body: bool = False
     source: str = ""
+    accept: str = ""
+    instead: Call | None = None
+    """What to send if this one is refused because there is such a resource."""
 
     @property
-    def accepts_json(self) -> bool:
+    def accepts(self) -> str:
+        """The media type to ask for, ``""`` for none."""
+        return self.accept or ("application/json" if self._accepts_json else "")
+
+    @property
+    def _accepts_json(self) -> bool:
         if self.method == "GET":
             return self.address.wants_metadata_only
         return self.empty_body or (self.body is not None and self.upload is None)
@@ -66,9 +74,10 @@ class Call:
 Planned = Call | InputError
 
 
-def plan(command: str, documents: Iterable[Resource], *, compat: bool = False) -> list[Planned]:
+def plan(command: str, documents: Iterable[Resource], *, compat: bool = False, upsert: bool = False) -> list[Planned]:
     """A call or the reason against it for each document that ``command`` has something to do for, in sending order.
 
+    With ``upsert`` what ``apply`` creates is replaced where it exists.
     With ``compat`` the calls are those of the original, mistakes included (emcoctl 6, 7).
     """
     ordered = list(documents)
@@ -81,6 +90,8 @@ def plan(command: str, documents: Iterable[Resource], *, compat: bool = False) -
         except (InputError, routing.RouteError) as error:
             planned.append(InputError(f"{document.where}: {error}"))
         else:
+            if call and upsert and command == "apply":
+                call = replace(call, instead=_call("update", document, compat=compat))
             planned += [call] if call else []
     return planned
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,20 @@ from typing import BinaryIO
 from emco_emcoctl import errors, inputs, planning, uploads
 from emco_emcoctl.config import Config
 from emco_emcoctl.errors import ConfigError, CtlError, InputError, NoInput, TransportError
+from emco_emcoctl.following import Follower
 from emco_emcoctl.output import Reporter
 from emco_emcoctl.planning import Call, Planned
+from emco_emcoctl.reading import Reader
 from emco_emcoctl.requests import Sender
 from emco_emcoctl.resources import unknown_fields
-from emco_emcoctl.wait import Waiter
+from emco_emcoctl.wait import ACCEPTED, Waiter
+
+CONFLICT = 409
 
 
 @dataclass(frozen=True)
 class Order:
-    """What the command line asked for. ``wait`` and ``timeout`` are in seconds."""
+    """What the command line asked for. ``wait`` and the time-outs are in seconds."""
 
     command: str
     files: tuple[str, ...] = ()
@@ -32,6 +37,9 @@ class Order:
     strict: bool = False
     missing_as_text: bool = False
     compat: bool = False
+    upsert: bool = False
+    follow: bool = False
+    follow_timeout: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,7 @@ class World:
     environ: Mapping[str, str]
     stdin: BinaryIO
     sleep: Callable[[float], None]
+    clock: Callable[[], float] = time.monotonic
 
 
 def execute(order: Order, *, config: Config, report: Reporter, world: World) -> list[CtlError | int]:
@@ -58,7 +67,12 @@ def execute(order: Order, *, config: Config, report: Reporter, world: World) -> 
                 report.problem(str(error))
             return refused
     with Sender(
-        token=order.token, timeout=order.timeout, environ=world.environ, cwd=world.cwd, compat=order.compat
+        token=order.token,
+        timeout=order.timeout,
+        environ=world.environ,
+        cwd=world.cwd,
+        compat=order.compat,
+        sending=lambda anchor, sent, total: report.uploading(anchor, sent=sent, total=total),
     ) as sender:
         failures = _sent(planned, order=order, config=config, sender=sender, report=report, world=world)
     for problem in config.problems.values():
@@ -92,7 +106,7 @@ def _planned(order: Order, *, report: Reporter, world: World) -> list[Planned]:
             if order.strict:
                 raise InputError(sentence)
             report.warning(sentence)
-        return planning.plan(order.command, documents, compat=order.compat)
+        return planning.plan(order.command, documents, compat=order.compat, upsert=order.upsert)
     if order.anchor is None or order.command == "update":
         raise NoInput(f"name a file with -f{' or an anchor' if order.command != 'update' else ''}")
     return [planning.plan_anchor(order.command, order.anchor, compat=order.compat)]
@@ -101,7 +115,7 @@ def _planned(order: Order, *, report: Reporter, world: World) -> list[Planned]:
 def _checked_ahead(planned: list[Planned], *, order: Order, config: Config, world: World) -> list[Planned]:
     for one in planned:
         if isinstance(one, Call):
-            config.base_url(one.address.service)
+            config.endpoint(one.address.service)
     if order.command not in ("apply", "update"):
         return planned
     return [_checked(one, cwd=world.cwd) for one in planned]
@@ -128,20 +142,32 @@ def _sent(
 ) -> list[CtlError | int]:
     failures: list[CtlError | int] = []
     waiter = Waiter(order.wait, sleep=world.sleep, report=report)
+    reader = Reader(sender, config)
+    follower = Follower(reader, report, world.sleep, world.clock, order.follow_timeout)
     for one in planned:
         try:
             if isinstance(one, InputError):
                 raise one
-            base_url = config.base_url(one.address.service)
-            answer = sender.send(one, base_url=base_url)
+            endpoint = config.endpoint(one.address.service)
+            answer = sender.send(one, endpoint=endpoint)
+            if answer.status == CONFLICT and one.instead:
+                one = one.instead
+                answer = sender.send(one, endpoint=endpoint)
         except (TransportError, InputError) as error:
             failures.append(error)
             report.problem(str(error))
             if order.command != "get":
                 break
             continue
-        report.answered(one, base_url, answer)
+        report.answered(one, endpoint.url, answer)
         waiter.after(one, answer)
+        if order.follow and answer.status == ACCEPTED:
+            try:
+                follower.after(one)
+            except CtlError as error:
+                failures.append(error)
+                report.problem(str(error))
+                break
         if not answer.ok:
             failures.append(answer.status)
             if order.stop:

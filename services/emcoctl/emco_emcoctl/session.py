@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,20 +31,24 @@ class Session:
     environ: Mapping[str, str]
     cwd: Path
     sleep: Callable[[float], None]
+    clock: Callable[[], float] = time.monotonic
     compat: bool = False
     code: int = errors.OK
 
     def show(self, text: str) -> None:
         print(text, file=self.stdout, flush=True)
 
-    def prepared(self, config: str) -> tuple[Config, Reporter]:
-        """The configuration, announced to the user, and where to report; raises ``ConfigError``."""
+    def prepared(self, config: str, *, form: str = "") -> tuple[Config, Reporter]:
+        """The configuration, announced to the user, and where to report; raises ``ConfigError``.
+
+        ``form`` is one in which the data alone is shown (json, yaml, table).
+        """
         from emco_emcoctl.config import load
         from emco_emcoctl.output import reporter
 
         settings = load(config, environ=self.environ, cwd=self.cwd, compat=self.compat)
         self.compat = self.compat or settings.compat
-        report = reporter(stdout=self.stdout, stderr=self.stderr, environ=self.environ)
+        report = reporter(stdout=self.stdout, stderr=self.stderr, environ=self.environ, form=form, clock=self.clock)
         report.configured(settings.path)
         return settings, report
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -36,6 +36,15 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _DEREGISTER_SECONDS = 2.0
 
 
+def json_lines(stream: TextIO) -> Callable[[Mapping[str, Any]], None]:
+    """Shows each notification as a line of JSON."""
+
+    def show(notification: Mapping[str, Any]) -> None:
+        print(json.dumps(notification, separators=(",", ":")), file=stream, flush=True)
+
+    return show
+
+
 class RefusedError(TransportError):
     """The server does not let the object be watched: it is not there, or not for this client."""
 
@@ -59,7 +68,7 @@ class Watcher:
     port: int
     client_id: str
     token: str
-    stdout: TextIO
+    show: Callable[[Mapping[str, Any]], None]
     report: Reporter
     pause: Callable[[float], Awaitable[None]]
     patience: Patience
@@ -91,7 +100,7 @@ class Watcher:
             try:
                 async for notification in stub.StatusRegister(self._request(), metadata=self._metadata):
                     pause = _FIRST_PAUSE
-                    self._print(notification)
+                    self.show(MessageToDict(notification))
             except aio.AioRpcError as error:
                 reason = self._passing_reason(error)
             self.report.warning(f"{reason}; registering again in {pause:g} s")
@@ -110,9 +119,6 @@ class Watcher:
         if code not in _PASSING:
             raise RefusedError(f"{self._address} refused the watch: {code.name}: {details}") from error
         return f"the stream broke: {code.name}: {details}"
-
-    def _print(self, notification: Any) -> None:
-        print(json.dumps(MessageToDict(notification), separators=(",", ":")), file=self.stdout, flush=True)
 
     async def _deregister(self, channel: aio.Channel) -> None:
         stub: Any = stubs.StatusNotifyStub(channel)

@@ -22,7 +22,7 @@ SAME = {
 
 def of(folder: Path, text: str, name: str = "c.yaml", environ: dict[str, str] | None = None) -> str:
     (folder / name).write_text(text)
-    return load(name, environ=environ or {}, cwd=folder).base_url("orchestrator")
+    return load(name, environ=environ or {}, cwd=folder).endpoint("orchestrator").url
 
 
 @pytest.mark.parametrize("name", SAME)
@@ -71,7 +71,7 @@ def test_without_a_file_the_defaults_apply(tmp_path: Path) -> None:
     config = load("", environ={"HOME": str(tmp_path)}, cwd=tmp_path)
 
     assert config.path is None
-    assert config.base_url("clm") == "http://localhost:9061"
+    assert config.endpoint("clm").url == "http://localhost:9061"
     assert config.status_endpoint("dcm") == ("localhost", 9078)
 
 
