@@ -18,7 +18,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from emco_common.kube.wire import READ_SIZE
 
-_NOT_BEFORE = timedelta(hours=1)
+_NOT_BEFORE = timedelta(days=1)
+"""Certificates are valid for so long already: clocks of who looks at them may be behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Authority:
         return self._client_certificate(asked.subject, asked.public_key(), valid=valid)
 
     def _client_certificate(self, subject: x509.Name, key: Any, *, valid: timedelta) -> bytes:
-        start = datetime.now(UTC) - timedelta(minutes=5)
+        start = datetime.now(UTC) - _NOT_BEFORE
         certificate = (
             self._builder(subject, key, start, datetime.now(UTC) + valid)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -72,7 +72,7 @@ class Replica:
     @property
     def id(self) -> str:
         """As it is known on the bus at present."""
-        return _PRESENT.findall(self.output)[-1]
+        return str(_PRESENT.findall(self.output)[-1])
 
     async def start(self) -> None:
         """Returns when it may own deployments."""
