@@ -89,7 +89,7 @@ class Link:
         self._sleep = sleep
         self._listeners: set[Listener] = set()
         self._client: KubeApi | None = None
-        self._way = Way()
+        self._way = Way().mark
         self._unknown_to_it = False
         self._prober: asyncio.Task[KubeApi] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -118,7 +118,7 @@ class Link:
         if self._client is None or self._prober is not None:
             return
         with suppress(EmcoError):  # what cannot be read now keeps nobody from the way that is known
-            if await self._access(self.identity) != self._way and self._prober is None:
+            if (await self._access(self.identity)).mark != self._way and self._prober is None:
                 self._start_probing()
 
     async def available(self) -> KubeApi:
@@ -241,8 +241,8 @@ class Link:
     async def _reach(self) -> KubeApi:
         way = await self._access(self.identity)
         if self._client is None:
-            self._client, self._way = self._open_way(self.identity, way), way
-        elif way != self._way:
+            self._client, self._way = self._open_way(self.identity, way), way.mark
+        elif way.mark != self._way:
             self._client = await self._exchanged(self._client, way)
         client = self._client
         if isinstance(client, Indirect):
@@ -271,7 +271,7 @@ class Link:
                 raise
             _log.warning("new_credentials_not_taken_up", cluster=self.identity.cluster, why=str(error))
             return former
-        self._way, self._unknown_to_it = way, False
+        self._way, self._unknown_to_it = way.mark, False
         retiring = asyncio.create_task(self._retire(former, set(self.under_way)), name="retire a client")
         self._retiring.add(retiring)
         retiring.add_done_callback(self._retiring.discard)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from emco_common.appcontext import keys
 from emco_common.cloudconfig import AccessMissing, CloudConfigs
@@ -51,6 +52,12 @@ class Way:
     def type(self) -> str:
         """Empty for a cluster that is reached directly."""
         return self.gitops.get("gitOpsType", "") if not self.kubeconfig else ""
+
+    @property
+    def mark(self) -> bytes:
+        """The same for those that are equal: enough to see later that the way is another one."""
+        parts = (sorted(pairs.items()) for pairs in (self.gitops, self.reference, self.options))
+        return blake2b(repr((self.kubeconfig, *parts)).encode(), digest_size=16).digest()
 
 
 Access = Callable[[Identity], Awaitable[Way]]

@@ -62,7 +62,7 @@ class Known:
     def listed(self, kind: Kind, items: Iterable[Json], *, before: Answers) -> None:
         """All objects of a kind; ``before`` are the ``answers`` that had come when it was asked for."""
         for key in [key for key, answer in self._answers.items() if key[0] == kind and before.get(key) is answer]:
-            del self._answers[key]
+            self._caught_up(key)
         present = {_key_of(kind, item): item for item in items}
         for key in [key for key in self._all if key[0] == kind and key not in present]:
             self._drop(key)
@@ -76,11 +76,16 @@ class Known:
         answer = self._answers.get(key)
         if answer is not None and answer.is_later_than(stamp_of(obj)):
             return
-        self._answers.pop(key, None)
+        self._caught_up(key)
         if deleted:
             self._drop(key)
         else:
             self._put(key, obj)
+
+    def _caught_up(self, key: ObjectKey) -> None:
+        self._answers.pop(key, None)
+        if not self._answers:
+            self._answers = {}  # one that has become empty stays as large as it was
 
     def _put(self, key: ObjectKey, obj: Json) -> None:
         label = label_of(obj)
