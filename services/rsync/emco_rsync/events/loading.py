@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 from emco_common.appcontext import codec, keys
 from emco_common.appcontext.io import ContextNotFound
@@ -17,6 +18,12 @@ from emco_rsync.plan.plan import Items, Plan, make_plan
 from emco_rsync.record.held import Held
 from emco_rsync.record.journal import Journal
 from emco_rsync.record.recorder import Recorder
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+FEW = 200
+"""Keys of a context that are read in a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class Loaded:
 async def check(bus: ContextBus, context: str) -> Sequence[Entry]:
     """All of the context. ``ContextNotFound``; ``MalformedContext`` for what could not be worked on."""
     entries = await _entries(bus, context)
-    await asyncio.to_thread(codec.decode, entries)
+    await _aside(entries, codec.decode, entries)
     return entries
 
 
@@ -45,13 +52,13 @@ async def load(
     revisions = Revisions(bus)
     entries = entries or await _entries(bus, context)
     journal.saw(context, entries)
-    plan = await asyncio.to_thread(revisions.plan, entries)
+    plan = await _aside(entries, revisions.plan, entries)
     if plan.status_context != context:
         entries = (await bus.range(keys.root(plan.status_context))).entries
         revisions.known[plan.status_context] = entries
-    status = await asyncio.to_thread(decode_status, plan.status_context, entries)
+    status = await _aside(entries, decode_status, plan.status_context, entries)
     found = [entry.key for entry in entries]
-    held = await asyncio.to_thread(Held.read, plan.status_context, found, status.resources)
+    held = await _aside(entries, Held.read, plan.status_context, found, status.resources)
     recorder = Recorder(
         journal.under(fence),
         context=context,
@@ -110,10 +117,18 @@ class Revisions:
     async def read(self, context: str) -> Plan:
         """``ContextNotFound``, ``MalformedContext``."""
         entries = self.known.pop(context, None) or (await self._bus.range(keys.root(context))).entries
-        return await asyncio.to_thread(self.plan, _there(context, entries))
+        return await _aside(entries, self.plan, _there(context, entries))
 
     def plan(self, entries: Sequence[Entry]) -> Plan:
         return make_plan(codec.decode(entries), items=self._items)
+
+
+async def _aside(entries: Sequence[Entry], work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """What these entries mean, found out in a thread, so that nobody waits for it; or at once where they are so few
+    that to be given the processor there, and here again, would take longer."""
+    if len(entries) <= FEW:
+        return work(*given, **named)
+    return await asyncio.to_thread(work, *given, **named)
 
 
 async def _entries(bus: ContextBus, context: str) -> Sequence[Entry]:
