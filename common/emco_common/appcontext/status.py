@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,10 +129,13 @@ def encode_updates(context: str, updates: Iterable[StatusUpdate]) -> list[Put]:
     puts: dict[str, Put] = {}
     for update in updates:
         if isinstance(update, ClusterUpdate):
-            written = _cluster_puts(keys.cluster(context, update.app, update.cluster), update.status)
+            root, leaves = keys.cluster(context, update.app, update.cluster), _cluster_values(update.status)
         else:
-            written = _resource_puts(keys.resource(context, update.app, update.cluster, update.resource), update.status)
-        puts.update({put.key: put for put in written})
+            root = keys.resource(context, update.app, update.cluster, update.resource)
+            leaves = _resource_values(update.status)
+        for leaf, value in leaves:
+            if value is not None:
+                puts[root + leaf] = Put(root + leaf, values.encode(value))
     return list(puts.values())
 
 
@@ -246,30 +249,31 @@ class _Known:
         return found
 
 
-def _cluster_puts(root: str, status: ClusterStatus) -> Iterator[Put]:
-    leaves: dict[str, str | bool | None] = {
-        keys.CONNECTIVITY: status.connectivity,
-        keys.STATUS: status.status,
-        keys.READY: status.ready,
-        keys.REFERENCE: status.reference,
-        keys.REASON: status.reason,
-        keys.INSTALLED: status.installed,
-        keys.PHASE: status.phase,
-    }
-    return (Put(root + leaf, values.encode(value)) for leaf, value in leaves.items() if value is not None)
+_Values = tuple[tuple[str, object], ...]
 
 
-def _resource_puts(root: str, status: ResourceStatus) -> Iterator[Put]:
-    leaves: dict[str, object] = {
-        keys.STATUS: _state_value(status),
-        keys.REFERENCE: status.reference,
-        keys.RESOURCE_READY: status.ready,
-        keys.RESOURCE_SUCCESS: status.success,
-        keys.DEFINITION: status.definition,
-        keys.REASON: status.reason,
-        keys.DRIFT: status.drift,
-    }
-    return (Put(root + leaf, values.encode(value)) for leaf, value in leaves.items() if value is not None)
+def _cluster_values(status: ClusterStatus) -> _Values:
+    return (
+        (keys.CONNECTIVITY, status.connectivity),
+        (keys.STATUS, status.status),
+        (keys.READY, status.ready),
+        (keys.REFERENCE, status.reference),
+        (keys.REASON, status.reason),
+        (keys.INSTALLED, status.installed),
+        (keys.PHASE, status.phase),
+    )
+
+
+def _resource_values(status: ResourceStatus) -> _Values:
+    return (
+        (keys.STATUS, _state_value(status)),
+        (keys.REFERENCE, status.reference),
+        (keys.RESOURCE_READY, status.ready),
+        (keys.RESOURCE_SUCCESS, status.success),
+        (keys.DEFINITION, status.definition),
+        (keys.REASON, status.reason),
+        (keys.DRIFT, status.drift),
+    )
 
 
 def _state_value(status: ResourceStatus) -> dict[str, str] | None:

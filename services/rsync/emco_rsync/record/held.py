@@ -65,7 +65,7 @@ class Held:
             if cell is None:
                 cell = Cell(status.status, sys.intern(status.digest), status.reason is not None, status.drift or "")
                 made[status] = cell
-            held._put(place, cell)
+            held.put(place, cell)
         return held
 
     def app(self, app: str) -> bool:
@@ -84,7 +84,7 @@ class Held:
         """As ``app``."""
         there = self.has(place)
         if not there:
-            self._put(place, _NEW)
+            self.put(place, _NEW)
         return there
 
     def has(self, place: Place) -> bool:
@@ -96,7 +96,13 @@ class Held:
         return spot.cells.get(place[2], _NEW) if spot is not None else _NEW
 
     def change(self, place: Place, **fields: Any) -> None:
-        self._put(place, replace(self.cell(place), **fields))
+        self.put(place, replace(self.cell(place), **fields))
+
+    def put(self, place: Place, cell: Cell) -> None:
+        spot, name = self._spot(*place[:2]), sys.intern(place[2])
+        former = spot.cells.get(name, _NEW)
+        spot.drifted += bool(cell.drift) - bool(former.drift)
+        spot.cells[name] = self._cells.setdefault(cell, cell)
 
     def reason_of(self, app: str, cluster: str, reason: str) -> bool:
         """Is it worth a key? Where no reason was ever given, none is not."""
@@ -134,9 +140,3 @@ class Held:
         if spot is None:
             spot = self._spots[app, cluster] = _Spot()
         return spot
-
-    def _put(self, place: Place, cell: Cell) -> None:
-        spot, name = self._spot(*place[:2]), sys.intern(place[2])
-        former = spot.cells.get(name, _NEW)
-        spot.drifted += bool(cell.drift) - bool(former.drift)
-        spot.cells[name] = self._cells.setdefault(cell, cell)

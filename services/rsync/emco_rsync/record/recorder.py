@@ -21,11 +21,12 @@ from emco_common.appcontext.status import (
 )
 from emco_common.contextbus.api import Put
 from emco_rsync.fence import Fence
-from emco_rsync.record.held import Held, Place
+from emco_rsync.record.held import Cell, Held, Place
 from emco_rsync.record.journal import Pen
 
 _PLACEHOLDER = "nil"
 _SETTLED = frozenset({ResourceState.APPLIED, ResourceState.DELETED})
+_NO_NEWS = ResourceStatus()
 
 
 class Recorder:
@@ -69,15 +70,28 @@ class Recorder:
         if self._silent(place):
             return
         self._ensure(app, cluster, resource)
-        former = self._held.cell(place)
-        if state is not ResourceState.PENDING or former.state not in (None, ResourceState.PENDING):
-            self._held.change(place, state=str(state), digest=digest)
+        former, reference = self._held.cell(place), None
+        told = state is not ResourceState.PENDING or former.state not in (None, ResourceState.PENDING)
+        if told:
             reference = (self._owner if former.state is None else None) if self._owner else self._context
-            status = ResourceStatus(status=state, reference=reference, digest=digest)
-            self._update(ResourceUpdate(*place, status))
-        self.reason(app, cluster, resource, reason)
-        if state in _SETTLED:
-            self.drift(app, cluster, resource, "")
+        status = ResourceStatus(
+            status=state if told else None,
+            reference=reference,
+            reason=reason if reason or former.reason else None,  # where none was ever given, none is not worth a key
+            drift="" if former.drift and state in _SETTLED else None,
+            digest=digest if told else "",
+        )
+        if status != _NO_NEWS:
+            self._held.put(
+                place,
+                Cell(
+                    state=str(state) if told else former.state,
+                    digest=digest if told else former.digest,
+                    reason=former.reason or bool(reason),
+                    drift=former.drift if status.drift is None else "",
+                ),
+            )
+            self._update(ResourceUpdate(app, cluster, resource, status))
 
     def reason(self, app: str, cluster: str, resource: str, reason: str) -> None:
         """Why a resource has failed or what it waits for; its state stays."""
