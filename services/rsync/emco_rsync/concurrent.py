@@ -26,24 +26,28 @@ async def concurrently(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 async def gradually(work: Iterable[Callable[[Callable[[], None]], Coroutine[Any, Any, T]]], *, at_once: int) -> list[T]:
     """As ``concurrently``, but only so many are begun and neither over nor held up: each of them is told whom to tell
     that it is. What waits to be begun weighs nothing."""
-    room = asyncio.Semaphore(at_once)
-    tasks: list[asyncio.Task[T]] = []
+    waiting = enumerate(work)
+    results: dict[int, T] = {}
+
+    async def one_by_one(number: int, make: Callable[[Callable[[], None]], Coroutine[Any, Any, T]]) -> None:
+        stand_in = [begin]
+        while True:
+            results[number] = await make(lambda: stand_in.pop()() if stand_in else None)
+            if not stand_in or (following := next(waiting, None)) is None:
+                return
+            number, make = following
+
+    def begin() -> None:
+        if (following := next(waiting, None)) is not None:
+            group.create_task(one_by_one(*following))
+
     try:
         async with asyncio.TaskGroup() as group:
-            for make in work:
-                await room.acquire()
-                make_room = _once(room.release)
-                task = group.create_task(make(make_room))
-                task.add_done_callback(lambda _, make_room=make_room: make_room())  # type: ignore[misc]
-                tasks.append(task)
+            for _ in range(at_once):
+                begin()
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
-
-
-def _once(deed: Callable[[], None]) -> Callable[[], None]:
-    left = [deed]
-    return lambda: left.pop()() if left else None
+    return [results[number] for number in sorted(results)]
 
 
 class Turns:

@@ -7,8 +7,7 @@ something. Whether the server answers at all is tried by one probe for everybody
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -164,46 +163,9 @@ class Gate:
         for server in self._servers.values():
             server.hurry()
 
-    @asynccontextmanager
-    async def passing(self, turn: Turn) -> AsyncIterator[None]:
-        """One call. How it ends is taken note of."""
-        lane = self._reads if turn.reading else self._writes
-        attempt = await lane.enter(turn.deployment)
-        began = self._shared.clock()
-        try:
-            async with self._in_flight():
-                began = self._shared.clock()
-                yield
-            lane.answered()
-        except KubeError as error:
-            if not is_fault(error):
-                lane.answered()
-            elif not isinstance(error, errors.Unreachable):
-                lane.failed(error, turn)
-            raise
-        finally:
-            lane.leave(attempt=attempt, seconds=self._shared.clock() - began)
-
-    @asynccontextmanager
-    async def _in_flight(self) -> AsyncIterator[None]:
-        """Calls at once are bounded for what they cost this process. One that lasts costs nothing while it lasts, so
-        that clusters which are slow or dead keep nobody waiting."""
-        calls = self._shared.calls
-        await calls.acquire(self.cluster)
-        given_back = False
-
-        def give_back() -> None:
-            nonlocal given_back
-            if not given_back:
-                given_back = True
-                calls.release()
-
-        timer = asyncio.get_running_loop().call_later(SLOW_CALL_SECONDS, give_back)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            give_back()
+    def passing(self, turn: Turn) -> Passage:
+        """One call, as a context. How it ends is taken note of."""
+        return Passage(self.cluster, self._reads if turn.reading else self._writes, turn, self._shared)
 
     def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
         self._listeners.add(listener)
@@ -236,3 +198,52 @@ class Gate:
             self._known = False
         for listener in list(self._listeners):
             listener()
+
+
+class Passage:
+    """One call through a gate. There is one for each call, so it is no generator.
+
+    Calls at once are bounded for what they cost this process. One that lasts costs nothing while it lasts, so that
+    clusters which are slow or dead keep nobody waiting.
+    """
+
+    __slots__ = ("_attempt", "_began", "_cluster", "_lane", "_shared", "_timer", "_turn")
+
+    def __init__(self, cluster: str, lane: Lane, turn: Turn, shared: Shared) -> None:
+        self._cluster = cluster
+        self._lane = lane
+        self._turn = turn
+        self._shared = shared
+        self._attempt = False
+        self._began = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> None:
+        self._attempt = await self._lane.enter(self._turn.deployment)
+        self._began = self._shared.clock()
+        try:
+            await self._shared.calls.acquire(self._cluster)
+        except BaseException:
+            self._leave()
+            raise
+        self._began = self._shared.clock()
+        self._timer = asyncio.get_running_loop().call_later(SLOW_CALL_SECONDS, self._give_back)
+
+    async def __aexit__(self, _: object, error: BaseException | None, trace: object) -> None:
+        self._give_back()
+        try:
+            if error is None or (isinstance(error, KubeError) and not is_fault(error)):
+                self._lane.answered()
+            elif isinstance(error, KubeError) and not isinstance(error, errors.Unreachable):
+                self._lane.failed(error, self._turn)
+        finally:
+            self._leave()
+
+    def _give_back(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._shared.calls.release()
+
+    def _leave(self) -> None:
+        self._lane.leave(attempt=self._attempt, seconds=self._shared.clock() - self._began)
