@@ -39,6 +39,7 @@ MAX_LISTED = 100_000
 """Objects of one list that are taken at most; a member cluster may be hostile and answer page after page."""
 SHORT_WATCH = 10
 """Seconds up to which a watch is a question what has changed, for which no connection is kept."""
+_APPLY = "application/apply-patch+yaml"
 _MAY_NOT_PATCH = "cannot patch resource"
 """How an API server says that it is the user's rights, and not a quota or a policy."""
 
@@ -147,8 +148,12 @@ class KubeClient:
         namespaced object that names none; ``encoded`` is ``encode(obj)``, for one object that goes to many clusters.
         A user who may not patch but create can bring what is not there yet.
         """
+        ref = ref_of(obj, namespace=namespace or self.namespace)
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
+        if dry_run:
+            query["dryRun"] = "All"
         try:
-            return await self._apply(obj, manager, force, dry_run, namespace, encoded)
+            return await self._call("PATCH", ref, query=query, obj=obj, body=encoded, content_type=_APPLY)
         except Forbidden as refused:
             if dry_run or _MAY_NOT_PATCH not in str(refused):
                 raise
@@ -156,23 +161,6 @@ class KubeClient:
                 return await self.create(obj, manager=manager, namespace=namespace)
             except (AlreadyExists, Forbidden):
                 raise refused from None
-
-    async def _apply(
-        self,
-        obj: Mapping[str, Any],
-        manager: str,
-        force: bool,
-        dry_run: bool,
-        namespace: str,
-        encoded: bytes | None,
-    ) -> Json:
-        ref = ref_of(obj, namespace=namespace or self.namespace)
-        query = {"fieldManager": manager, "force": "true" if force else "false"}
-        if dry_run:
-            query["dryRun"] = "All"
-        return await self._call(
-            "PATCH", ref, query=query, obj=obj, body=encoded, content_type="application/apply-patch+yaml"
-        )
 
     async def patch(self, ref: Ref, change: Mapping[str, Any], *, subresource: str = "") -> Json:
         """JSON merge patch."""

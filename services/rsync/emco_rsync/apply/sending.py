@@ -85,7 +85,6 @@ async def _restore(client: KubeApi, obj: Json, looked: Looked, *, site: Site, it
 async def _apply(client: KubeApi, obj: Json, encoded: bytes | None, *, site: Site, item: Item, piece: Piece) -> Sent:
     left: dict[str, Disputed] = {}
     taken: tuple[Disputed, ...] = ()
-    rules, ignored = site.settings.leave_alone, ignored_fields(piece.obj)
     for _ in range(_ROUNDS):
         try:
             answer = await client.apply(
@@ -93,7 +92,7 @@ async def _apply(client: KubeApi, obj: Json, encoded: bytes | None, *, site: Sit
             )
         except errors.FieldConflict as conflict:
             fields = disputed(conflict)
-            decision = decide(fields, leave_alone=rules, ignored=ignored)
+            decision = decide(fields, leave_alone=site.settings.leave_alone, ignored=ignored_fields(piece.obj))
             left.update((one.path, one) for one in decision.left)
             obj, unknown = without(obj, [one.path for one in decision.left])
             encoded = None
@@ -109,8 +108,11 @@ async def _apply(client: KubeApi, obj: Json, encoded: bytes | None, *, site: Sit
 
 def _stand_in(kind: Kind, answer: Json) -> str:
     """The version that stands for the kind's own on this cluster; ``""`` where it is the manifest's."""
-    group, _, version = str(answer.get("apiVersion")).rpartition("/")
-    return f"{group}/{version}" if group == kind.group and successors(kind.version, [version]) else ""
+    served = str(answer.get("apiVersion"))
+    if served == kind.api_version:
+        return ""
+    group, _, version = served.rpartition("/")
+    return served if group == kind.group and successors(kind.version, [version]) else ""
 
 
 def _refusal(conflict: errors.FieldConflict, contested: tuple[Disputed, ...]) -> errors.FieldConflict:
