@@ -6,8 +6,7 @@ Objects get the deployment label, and what only a server may write is left out.
 from __future__ import annotations
 
 import base64
-import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from emco_common.kube import Kind
@@ -53,19 +52,15 @@ def parse(text: str) -> tuple[Json, ...]:
 
 def prepare(obj: Mapping[str, Any], *, label: str) -> Json:
     """The object to send: labelled with the deployment (known kinds: their pods too), without server-owned fields."""
-    prepared: Json = copy.deepcopy(dict(obj))
-    metadata = prepared["metadata"]
-    for name in _SERVER_FIELDS:
-        metadata.pop(name, None)
-    _set_label(metadata, label)
-    template: Any = prepared
-    for step in _POD_TEMPLATES.get((kind_of(obj).group, kind_of(obj).kind), ()):
-        template = template.get(step) if isinstance(template, dict) else None
-    if template is not prepared and isinstance(template, dict):
-        if not isinstance(template.get("metadata"), dict):
-            template["metadata"] = {}
-        _set_label(template["metadata"], label)
-    if kind_of(obj) == Kind("v1", "Secret"):
+    metadata = {name: value for name, value in obj["metadata"].items() if name not in _SERVER_FIELDS}
+    prepared: Json = {**obj, "metadata": _labelled(metadata, label)}  # what is not changed is shared
+    kind = kind_of(obj)
+    path = _POD_TEMPLATES.get((kind.group, kind.kind))
+    template = _own(prepared, path) if path is not None else None
+    if template is not None:
+        own = template.get("metadata")
+        template["metadata"] = _labelled(own if isinstance(own, dict) else {}, label)
+    if kind == Kind("v1", "Secret"):
         _merge_string_data(prepared)
     return prepared
 
@@ -92,9 +87,21 @@ def _expand(document: object) -> list[Json]:
     return [document]
 
 
-def _set_label(metadata: Json, label: str) -> None:
+def _own(prepared: Json, path: Iterable[str]) -> Json | None:
+    """What lies at the path, copied with all that leads there; ``None`` if there is no object."""
+    for step in path:
+        inner = prepared.get(step)
+        if not isinstance(inner, dict):
+            return None
+        copied = {**inner}
+        prepared[step] = copied
+        prepared = copied
+    return prepared
+
+
+def _labelled(metadata: Json, label: str) -> Json:
     labels = metadata.get("labels")
-    metadata["labels"] = {**(labels if isinstance(labels, dict) else {}), DEPLOYMENT_LABEL: label}
+    return {**metadata, "labels": {**(labels if isinstance(labels, dict) else {}), DEPLOYMENT_LABEL: label}}
 
 
 def _merge_string_data(secret: Json) -> None:
