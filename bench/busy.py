@@ -3,7 +3,8 @@
 One deployment of ten apps to a hundred simulated clusters, four objects each. Meanwhile projects are created, read and
 listed at the orchestrator, one request after another; the reference is the same with nothing in flight, before and
 after. ``production``: orchestrator, rsync, clm and dcm each a process, on etcd and a MongoDB-wire server in memory;
-``embedded``: one process. Servers and this client share the processors with EMCO; so do the clusters, which give way.
+``embedded``: one process. Servers and this client share the processors with EMCO; the clusters, which
+stand for other machines, have only what nobody else wants.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ Spent = Mapping[str, list[float]]
 async def measure(layout: str, clusters: int, seconds: float) -> list[Figure]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(scratch()))
-        fleet = await stack.enter_async_context(programs.simulated_clusters(clusters, folder / "clusters", nice=15))
+        simulated = programs.simulated_clusters(clusters, folder / "clusters", elsewhere=True)
+        fleet = await stack.enter_async_context(simulated)
         running = await stack.enter_async_context(LAYOUTS[layout](folder))
         client = await stack.enter_async_context(running.client())
         world = instantiate.World(client, running.rsync, running.services, fleet, equal=False)

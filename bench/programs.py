@@ -64,11 +64,12 @@ async def _announced(process: Process) -> Emco:
 
 @asynccontextmanager
 async def simulated_clusters(
-    count: int, folder: Path, *, nice: int = 0, first: int = 0
+    count: int, folder: Path, *, nice: int = 0, first: int = 0, elsewhere: bool = False
 ) -> AsyncIterator[Mapping[str, str]]:
     """Kubeconfigs by name (``c0``, ``c1``, …) of simulated clusters, all in one process, as they would be elsewhere.
 
-    ``nice``: they give way to what is measured, since elsewhere they would not take its processors.
+    ``nice``: they give way to what is measured, since elsewhere they would not take its processors. ``elsewhere``: they
+    have only what nobody else wants, and give it back at once.
     """
     names = [f"c{index}" for index in range(first, first + count)]
     process = await asyncio.create_subprocess_exec(
@@ -78,6 +79,8 @@ async def simulated_clusters(
         stderr=DEVNULL,
     )
     os.setpriority(os.PRIO_PROCESS, process.pid, nice)
+    if elsewhere:
+        os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
     try:
         async with asyncio.timeout(START_SECONDS):
             assert process.stdout is not None

@@ -17,6 +17,7 @@ import structlog
 from fastapi import FastAPI
 
 from emco_common.contextbus.api import ContextBus
+from emco_common.courtesy import giving_way
 from emco_common.errors import EmcoError
 from emco_common.rpc.channels import Channels
 from emco_common.rpc.serving import GrpcServer
@@ -112,7 +113,8 @@ class Service:
             raise
         self._http, self.http_port = http, http.port
         self._tasks = [
-            asyncio.create_task(self._supervise(work), name=f"{self.name} background") for work in self.background
+            asyncio.create_task(self._supervise(work), name=f"{self.name} background", context=giving_way())
+            for work in self.background
         ]
         _log.info("service_started", service=self.name, http_port=self.http_port, grpc_port=self.grpc_port)
 

@@ -10,6 +10,8 @@ import structlog
 from prometheus_client import CollectorRegistry, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from emco_common.courtesy import waited_for
+
 _log = structlog.get_logger()
 _HEADER = b"x-request-id"
 _FIT = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -47,7 +49,8 @@ class RequestRecorder:
 
         bound = structlog.contextvars.bind_contextvars(request_id=request_id, service=self._service)
         try:
-            await self._app(scope, receive, named)
+            with waited_for():
+                await self._app(scope, receive, named)
         finally:
             self._record(scope, status, time.perf_counter() - started)
             structlog.contextvars.reset_contextvars(**bound)

@@ -13,6 +13,7 @@ import click
 
 from emco_allinone.stopping import watch_signals
 from emco_common import __version__
+from emco_common.courtesy import courteous_loop
 from emco_common.errors import EmcoError
 from emco_common.filetrouble import told
 from emco_common.log import configure_logging
@@ -77,7 +78,8 @@ def demo(edge: Path | None, cloud: Path | None, keep: bool, ingress_port: int, l
 
 def _run(work: Coroutine[Any, Any, int | None]) -> None:
     try:
-        code = asyncio.run(work)
+        with asyncio.Runner(loop_factory=courteous_loop) as runner:
+            code = runner.run(work)
     except (BadSettings, EmcoError, OSError) as error:
         click.echo(f"emco: {told(error) if isinstance(error, OSError) else error}", err=True)
         sys.exit(1)

@@ -13,6 +13,7 @@ import structlog
 
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState
+from emco_common.courtesy import giving_way
 from emco_common.errors import EmcoError
 from emco_rsync.events.loading import load_part
 from emco_rsync.events.states import REPLACED
@@ -95,7 +96,7 @@ class Holding:
         await self._shop.executor.let_go(self.name)
 
     def _start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
-        task = asyncio.create_task(self._borne(work, name), name=name)
+        task = asyncio.create_task(self._borne(work, name), name=name, context=giving_way())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -18,6 +18,7 @@ import structlog
 
 from emco_common.appcontext import keys, values
 from emco_common.contextbus.api import Entry
+from emco_common.courtesy import giving_way
 from emco_common.errors import EmcoError
 from emco_rsync.events.division import ranking
 from emco_rsync.events.holding import Holding
@@ -319,7 +320,7 @@ class Sharing:
         self._consider(name)
 
     def _start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
-        task = asyncio.create_task(self._borne(work), name=name)
+        task = asyncio.create_task(self._borne(work), name=name, context=giving_way())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
