@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from emco_common.store import mongo_marks as marks
 from emco_common.store.api import Document
 from emco_common.store.encoding import path_of
 from emco_common.store.mongo import MongoStore
+from emco_common.store.mongo_blobs import ABANDONED_AFTER, Blobs
 from emco_common.store.mongo_documents import escaped, unescaped
 from emco_common.store.mongo_foreign import EVERY, Foreign
 from emco_common.store.mongo_layout import NewerDatabase
@@ -337,3 +339,35 @@ async def test_a_database_of_version_1_is_brought_up_to_date(
 async def test_several_processes_may_make_the_same_new_database_at_once(mongodb_url: str) -> None:
     for store in await asyncio.gather(*[opened(mongodb_url) for _ in range(4)]):
         await store.close()
+
+
+@pytest.mark.robustness(61)
+async def test_the_sweep_after_a_jump_of_the_clock_takes_nothing_that_has_a_name_and_what_it_takes_is_not_named(
+    mongodb_url: str, store: MongoStore, raw: AsyncDatabase[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def later() -> None:
+        made = await MongoStore.connect(
+            mongodb_url, mongodb_url.rsplit("/", 1)[1], clock=lambda: time.time() + 2 * ABANDONED_AFTER
+        )
+        await made.close()
+
+    named = await store.put_blob(b"named")
+    header = await raw.blobs.find_one({"_id": named})
+    assert header is not None
+    await raw.uploads.insert_one({"_id": header["upload"], "started": time.time()})  # as if killed just before the end
+    await later()
+    assert await store.get_blob(named) == b"named"
+    assert await raw.uploads.count_documents({}) == 0
+
+    add = Blobs._add
+
+    async def slow(self: Blobs, content: bytes, *, upload: ObjectId, first: int) -> None:
+        await add(self, content, upload=upload, first=first)
+        await later()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Blobs, "_add", slow)
+        with pytest.raises(api.StoreUnavailable, match="send it again"):
+            await store.put_blob(b"late")
+    assert await raw.chunks.count_documents({}) == 1
+    assert await store.get_blob(await store.put_blob(b"late")) == b"late"

@@ -43,6 +43,16 @@ class Blobs:
         await self.database.chunks.create_index([("upload", ASCENDING), ("number", ASCENDING)], unique=True)
         late = {"started": {"$lt": self.clock() - ABANDONED_AFTER}}
         async for upload in self.database.uploads.find(late):
+            await self._sweep(upload)
+
+    async def _sweep(self, upload: Stored) -> None:
+        """Perhaps its process died between the last two steps; perhaps it lives, and a clock has jumped."""
+        if await self.database.blobs.find_one({"upload": upload["_id"]}) is not None:
+            await self.database.uploads.delete_one({"_id": upload["_id"]})
+            return
+        unchanged = {"_id": upload["_id"], "started": upload["started"]}
+        given_up = await self.database.uploads.update_one(unchanged, {"$set": {"given_up": True}})
+        if given_up.matched_count == 1:
             await self._drop(upload["_id"])
 
     async def put(self, content: bytes) -> str:
@@ -95,6 +105,9 @@ class Blobs:
 
     async def _name(self, digest: str, size: int, upload: ObjectId) -> None:
         header = {"_id": digest, "upload": upload, "size": size, "emco": {"path": blob_target(digest)}}
+        kept = {"_id": upload, "given_up": None}
+        if (await self.database.uploads.update_one(kept, {"$set": {"started": self.clock()}})).matched_count == 0:
+            raise api.StoreUnavailable("The upload took so long that it was given up; send it again")
         while True:
             try:
                 await self.database.blobs.insert_one(header)
