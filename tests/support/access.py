@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
+import httpx
+
+from tests.support.routes import Operation
+
 EVERYBODY: tuple[tuple[str, ...], ...] = (
     (),
     ("Admin",),
@@ -28,3 +34,22 @@ def expected(grants: tuple[str, ...], method: str, path: str) -> bool:
         or (f"{of_project}:User" in grants and (reading or len(words) > 2))
         or (f"{of_project}:Viewer" in grants and reading and not secret)
     )
+
+
+async def got_wrong(
+    client: httpx.AsyncClient, every: Iterable[Operation], tokens: Mapping[tuple[str, ...], str]
+) -> list[str]:
+    """Each operation of ``every`` asked for with each of the tokens (by grants; ``""`` for none), in two projects.
+
+    Answers those where somebody got through, or did not, against what is expected.
+    """
+    wrong: list[str] = []
+    for grants, token in tokens.items():
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        for one in every:
+            for path in sorted({one.path(project=project) for project in ("alpha", "beta")}):
+                answer = await client.request(one.method, path, headers=headers)
+                refused = answer.status_code in (401, 403)
+                if refused == expected(grants, one.method, path):
+                    wrong.append(f"{'+'.join(grants) or 'nobody'}: {one.method} {path}: {answer.status_code}")
+    return wrong

@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp
 
 from emco_common.errors import EmcoError
 from emco_common.web.answers import encoded
@@ -43,10 +44,12 @@ def create_app(
     lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None,
     metrics: CollectorRegistry | None = None,
     before_scrape: Callable[[], Awaitable[None]] | None = None,
+    layers: Iterable[Callable[[ASGIApp], ASGIApp]] = (),
 ) -> FastAPI:
     """The web application of one service.
 
     ``ready`` are the named dependencies that ``/readyz`` asks; ``before_scrape`` brings ``metrics`` up to date.
+    ``layers`` are what a request goes through after it was named and bounded, innermost first.
     """
 
     @asynccontextmanager
@@ -75,6 +78,8 @@ def create_app(
     app.add_exception_handler(HTTPException, _on_routing)
     app.add_exception_handler(Exception, _on_crash)
     app.add_middleware(Dispatcher, table=Table(_routes(app)))
+    for layer in layers:
+        app.add_middleware(layer)
     app.add_middleware(Limits, max_body=max_body, max_upload=max_upload)
     app.add_middleware(RequestRecorder, service=service, registry=registry)
     return app

@@ -35,7 +35,7 @@ class RequestRecorder:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        request_id = _given_id(scope) or uuid.uuid4().hex
+        request_id = given_id(scope) or uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         status = 500  # what the server answers when nothing below did
         started = time.perf_counter()
@@ -75,7 +75,8 @@ class RequestRecorder:
         return series
 
 
-def _given_id(scope: Scope) -> str:
+def given_id(scope: Scope) -> str:
+    """The id that the caller gave the request, ``""`` for none that is fit."""
     for name, value in scope["headers"]:
         if name == _HEADER:
             return value.decode() if _FIT.fullmatch(value) else ""

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from emco_common.errors import EmcoError
 from emco_common.filetrouble import told
 from emco_common.log import configure_logging
 from emco_common.settings import BadSettings
+
+if TYPE_CHECKING:
+    from emco_common.runtime import Service
 
 _KUBECONFIG = click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True)
 _INGRESS_PORT = click.option(
@@ -54,8 +57,14 @@ def up(data: Path, host: str, ingress_port: int, log_level: str) -> None:
 def serve(service: str, config: Path) -> None:
     """Run one SERVICE alone on MongoDB and etcd; settings come from the environment and CONFIG.
 
-    SERVICE `agent` is for a cluster that EMCO cannot reach; it runs there, and needs neither."""
-    _run(_agent() if service == "agent" else _serve(service, config))
+    SERVICE `agent` is for a cluster that EMCO cannot reach; it runs there, and needs neither. `ingress` is one port in
+    front of the others, and needs neither."""
+    if service == "agent":
+        _run(_agent())
+    elif service == "ingress":
+        _run(_ingress(config))
+    else:
+        _run(_serve(service, config))
 
 
 @cli.command()
@@ -105,7 +114,7 @@ async def _serve(name: str, config: Path) -> None:
 
     entry = next((entry for entry in CATALOGUE if entry.name == name), None)
     if entry is None:
-        names = sorted((*(entry.name for entry in CATALOGUE), "agent"))
+        names = sorted((*(entry.name for entry in CATALOGUE), "agent", "ingress"))
         raise BadSettings(f"there is no service {name!r}; choose one of {', '.join(names)}")
     settings = entry.settings.load(name, os.environ, config=config)
     configure_logging(settings.log_level)
@@ -127,11 +136,23 @@ async def _agent() -> None:
 
     settings = AgentSettings.load(os.environ)
     configure_logging(settings.log_level)
-    service = create_service(settings)
+    await _alone(create_service(settings), f"agent of {settings.cluster} is up: health {settings.host}")
+
+
+async def _ingress(config: Path) -> None:
+    from emco_ingress.app import create_service
+    from emco_ingress.settings import IngressSettings
+
+    settings = IngressSettings.load("ingress", os.environ, config=config)
+    configure_logging(settings.log_level)
+    await _alone(create_service(settings), f"ingress is up: {settings.host}")
+
+
+async def _alone(service: Service, said: str) -> None:
     await service.start()
     stopped = watch_signals()
     try:
-        click.echo(f"agent of {settings.cluster} is up: health {settings.host}:{service.http_port}")
+        click.echo(f"{said}:{service.http_port}")
         await stopped.wait()
     finally:
         await service.stop()

@@ -14,9 +14,12 @@ from urllib.parse import quote
 
 from emco_allinone.catalogue import CATALOGUE
 from emco_allinone.ingress import Ingress
+from emco_common.access.settings import Access, AccessSettings
 from emco_common.runtime import Deps, Service, open_deps
 from emco_common.settings import Settings
 from emco_common.web.serving import HttpServer
+
+_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +37,24 @@ async def running(
 ) -> AsyncIterator[Suite]:
     """Start everything on the embedded store and bus below ``data``; stop it at the end, callers first.
 
-    Raises ``BadSettings``, ``OSError`` naming a port that is taken, or ``Unavailable``.
+    Where people must prove who they are (``EMCO_INGRESS_OIDC_ISSUER``), the services' own ports are for this machine
+    only, since what comes by them has not been asked. Raises ``BadSettings``, ``OSError`` naming a port that is taken, or ``Unavailable``.
     """
     embedded = await asyncio.to_thread(_embedded, data, environment) | defaults
     base = Settings.load("emco", environment, **embedded)
+    access = Access.of(AccessSettings.load("ingress", environment, **embedded))
     async with open_deps(base) as deps:
         services: dict[str, Service] = {}
         try:
             for entry in CATALOGUE:
                 settings = entry.settings.load(entry.name, environment, **embedded)
+                if access is not None and f"EMCO_{entry.name.upper()}_HOST" not in environment:
+                    settings = settings.model_copy(update={"host": _LOOPBACK})
                 services[entry.name] = entry.create(settings, deps)
                 await services[entry.name].start()
             apps = {name: service.app for name, service in services.items()}
-            front = HttpServer(Ingress(apps), base.host, ingress_port, name="ingress")
+            ingress = Ingress(apps)
+            front = HttpServer(access.guarded(ingress) if access else ingress, base.host, ingress_port, name="ingress")
             await front.start()
             try:
                 yield Suite(services, deps, front.port)
@@ -54,6 +62,8 @@ async def running(
                 for service in services.values():
                     await service.leave()
                 await front.stop()
+                if access is not None:
+                    await access.close()
         finally:
             for service in reversed(services.values()):
                 await service.stop()
