@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from emco_emcoctl import commandline
+from emco_emcoctl import commandline, inspecting
 from emco_emcoctl.errors import NoInput, UsageError
 from emco_emcoctl.options import CALLS, COMPAT, CONFIG, FILES, FOLLOW, OUTPUT, STOP, UPSERT, WAIT, takes
 from emco_emcoctl.session import PROGRAM, Session, session_of
@@ -95,15 +95,19 @@ def completion(context: click.Context, shell: str | None, config: str) -> None:
 @click.pass_context
 def help_(context: click.Context, topic: tuple[str, ...], config: str) -> None:
     """Show the help of a command."""
-    command: click.Command = root
+    chosen: click.Command = root
     if topic:
         found = root.get_command(context, topic[0])
         if found is None and not session_of(context).compat:
             raise UsageError(f"there is no command '{topic[0]}'; see '{PROGRAM} --help'")
-        command = found or root
-    parent = context.parent if command is not root else None
-    shown = click.Context(command, info_name=topic[0] if topic else PROGRAM, parent=parent)
-    session_of(context).show(command.get_help(shown))
+        chosen = found or root
+    parent = context.parent if chosen is not root else None
+    shown = click.Context(chosen, info_name=topic[0] if topic else PROGRAM, parent=parent)
+    session_of(context).show(chosen.get_help(shown))
+
+
+for command in inspecting.COMMANDS:
+    root.add_command(command)
 
 
 def _operate(

@@ -74,6 +74,11 @@ class Call:
 Planned = Call | InputError
 
 
+def is_action(anchor: str) -> bool:
+    """Whether the anchor names something to do rather than something to have."""
+    return anchor.partition("?")[0].rpartition("/")[2] in _ACTIONS
+
+
 def plan(command: str, documents: Iterable[Resource], *, compat: bool = False, upsert: bool = False) -> list[Planned]:
     """A call or the reason against it for each document that ``command`` has something to do for, in sending order.
 

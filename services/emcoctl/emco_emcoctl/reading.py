@@ -54,6 +54,17 @@ class Reader:
         """The file that was uploaded with a resource."""
         return self.answer(anchor, accept="application/octet-stream").content
 
+    def version(self, service: str) -> tuple[str, str]:
+        """The address of a service and the version it tells; an original EMCO tells none."""
+        endpoint = self._config.endpoint(service)
+        where = routing.Address(service, "/openapi.json", "/openapi.json")
+        found = self._sender.send(Call("GET", where, service, accept="application/json"), endpoint=endpoint)
+        try:
+            told = str(json.loads(found.body)["info"]["version"]) if found.ok else ""
+        except (ValueError, KeyError, TypeError):
+            told = ""
+        return endpoint.url, told or "answers, but tells no version"
+
     def answer(self, anchor: str, *, accept: str = "application/json") -> Answer:
         try:
             where = routing.address(anchor)

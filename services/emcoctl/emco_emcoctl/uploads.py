@@ -6,19 +6,24 @@ import os
 import secrets
 from pathlib import Path
 
+from emco_emcoctl import placeholders
 from emco_emcoctl.errors import InputError
 from emco_emcoctl.planning import Call, Upload
 from emco_emcoctl.sniffing import content_type
 
 
 def check(call: Call, *, cwd: Path) -> None:
-    """Raises ``InputError`` if a file of the call is missing, unreadable or empty."""
+    """Raises ``InputError`` if a file of the call is missing, unreadable, empty, or not filled in after an export."""
     for path in call.upload.paths if call.upload else ():
         found = find(path, source=call.source, cwd=cwd)
         if not os.access(found, os.R_OK):
             raise InputError(f"{call.where}: the file {path} cannot be read: permission denied")
         if found.stat().st_size == 0:
             raise InputError(f"{call.where}: the file {path} is empty; there is nothing to upload")
+        if placeholders.is_placeholder(found):
+            raise InputError(f"{call.where}: the file {path} is a placeholder of an export; put what it names there")
+    if placeholders.TEXT in (call.body or "").replace("\\u003c", "<").replace("\\u003e", ">"):
+        raise InputError(f"{call.where}: a secret that was not exported has to be filled in")
 
 
 def find(path: str, *, source: str, cwd: Path) -> Path:

@@ -236,7 +236,7 @@ def test_a_folder_is_no_input(ctl: Ctl) -> None:
     (ctl.folder / "d").mkdir()
 
     assert ctl("apply", "-f", "d") == 2
-    assert "d is a folder; name the files in it" in ctl.err
+    assert "d is a folder without files that end in .yaml" in ctl.err
 
 
 @pytest.mark.parametrize(
