@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shutil
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -91,6 +94,44 @@ async def test_a_suite_on_a_read_only_disk_is_not_started_and_says_where_and_wha
     assert last.startswith("emco: "), last
     assert f"Read-only file system: '{data}/{named}'; make the folder writable" in last
     assert (data / "store.db").read_bytes() == before
+
+
+async def test_a_copy_made_while_all_runs_brings_everything_back_and_sends_nothing_for_it(
+    tmp_path: Path, emco: EmcoProcess, sim_clusters: tuple[SimCluster, SimCluster]
+) -> None:
+    async with httpx.AsyncClient(base_url=emco.url, timeout=30) as client:
+        shop = Shop(client, rsync_port=emco.rsync)
+        await shop.onboard({cluster.name: cluster.kubeconfig for cluster in sim_clusters})
+        group = await shop.group("g")
+        await shop.post(f"{group}/instantiate", expect=202)
+        await shop.ready(group)
+        data, copy = tmp_path / "data", tmp_path / "copy"
+        await asyncio.to_thread(copied, data, copy)
+        await shop.post("/v2/projects", {"metadata": {"name": "after-the-copy"}})
+        sent = [applies(cluster) for cluster in sim_clusters]
+        await emco.kill()
+        shutil.rmtree(data)
+        copy.rename(data)
+        await emco.start()
+        await shop.ready(group)
+        assert [project["metadata"]["name"] for project in (await client.get("/v2/projects")).json()] == ["p"]
+        assert [applies(cluster) for cluster in sim_clusters] == sent
+        await shop.post(f"{group}/terminate", expect=202)
+        await shop.gone(group)
+        assert [objects_of(cluster.objects()) for cluster in sim_clusters] == [[], []]
+
+
+def copied(data: Path, copy: Path) -> None:
+    """As SQLite's own tools do it (``sqlite3 store.db ".backup copy"``), the bus before the store, and the key."""
+    copy.mkdir()
+    for name in ("bus.db", "store.db"):
+        with closing(sqlite3.connect(data / name)) as one, closing(sqlite3.connect(copy / name)) as other:
+            one.backup(other)
+    shutil.copy(data / "data.key", copy)
+
+
+def applies(cluster: SimCluster) -> int:
+    return sum(count for (verb, _), count in cluster.counts.items() if verb == "apply")
 
 
 def expected(group: str) -> list[tuple[str, str]]:

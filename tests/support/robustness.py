@@ -102,7 +102,10 @@ LINES: Mapping[int, Line] = {
     58: Line("the process is killed anywhere: the next one comes to the same end"),
     59: Line("two believe that they own the same work: the old one's writes are refused"),
     60: Line("the store is full, read-only, locked or damaged: refuses with instructions, nothing half done"),
-    61: Line("the clock jumps: time-outs do not care"),
+    61: Line(
+        "the clock jumps: time-outs do not care",
+        open="windows of time, with zones and leap days, are not there yet",
+    ),
     62: Line("descriptors, threads, memory run out: pressure is passed back, no crash loop"),
     63: Line("a storm of changes in one cluster: told in few writes, the newest state wins; slow readers are dropped"),
     64: Line("stopped in the middle of a rollout: the next process goes on where this one was"),
