@@ -204,6 +204,8 @@ def _definition(live: Object) -> Ready:
 
 def _any_kind(live: Object) -> Ready:
     """By what well-made kinds have in common; a status that says nothing of it is no objection."""
+    if not live.get("status"):
+        return YES  # most of what an app brings
     if "observedGeneration" in _map(live, "status") and (unseen := _unobserved(live)):
         return unseen
     stalled, busy, ready = (_condition(live, name) for name in ("Stalled", "Reconciling", "Ready"))
