@@ -6,6 +6,7 @@ import de.bwaldvogel.mongo.backend.IndexKey;
 import de.bwaldvogel.mongo.backend.Utils;
 import de.bwaldvogel.mongo.backend.memory.MemoryBackend;
 import de.bwaldvogel.mongo.backend.memory.MemoryDatabase;
+import de.bwaldvogel.mongo.backend.memory.index.MemoryUniqueIndex;
 import de.bwaldvogel.mongo.bson.Document;
 import java.net.InetSocketAddress;
 import java.util.Collection;
@@ -34,12 +35,21 @@ public class QuickMongo {
         }
     }
 
-    /** The library keeps unique indexes only and searches everything for the rest, which no database does. */
+    /**
+     * The library keeps unique indexes only, takes them only for queries by their keys and nothing else, and searches
+     * everything for the rest, which no database does.
+     */
     static class IndexingDatabase extends MemoryDatabase {
         private final Map<String, List<Postings>> indexes = new HashMap<>();
 
         IndexingDatabase(String name, CursorRegistry cursors) {
             super(name, cursors);
+        }
+
+        @Override
+        protected Index<Integer> openOrCreateUniqueIndex(
+                String collection, String name, List<IndexKey> keys, boolean sparse) {
+            return new Unique(name, keys, sparse);
         }
 
         @Override
@@ -49,6 +59,29 @@ public class QuickMongo {
             Postings made = new Postings(name, keys, all);
             all.add(made);
             return made;
+        }
+    }
+
+    /** Finds by its own keys, whatever else is asked for: that is left to the matcher. */
+    static class Unique extends MemoryUniqueIndex {
+        Unique(String name, List<IndexKey> keys, boolean sparse) {
+            super(name, keys, sparse);
+        }
+
+        @Override
+        public synchronized boolean canHandle(Document query) {
+            return super.canHandle(own(query));
+        }
+
+        @Override
+        public synchronized Iterable<Integer> getPositions(Document query) {
+            return super.getPositions(own(query));
+        }
+
+        private Document own(Document query) {
+            Document found = new Document();
+            keySet().stream().filter(query::containsKey).forEach(key -> found.put(key, query.get(key)));
+            return found;
         }
     }
 
