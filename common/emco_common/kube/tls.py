@@ -1,7 +1,8 @@
 """TLS to one server as one user, at the price of what a connection itself needs.
 
 A context with certificates weighs some 25 KB, of which an open connection uses nothing. So it is there for handshakes
-only: a connection begins and ends with a context that all share, which has no certificates and trusts nobody.
+only: a connection begins and ends with a context that all share, which has no certificates and trusts nobody. Should a
+server begin a handshake anew on an open connection, which no API server does, it fails.
 """
 
 from __future__ import annotations
