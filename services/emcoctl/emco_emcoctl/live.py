@@ -14,6 +14,9 @@ from rich.text import Text
 
 from emco_emcoctl.drawing import printable, table
 
+_NAME = 40
+"""Characters of an anchor beside a bar; its end tells most."""
+
 _NOT_READY = frozenset({"NOT_READY", "NOT_DEPLOYED"})
 _COLOURS = {"READY": "green", "DEPLOYED": "green", "STATUS_ERROR": "red"}
 
@@ -32,10 +35,14 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def show(self, name: str, *, done: int, total: int, note: str) -> None:
-        if name not in self._tasks:
-            self._progress.start()
-            self._tasks[name] = self._progress.add_task(printable(name), total=None, note="")
-        self._progress.update(self._tasks[name], completed=done, total=total or None, note=printable(note))
+        told: dict[str, Any] = {"completed": done, "total": total or None, "note": printable(note)}
+        if name in self._tasks:
+            self._progress.update(self._tasks[name], **told)
+            return
+        shown = printable(name)
+        short = shown if len(shown) <= _NAME else "…" + shown[1 - _NAME :]
+        self._tasks[name] = self._progress.add_task(short, **told)
+        self._progress.start()
 
     def close(self, name: str) -> None:
         task = self._tasks.pop(name, None)

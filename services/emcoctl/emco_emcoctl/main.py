@@ -30,6 +30,7 @@ def run(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> int:
     """Carries out one command line and returns its exit code (see ``errors``); a user's mistake raises nothing.
 
@@ -42,6 +43,7 @@ def run(
         environ=os.environ if environ is None else environ,
         cwd=Path() if cwd is None else cwd,
         sleep=sleep,
+        clock=clock,
     )
     try:
         words = commandline.arranged(list(argv), commands=root.commands)

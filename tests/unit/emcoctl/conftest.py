@@ -21,6 +21,7 @@ class Ctl:
     recorder: Recorder
     environ: dict[str, str] = field(default_factory=dict)
     slept: list[float] = field(default_factory=list)
+    now: float = 0.0
     pause: Callable[[float], None] = lambda seconds: None
     out: str = ""
     err: str = ""
@@ -45,12 +46,14 @@ class Ctl:
             environ=self.environ,
             cwd=self.folder,
             sleep=self._sleep,
+            clock=lambda: self.now,
         )
         self.out, self.err = out.getvalue(), err.getvalue()
         return code
 
     def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        self.now += seconds
         self.pause(seconds)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,7 +37,9 @@ class Reply:
 
 
 class Recorder:
-    def __init__(self) -> None:
+    """With ``tls`` every port is one for https."""
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[Seen] = []
         self.script: list[Reply] = []
         self.ports: dict[str, int] = {}
@@ -44,6 +47,8 @@ class Recorder:
         for service in SERVICES:
             server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(service))
             server.daemon_threads = True
+            if tls:
+                server.socket = tls.wrap_socket(server.socket, server_side=True)
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
             self._servers.append(server)
             self.ports[service] = server.server_address[1]
