@@ -190,7 +190,7 @@ class Connections:
         for opened in tuple(self._opened):
             if opened.connection.over:
                 self._opened.remove(opened)
-                if not self._opened:
+                if not self._opened and not self.closed:  # taking it costs as much as all else at the end
                     self._session = opened.wire.session
                 opened.lease.give_back()
             elif not opened.connection.used and opened.since is None:

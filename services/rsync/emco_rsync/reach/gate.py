@@ -171,6 +171,11 @@ class Gate:
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
+    @property
+    def heard(self) -> bool:
+        """Does any link still lead through here?"""
+        return bool(self._listeners)
+
     def trouble(self) -> str:
         """What of the calls is held up, and why; ``""`` if nothing is. Said in the same words until that changes."""
         lanes = (self._told(lane.breaker, f"{lane.name} are held back") for lane in (self._writes, self._reads))

@@ -366,7 +366,7 @@ class Links:
 
     async def _close_gate(self, cluster: str) -> None:
         """When nobody is left who passes through it."""
-        if cluster in self._gates and all(identity.cluster != cluster for identity in self._links):
+        if cluster in self._gates and not self._gates[cluster].heard:
             await self._gates.pop(cluster).close()
 
     async def last_calls(self, *, grace: float) -> None:
