@@ -24,7 +24,7 @@ _log = structlog.get_logger()
 _UNFENCED = Unfenced()
 _AT_ONCE = 16
 """Contexts that are written at a time: a bus that syncs to disk takes many for the price of one."""
-REST_SECONDS = 0.05
+REST_SECONDS = 0.1
 """After a write to a context, what follows is gathered for so long, unless somebody waits for it: a transaction costs
 the bus and us a millisecond of processor, whatever is in it."""
 _BATCH_BYTES = 500_000
