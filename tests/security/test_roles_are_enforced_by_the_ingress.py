@@ -13,7 +13,7 @@ import pytest_asyncio
 import structlog
 
 from emco_allinone.catalogue import CATALOGUE
-from emco_ingress.settings import OWN
+from emco_common.access.routes import OWN
 from tests.support.access import EVERYBODY, got_wrong
 from tests.support.core import named
 from tests.support.ingress import ingress, upstreams_of

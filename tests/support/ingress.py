@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx
 
+from emco_common.access.routes import OWN
 from emco_ingress.app import create_service
-from emco_ingress.settings import OWN, IngressSettings
+from emco_ingress.settings import IngressSettings
 from tests.support.suite import RunningSuite
 
 

@@ -61,6 +61,9 @@ HTTP_PORTS = {
 }
 """The published REST port of each service that the table names (spec deployment 1)."""
 
+OWN = ("clm", "dcm", "ncm", "orchestrator")
+"""The services of this distribution that people speak to."""
+
 
 class RouteTable:
     """Looks a path up, by its first two words at once."""

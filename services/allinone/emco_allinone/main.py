@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emco_allinone.deploying.command import deploy
 from emco_allinone.stopping import watch_signals
 from emco_common import __version__
 from emco_common.courtesy import courteous_loop
@@ -38,6 +39,9 @@ _INGRESS_PORT = click.option(
 @click.version_option(__version__, prog_name="emco")
 def cli() -> None:
     """The Edge Multi-Cluster Orchestrator."""
+
+
+cli.add_command(deploy)
 
 
 @cli.command()

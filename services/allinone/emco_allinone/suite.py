@@ -38,7 +38,8 @@ async def running(
     """Start everything on the embedded store and bus below ``data``; stop it at the end, callers first.
 
     Where people must prove who they are (``EMCO_INGRESS_OIDC_ISSUER``), the services' own ports are for this machine
-    only, since what comes by them has not been asked. Raises ``BadSettings``, ``OSError`` naming a port that is taken, or ``Unavailable``.
+    only, since what comes by them has not been asked. Raises ``BadSettings``, ``OSError`` naming a port that is taken,
+    or ``Unavailable``.
     """
     embedded = await asyncio.to_thread(_embedded, data, environment) | defaults
     base = Settings.load("emco", environment, **embedded)

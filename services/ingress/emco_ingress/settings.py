@@ -8,11 +8,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator
 from yarl import URL
 
-from emco_common.access.routes import HTTP_PORTS
+from emco_common.access.routes import HTTP_PORTS, OWN
 from emco_common.access.settings import AccessSettings
-
-OWN = ("clm", "dcm", "ncm", "orchestrator")
-"""The services of this distribution that people speak to."""
 
 
 def _mapped(given: Any) -> Any:
