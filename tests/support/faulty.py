@@ -10,7 +10,6 @@ import mmap
 import shutil
 import struct
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ class Faults:
 
     def __init__(self, folder: Path, *, disk: Path | None = None) -> None:
         """``disk`` is the folder that takes no writes when there is an ``error``."""
-        library = _library()
+        library = _compiled(folder / "faulty.so")
         told = folder / "faults"
         told.write_bytes(_LAYOUT.pack(0, 0))
         with told.open("r+b") as file:
@@ -49,11 +48,9 @@ class Faults:
         self._told[:] = _LAYOUT.pack(self._clock, self._error)
 
 
-def _library() -> Path:
+def _compiled(library: Path) -> Path:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler for tests/support/faulty.c; remedy: apt-get install gcc")
-    folder = Path(tempfile.mkdtemp(prefix="emco-faulty-"))
-    made = folder / "faulty.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", made, SOURCE, "-ldl"], check=True)
-    return made
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"], check=True)
+    return library
