@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from emco_emcoctl import commandline, inspecting
+from emco_emcoctl.completion import anchors
 from emco_emcoctl.errors import NoInput, UsageError
 from emco_emcoctl.options import CALLS, COMPAT, CONFIG, FILES, FOLLOW, OUTPUT, STOP, UPSERT, WAIT, takes
 from emco_emcoctl.session import PROGRAM, Session, session_of
@@ -26,7 +27,7 @@ def root(context: click.Context, config: str) -> None:
 
 @root.command(add_help_option=False)
 @takes(*FILES, *CALLS, STOP, WAIT, *FOLLOW, UPSERT, OUTPUT, CONFIG, COMPAT)
-@click.argument("anchor", nargs=-1)
+@click.argument("anchor", nargs=-1, shell_complete=anchors)
 @click.pass_obj
 def apply(session: Session, /, **given: Any) -> None:
     """Create (POST) the resources of files, or call ANCHOR without a body."""
@@ -35,7 +36,7 @@ def apply(session: Session, /, **given: Any) -> None:
 
 @root.command(add_help_option=False)
 @takes(*FILES, *CALLS, STOP, WAIT, *FOLLOW, OUTPUT, CONFIG, COMPAT)
-@click.argument("anchor", nargs=-1)
+@click.argument("anchor", nargs=-1, shell_complete=anchors)
 @click.pass_obj
 def update(session: Session, /, **given: Any) -> None:
     """Replace (PUT) the resources of files."""
@@ -44,7 +45,7 @@ def update(session: Session, /, **given: Any) -> None:
 
 @root.command(add_help_option=False)
 @takes(*FILES, *CALLS, OUTPUT, CONFIG, COMPAT)
-@click.argument("anchor", nargs=-1)
+@click.argument("anchor", nargs=-1, shell_complete=anchors)
 @click.pass_obj
 def get(session: Session, /, **given: Any) -> None:
     """Read the resources of files, or ANCHOR."""
@@ -53,7 +54,7 @@ def get(session: Session, /, **given: Any) -> None:
 
 @root.command(add_help_option=False)
 @takes(*FILES, *CALLS, STOP, WAIT, *FOLLOW, OUTPUT, CONFIG, COMPAT)
-@click.argument("anchor", nargs=-1)
+@click.argument("anchor", nargs=-1, shell_complete=anchors)
 @click.pass_obj
 def delete(session: Session, /, **given: Any) -> None:
     """Delete the resources of files, last first, or ANCHOR."""
@@ -62,7 +63,7 @@ def delete(session: Session, /, **given: Any) -> None:
 
 @root.command(add_help_option=False)
 @takes(*FILES[:2], *CALLS, CONFIG, COMPAT)
-@click.argument("anchor", required=False)
+@click.argument("anchor", required=False, shell_complete=anchors)
 @click.argument("filters", nargs=-1, metavar="[NAME=VALUE]...")
 @click.pass_obj
 def watch(session: Session, /, **given: Any) -> None:

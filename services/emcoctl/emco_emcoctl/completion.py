@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 SHELLS = ("bash", "fish", "powershell", "zsh")
 _SECONDS = 1.5
@@ -21,6 +23,8 @@ _OPEN_IN_BASH = "COMPREPLY+=($value)\n            [[ $value == */ ]] && compopt 
 
 def script(shell: str, *, command: click.Command, program: str) -> str | None:
     """The script that completes ``program``, or ``None`` for a shell that is not known."""
+    from click.shell_completion import get_completion_class
+
     completer = get_completion_class(shell) if shell in SHELLS else None
     if completer is None:
         return None
@@ -30,6 +34,8 @@ def script(shell: str, *, command: click.Command, program: str) -> str | None:
 
 def anchors(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Anchors that begin with what is typed; a slash at the end says that more may follow."""
+    from click.shell_completion import CompletionItem
+
     from emco_emcoctl import catalogue
 
     stem, slash, _ = incomplete.rpartition("/")
@@ -61,7 +67,7 @@ def _names(context: click.Context, segments: list[str], *, kind: Any) -> list[st
     from emco_emcoctl.requests import Sender
     from emco_emcoctl.session import TOKEN_VARIABLE
 
-    named = str(context.params.get("config") or "")
+    named = str(context.params.get("config") or context.find_root().params.get("config") or "")
     depth = len(segments) - len(kind.path)
     given = tuple(segments[len(kind.path) :])
     try:

@@ -83,6 +83,9 @@ class Exporter:
             if documents:
                 self._export.files[name] = documents
         self._running(found)
+        if anchor.startswith("projects/"):
+            note = "clusters and controllers are not part of a project; those it names must exist where it is applied"
+            self._export.notes.append(note)
         if self._away:
             services = ", ".join(sorted(self._away))
             self._export.notes.append(f"not reached, so nothing of theirs is exported: {services}")

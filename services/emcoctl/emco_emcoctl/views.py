@@ -7,7 +7,7 @@ what was deployed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 GOOD = frozenset(
@@ -20,18 +20,13 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Node:
-    """One line of a tree. ``state`` and ``reason`` may be empty."""
+    """One line of a tree. ``kind`` is app, cluster or object below a status; ``state`` and ``reason`` may be empty."""
 
     label: str
     state: str = ""
     reason: str = ""
-    children: tuple[Node, ...] = field(default=())
-
-    def lines(self) -> Iterator[Node]:
-        """The node and all below it."""
-        yield self
-        for child in self.children:
-            yield from child.lines()
+    children: tuple[Node, ...] = ()
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ def counts(status: Body) -> str:
 def parts(status: Body) -> tuple[Node, ...]:
     """Apps, clusters and resources below a status, whichever of them it has."""
     apps = tuple(
-        Node(str(app.get("name", "")), _app_state(app), str(app.get("reason") or ""), _clusters(app))
+        Node(str(app.get("name", "")), _app_state(app), str(app.get("reason") or ""), _clusters(app), "app")
         for app in status.get("apps") or ()
         if isinstance(app, Mapping)
     )
@@ -95,6 +90,7 @@ def _clusters(body: Body) -> tuple[Node, ...]:
             str(one.get("connectivity") or state_of(one)),
             str(one.get("reason") or ""),
             _resources(one),
+            "cluster",
         )
         for one in body.get("clusters") or ()
         if isinstance(one, Mapping)
@@ -104,7 +100,7 @@ def _clusters(body: Body) -> tuple[Node, ...]:
 def _resources(body: Body) -> tuple[Node, ...]:
     listed = [(one, "") for one in body.get("resources") or ()] + [(one, "hook ") for one in body.get("hooks") or ()]
     return tuple(
-        Node(f"{prefix}{_kind(one)} {one.get('name', '')}", state_of(one), _why(one))
+        Node(f"{prefix}{_kind(one)} {one.get('name', '')}", state_of(one), _why(one), kind="object")
         for one, prefix in listed
         if isinstance(one, Mapping)
     )
@@ -123,23 +119,16 @@ def _why(resource: Body) -> str:
 
 def troubles(status: Body) -> list[tuple[str, ...]]:
     """App, cluster, object, state and reason of everything somebody should look at."""
-    found: list[tuple[str, ...]] = []
-    for top in parts(status):
-        is_app = any(child.children or "+" in child.label for child in top.children)
-        found += _worth_a_look((top.label, "", "") if is_app else ("", top.label, ""), top)
-        for cluster in top.children if is_app else ():
-            found += _worth_a_look((top.label, cluster.label, ""), cluster)
-            for one in cluster.children:
-                found += _worth_a_look((top.label, cluster.label, one.label), one)
-        for one in () if is_app else top.children:
-            found += _worth_a_look(("", top.label, one.label), one)
-    return found
+    return [line for node in parts(status) for line in _troubles(node, {})]
 
 
-def _worth_a_look(where: tuple[str, str, str], node: Node) -> list[tuple[str, ...]]:
-    unsettled = node.state and node.state not in GOOD
-    wanted = node.reason or (unsettled and where[2])
-    return [(*where, node.state, node.reason)] if wanted else []
+def _troubles(node: Node, above: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    where = {**above, node.kind: node.label}
+    unsettled = node.kind == "object" and node.state and node.state not in GOOD
+    if node.reason or unsettled:
+        yield (*(where.get(kind, "") for kind in ("app", "cluster", "object")), node.state, node.reason)
+    for child in node.children:
+        yield from _troubles(child, where)
 
 
 def events(status: Body, revisions: Iterable[Body] = ()) -> list[Event]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -78,3 +81,14 @@ def test_names_are_completed_from_the_services(ctl: Ctl, recorder: Recorder, mon
 
 def test_a_completed_collection_leaves_the_cursor_where_it_is() -> None:
     assert "compopt -o nospace" in (script("bash", command=root, program="emcoctl") or "")
+
+
+def test_the_program_completes_an_anchor_after_its_command(ctl: Ctl, recorder: Recorder) -> None:
+    recorder.script = [Reply(200, b'[{"metadata":{"name":"alpha"}}]')]
+    words = "emcoctl --config cfg.yaml get projects/a"
+    environ = {"_EMCOCTL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "4", "HOME": str(ctl.folder)}
+    done = subprocess.run(
+        [sys.executable, "-m", "emco_emcoctl"], env=os.environ | environ, cwd=ctl.folder, capture_output=True, text=True
+    )
+
+    assert done.stdout == "plain,projects/alpha/\n", done.stderr

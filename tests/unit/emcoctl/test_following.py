@@ -45,12 +45,20 @@ def test_wait_follows_the_status_until_it_is_there(ctl: Ctl, recorder: Recorder)
 def test_a_deployment_that_failed_ends_the_run_with_its_reason(
     ctl: Ctl, document: Document, recorder: Recorder
 ) -> None:
-    recorder.script = [Reply(202), status("InstantiateFailed", reason="edge: refused")]
+    recorder.script = [Reply(202), status("Instantiating"), status("InstantiateFailed", reason="edge: refused")]
     ctl.file("r.yaml", document("projects/p/logical-clouds/l/instantiate") + document("projects", "next"))
 
     assert ctl("apply", "-f", "r.yaml", "--wait") == 5
     assert "projects/p/logical-clouds/l is InstantiateFailed: edge: refused" in ctl.err
-    assert len(recorder.seen) == 2
+    assert len(recorder.seen) == 3
+
+
+def test_a_failure_at_the_first_look_may_be_an_old_one(ctl: Ctl, recorder: Recorder) -> None:
+    old = status("TerminateFailed")
+    recorder.script = [Reply(202), old, status("Terminating"), status("Terminated"), Reply(202), old, old]
+
+    assert ctl("apply", f"{GROUP}/terminate", "--wait") == 0
+    assert ctl("apply", f"{GROUP}/terminate", "--wait") == 5
 
 
 def test_what_does_not_come_in_time_says_what_to_do(ctl: Ctl, recorder: Recorder) -> None:
