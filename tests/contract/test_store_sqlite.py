@@ -199,3 +199,29 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(api.StoreUnavailable, match="file"):
         await SqliteStore.open(tmp_path / "file" / "emco.db")
+
+
+@pytest.mark.robustness(60)
+async def test_a_file_with_damaged_pages_is_told_with_what_to_do_and_what_is_whole_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "emco.db"
+    store = await SqliteStore.open(path)
+    for number in range(300):
+        await store.create(Document({"a": str(number)}, {"text": "x" * 3_000}))
+    await store.close()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(size // 2 // 4096 * 4096)
+        file.write(b"\xff" * 4096 * 20)
+    store = await SqliteStore.open(path)
+    told, whole = [], 0
+    for number in range(300):
+        try:
+            whole += await store.get({"a": str(number)}) is not None
+        except api.StoreUnavailable as error:
+            told.append(str(error))
+    assert whole > 100
+    assert told
+    assert all("bring back a copy of it" in text for text in told), told[0]
+    with pytest.raises(api.StoreUnavailable, match="bring back a copy of it"):
+        await store.list(("a",), {})
+    await store.close()

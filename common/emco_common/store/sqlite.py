@@ -153,7 +153,7 @@ class SqliteStore:
         It never waits: where SQLite would (a file that is being recovered, another process closing it), a thread does.
         """
         if not self._closed:
-            with suppress(sqlite3.OperationalError):
+            with suppress(sqlite3.DatabaseError):  # where there is more to it, the thread meets it too
                 return work(self._at_hand)
         return await self._read(work)
 
