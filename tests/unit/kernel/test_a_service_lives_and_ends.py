@@ -57,3 +57,26 @@ async def test_work_that_swallows_its_cancellation_does_not_hold_up_the_stop(mon
         assert not ended.is_set()
         released.set()
         await ended.wait()
+
+
+@pytest.mark.robustness(64)
+@pytest.mark.parametrize("failure", [Unavailable("the bus is away"), ZeroDivisionError()])
+async def test_work_that_fails_while_it_ends_is_not_begun_again(failure: Exception) -> None:
+    attempts = 0
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal attempts
+        attempts += 1
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise failure
+
+    one = service(work)
+    await one.start()
+    async with asyncio.timeout(5):
+        await begun.wait()
+        await one.stop()
+    assert attempts == 1
