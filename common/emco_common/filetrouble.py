@@ -11,6 +11,7 @@ _REMEDIES = {
     sqlite3.SQLITE_READONLY: "make the folder writable for EMCO, or choose another",
     sqlite3.SQLITE_FULL: "make room on the disk; EMCO goes on by itself",
     sqlite3.SQLITE_IOERR: "look after the disk; EMCO goes on by itself when it works again",
+    sqlite3.SQLITE_BUSY: "another program holds the file; EMCO goes on when it lets go",
     sqlite3.SQLITE_CORRUPT: "the file is damaged: stop EMCO and bring back a copy of it",
 }
 _LIKE = {sqlite3.SQLITE_CANTOPEN: sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM: sqlite3.SQLITE_READONLY}
