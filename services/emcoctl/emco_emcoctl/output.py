@@ -233,7 +233,8 @@ class TerminalOutput(_Problems):
 
 
 def _what(call: Call) -> str:
-    return f"{call.method} {printable(call.address.path.removeprefix('/v2/'))}"
+    named = f" {printable(call.name)}" if call.name else ""
+    return f"{call.method} {printable(call.address.path.removeprefix('/v2/'))}{named}"
 
 
 def _reason(answer: Answer) -> str:
@@ -252,7 +253,8 @@ def _told(call: Call, answer: Answer) -> dict[str, Any]:
     except ValueError:
         body = answer.body
     anchor = call.address.path.removeprefix("/v2/")
-    return {"method": call.method, "anchor": anchor, "status": answer.status, "body": body}
+    named = {"name": call.name} if call.name else {}
+    return {"method": call.method, "anchor": anchor, **named, "status": answer.status, "body": body}
 
 
 def _pretty(body: str) -> str:

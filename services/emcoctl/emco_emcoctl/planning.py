@@ -56,6 +56,8 @@ class Call:
     empty_body: bool = False
     source: str = ""
     accept: str = ""
+    name: str = ""
+    """Of what is created, where the address does not say it."""
     instead: Call | None = None
     """What to send if this one is refused because there is such a resource."""
 
@@ -127,7 +129,22 @@ def _call(command: str, document: Resource, *, compat: bool) -> Call | None:
     )
     if command in ("get", "delete"):
         return Call(_METHODS[command], where, document.where)
-    return Call(_METHODS[command], where, document.where, document.body(), _upload(document), source=document.source)
+    return Call(
+        _METHODS[command],
+        where,
+        document.where,
+        document.body(),
+        _upload(document),
+        source=document.source,
+        name=_shown(document) if command == "apply" else "",
+    )
+
+
+def _shown(document: Resource) -> str:
+    """The name of what a document creates, as people are told it."""
+    name = document.name or document.cluster_label
+    version = _version(document) if document.anchor.endswith("/composite-apps") else ""
+    return f"{name} {version or ''}".strip()
 
 
 def _left_alone(command: str, document: Resource, *, last: str, compat: bool) -> bool:

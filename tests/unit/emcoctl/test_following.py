@@ -150,7 +150,7 @@ def test_what_was_refused_is_told_beside_the_data(ctl: Ctl, document: Document, 
 
     assert ctl("apply", "-o", "json", "-f", "r.yaml") == 3
     assert [one["status"] for one in json.loads(ctl.out)] == [201, 409]
-    assert ctl.err == "emcoctl: POST projects: 409: Project already exists\n"
+    assert ctl.err == "emcoctl: POST projects b: 409: Project already exists\n"
 
 
 RESOURCES = [

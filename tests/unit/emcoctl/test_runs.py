@@ -304,9 +304,9 @@ def test_on_a_terminal_there_is_a_line_per_document_with_the_reason(ctl: Ctl, re
     ctl.plain("--config", "cfg.yaml", "apply", "-f", three, "-w", "1", stdout=Terminal())
     assert ctl.out.splitlines() == [
         "configuration: cfg.yaml",
-        "✓ POST projects  201",
-        "✗ POST projects  409: already exists",
-        "✓ POST projects  202",
+        "✓ POST projects a  201",
+        "✗ POST projects b  409: already exists",
+        "✓ POST projects c  202",
         "  accepted; waiting 1 s",
         "2 done, 1 failed",
     ]

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import struct
-import sys
-import termios
 from pathlib import Path
 
 from emco_common.rpc import statusnotify_pb2 as messages
 from emco_emcoctl.output import TerminalOutput
+from tests.support.screen import Played, played
 from tests.unit.emcoctl.conftest import Ctl
 from tests.unit.emcoctl.recorder import Recorder, Reply
 from tests.unit.emcoctl.test_following import GROUP, status
 from tests.unit.emcoctl.test_watch import Status, served
 
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
-
-def on_a_terminal(ctl: Ctl, *words: str, environ: dict[str, str] | None = None) -> tuple[int, str]:
-    """The exit code of emcoctl as a program, and everything it wrote to its terminal."""
-    pid, ours = pty.fork()
-    if not pid:
-        os.chdir(ctl.folder)
-        os.environ.update({"HOME": str(ctl.folder), "TERM": "xterm", **(environ or {})})
-        os.execv(sys.executable, [sys.executable, "-m", "emco_emcoctl", "--config", "cfg.yaml", *words])
-    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
-    written = b""
-    try:
-        while piece := os.read(ours, 65536):
-            written += piece
-    except OSError:  # how a terminal says that nobody is left at its other end
-        pass
-    finally:
-        os.close(ours)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), written.decode()
+def on_a_terminal(ctl: Ctl, *words: str, environ: dict[str, str] | None = None) -> Played:
+    """emcoctl as a program on a terminal of its own."""
+    line = ("-m", "emco_emcoctl", "--config", "cfg.yaml", *words)
+    return played(*line, cwd=ctl.folder, environ={"HOME": str(ctl.folder), **(environ or {})})
 
 
 def test_a_run_shows_a_line_per_document_and_follows_with_a_bar(ctl: Ctl, recorder: Recorder) -> None:
@@ -46,32 +26,33 @@ def test_a_run_shows_a_line_per_document_and_follows_with_a_bar(ctl: Ctl, record
         status("Instantiating", deployedCounts={"Applied": 1, "Pending": 2}),
         status("Instantiated", deployedCounts={"Applied": 3}),
     ]
-    code, written = on_a_terminal(ctl, "apply", f"{GROUP}/instantiate", "--wait")
-    plain = _CONTROL.sub("", written)
+    done = on_a_terminal(ctl, "apply", f"{GROUP}/instantiate", "--wait")
+    on_the_way = next(frame for frame in done.frames if "1 of 3" in frame[-1])
 
-    assert code == 0
-    assert "\x1b[32m✓" in written
-    assert f"✓ POST {GROUP}/instantiate  202" in plain
-    assert "Instantiating, 1 of 3" in plain
-    assert "━" in plain
-    assert plain.rstrip().endswith(f"✓ {GROUP}  Instantiated, 3 of 3")
+    assert done.code == 0
+    assert "\x1b[32m✓" in done.raw
+    assert re.search(r"deployment-intent-groups/d ━+╺━+ Instantiating, 1 of 3 +0:00:0\d$", on_the_way[-1])
+    assert done.end.splitlines()[1:] == [
+        f"✓ POST {GROUP}/instantiate  202",
+        f"✓ {GROUP}  Instantiated, 3 of 3",
+    ]
 
 
 def test_no_color_leaves_the_colours_out(ctl: Ctl, recorder: Recorder) -> None:
     recorder.script = [Reply(409, b"exists")]
-    code, written = on_a_terminal(ctl, "apply", "projects", environ={"NO_COLOR": "1"})
+    done = on_a_terminal(ctl, "apply", "projects", environ={"NO_COLOR": "1"})
 
-    assert code == 3
-    assert "\x1b[3" not in written
-    assert "✗ POST projects  409: exists" in written
+    assert done.code == 3
+    assert "\x1b[3" not in done.raw
+    assert "✗ POST projects  409: exists" in done.end
 
 
 def test_what_a_server_says_cannot_steer_the_terminal(ctl: Ctl, recorder: Recorder) -> None:
     recorder.script = [Reply(400, b"bad \x1b]0;owned\x07 name")]
-    _, written = on_a_terminal(ctl, "apply", "projects")
+    done = on_a_terminal(ctl, "apply", "projects")
 
-    assert "\x1b]0;" not in written
-    assert "bad  ]0;owned  name" in written
+    assert "\x1b]0;" not in done.raw
+    assert "bad  ]0;owned  name" in done.raw
 
 
 def test_a_watch_is_a_table_that_stays_in_place(ctl: Ctl) -> None:
@@ -85,16 +66,16 @@ def test_a_watch_is_a_table_that_stays_in_place(ctl: Ctl) -> None:
     second.statusValue = messages.READY
     server = Status([[first, second]])
     with served(server, ctl):
-        code, written = on_a_terminal(ctl, "watch", f"{GROUP}/status")
-    plain = _CONTROL.sub("", written)
+        done = on_a_terminal(ctl, "watch", f"{GROUP}/status")
 
-    assert code == 3
+    assert done.code == 3
     assert server.registered[0].output == messages.ALL
-    assert re.search(r"APP +CLUSTER +OBJECT +STATUS", plain)
-    assert re.search(r"web +acme\+edge +Deployment web +NOT_READY", plain)
-    assert f"{GROUP}/status  READY" in plain
-    assert "\x1b[1A" in written
-    assert '{"statusValue"' not in plain
+    assert done.end.splitlines()[1:4] == [
+        f"{GROUP}/status  READY",
+        "APP  CLUSTER    OBJECT          STATUS",
+        "web  acme+edge  Deployment web  NOT_READY",
+    ]
+    assert '{"statusValue"' not in done.raw
 
 
 class Moments:
