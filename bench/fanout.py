@@ -1,7 +1,7 @@
 """How fast rsync brings 350 objects and their accounts to real clusters: ``python -m bench.fanout [--clusters 1,4,8]``.
 
 References, in the same run and in turn with ours: the same bytes as bare requests on pooled connections (the floor,
-once with as many connections a cluster as rsync begins with and once with as many as it may take; the faster counts),
+with eight connections a cluster, and with as many as rsync may have calls under way; the faster counts),
 and ``kubectl apply --server-side``, one process per cluster, all at once. Real API servers with etcd that does not sync
 to disk; each of ours, the floor and kubectl is a process of its own, and all share the machine with the clusters.
 """
@@ -23,11 +23,10 @@ from bench import programs, workload
 from bench.apiservers import Fleet, api_servers, scratch, written
 from bench.child import Child, child
 from bench.table import Figure, middle, show, spread
-from emco_rsync.reach.links import EAGER_CALLS
 from emco_rsync.settings import RsyncSettings
 
 MOST = int(RsyncSettings.model_fields["cluster_connections"].default)
-FLOORS = {f"floor, {EAGER_CALLS} connections": EAGER_CALLS, f"floor, {MOST} connections": MOST}
+FLOORS = {f"floor, {count} connections": count for count in sorted({8, MOST})}
 SIZE = workload.Size(config_maps=300, deployments=50, accounts=5)
 WARM = workload.Size(config_maps=30, deployments=5, accounts=1)
 """Not shown: for servers and connections to become as quick as they get."""

@@ -257,7 +257,9 @@ async def test_calls_that_last_do_not_count_for_the_process() -> None:
             await call(well, Turn("2", f"c{n}"))
     for one in hanging:
         await one.__aexit__(None, None, None)
-    assert calls.width == 2
     async with asyncio.timeout(5):
         await calls.acquire("x")
         await calls.acquire("x")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await calls.acquire("x")

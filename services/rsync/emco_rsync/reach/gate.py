@@ -14,7 +14,7 @@ import structlog
 from emco_common.kube import KubeError, errors
 from emco_rsync.reach.breaker import Breaker
 from emco_rsync.reach.classify import describe
-from emco_rsync.reach.lanes import EAGER_CALLS, MAX_PAUSE_SECONDS, SLOW_CALL_SECONDS, Lane, Shared, Turn, pause
+from emco_rsync.reach.lanes import MAX_PAUSE_SECONDS, SLOW_CALL_SECONDS, Lane, Shared, Turn, pause
 
 CLOSED = "Closed"
 """The reason of an error that says that our own client was closed, which tells nothing of the cluster."""
@@ -135,9 +135,8 @@ class Gate:
         self._listeners: set[Callable[[], None]] = set()
         self._known = False
         self._recognising = asyncio.Lock()
-        eager = min(EAGER_CALLS, shared.writes)
-        self._writes = Lane("writes", shared, width=eager, most=shared.writes, changed=self._changed)
-        self._reads = Lane("reads", shared, width=shared.reads, most=shared.reads, changed=self._changed)
+        self._writes = Lane("writes", shared, width=shared.writes, changed=self._changed)
+        self._reads = Lane("reads", shared, width=shared.reads, changed=self._changed)
 
     def server(self, address: str) -> Server:
         """Identities may know the cluster by different addresses, of which one may be wrong."""
@@ -212,7 +211,7 @@ class Passage:
     clusters which are slow or dead keep nobody waiting.
     """
 
-    __slots__ = ("_attempt", "_began", "_cluster", "_lane", "_shared", "_timer", "_turn")
+    __slots__ = ("_attempt", "_cluster", "_lane", "_shared", "_timer", "_turn")
 
     def __init__(self, cluster: str, lane: Lane, turn: Turn, shared: Shared) -> None:
         self._cluster = cluster
@@ -220,18 +219,15 @@ class Passage:
         self._turn = turn
         self._shared = shared
         self._attempt = False
-        self._began = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> None:
         self._attempt = await self._lane.enter(self._turn.deployment)
-        self._began = self._shared.clock()
         try:
             await self._shared.calls.acquire(self._cluster)
         except BaseException:
-            self._leave()
+            self._lane.leave(attempt=self._attempt)
             raise
-        self._began = self._shared.clock()
         self._timer = asyncio.get_running_loop().call_later(SLOW_CALL_SECONDS, self._give_back)
 
     async def __aexit__(self, _: object, error: BaseException | None, trace: object) -> None:
@@ -242,13 +238,10 @@ class Passage:
             elif isinstance(error, KubeError) and not isinstance(error, errors.Unreachable):
                 self._lane.failed(error, self._turn)
         finally:
-            self._leave()
+            self._lane.leave(attempt=self._attempt)
 
     def _give_back(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
             self._shared.calls.release()
-
-    def _leave(self) -> None:
-        self._lane.leave(attempt=self._attempt, seconds=self._shared.clock() - self._began)

@@ -19,10 +19,8 @@ from emco_rsync.reach.slots import Busy, FairSlots
 
 Sleep = Callable[[float], Awaitable[None]]
 
-EAGER_CALLS = 8
-"""Calls at once to a cluster that answers quickly: they share a connection, so that they cost its patience alone."""
 SLOW_CALL_SECONDS = 0.1
-"""A call that takes longer is mostly waiting: more of them may go at once, and it counts no more for the process."""
+"""A call that takes longer is mostly waiting: it counts no more for the process."""
 MAX_PAUSE_SECONDS = 60.0
 """The longest pause that a cluster may ask for; one that means harm could ask for a year."""
 THROTTLED = 2
@@ -70,12 +68,11 @@ class Shared:
 class Lane:
     """Calls of one sort. ``changed`` is told when it is held up or free again."""
 
-    def __init__(self, name: str, shared: Shared, *, width: int, most: int, changed: Callable[[], None]) -> None:
+    def __init__(self, name: str, shared: Shared, *, width: int, changed: Callable[[], None]) -> None:
         self.name = name
         self.breaker = shared.breaker()
         self._shared = shared
         self._slots = FairSlots(width)
-        self._most = most
         self._changed = changed
         self._paused_until = 0.0
         self._throttled: frozenset[str] = frozenset()
@@ -96,13 +93,11 @@ class Lane:
         self.breaker.tries()
         return self._trying
 
-    def leave(self, *, attempt: bool, seconds: float) -> None:
+    def leave(self, *, attempt: bool) -> None:
         if attempt:
             self._trying = False
             self._move()
         self._slots.release()
-        if seconds > SLOW_CALL_SECONDS and self._slots.width < self._most:
-            self._slots.widen()
 
     def answered(self) -> None:
         """The cluster did what it was asked to, or said why not."""

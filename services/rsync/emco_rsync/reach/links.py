@@ -24,12 +24,12 @@ from emco_rsync.delivery.indirect import Indirect
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.breaker import BreakerState
 from emco_rsync.reach.gate import CLOSED, Gate
-from emco_rsync.reach.lanes import EAGER_CALLS, NOBODY, Shared, Sleep, Turn
+from emco_rsync.reach.lanes import NOBODY, Shared, Sleep, Turn
 from emco_rsync.reach.sameness import SameCluster, believed
 from emco_rsync.reach.slots import FairSlots
 from emco_rsync.reach.ways import Access, Identity, Open, Way
 
-__all__ = ["EAGER_CALLS", "Link", "LinkSettings", "Links", "Listener", "RetriesExceeded", "Sleep"]
+__all__ = ["Link", "LinkSettings", "Links", "Listener", "RetriesExceeded", "Sleep"]
 
 _log = structlog.get_logger()
 T = TypeVar("T")

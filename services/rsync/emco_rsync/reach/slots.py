@@ -17,7 +17,6 @@ class FairSlots:
     """At most ``width`` holders. Waiters are served key by key in turn, and of one key in the order they came."""
 
     def __init__(self, width: int) -> None:
-        self.width = width
         self._free = width
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
@@ -46,11 +45,6 @@ class FairSlots:
                 granted.set_result(None)
                 return
         self._free += 1
-
-    def widen(self) -> None:
-        """One more at a time."""
-        self.width += 1
-        self.release()
 
 
 def late_for(due: float) -> float:
