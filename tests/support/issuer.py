@@ -34,7 +34,11 @@ def generated(kid: str, algorithm: str = "RS256") -> jwk.Key:
 
 
 class Provider:
-    """``asked`` counts how often the keys were fetched; ``away`` makes it answer 503."""
+    """``asked`` counts how often the keys were fetched; ``away`` makes it answer 503.
+
+    ``answers`` are what is said to the next requests for a token, the name of an error or an answer; ``forms`` what was
+    sent with them and with all others.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -42,6 +46,8 @@ class Provider:
         self.asked = 0
         self.away = False
         self.calls_itself = ""
+        self.answers: list[Any] = []
+        self.forms: list[dict[str, str]] = []
 
     def claims(self, *grants: str, **changes: Any) -> dict[str, Any]:
         """Good claims with changes; ``None`` takes one out."""
@@ -81,7 +87,28 @@ class Provider:
     async def _described(self, _request: Request) -> Response:
         if self.away:
             return Response(status_code=503)
-        return JSONResponse({"issuer": self.calls_itself or self.url, "jwks_uri": f"{self.url}/keys"})
+        own = {"issuer": self.calls_itself or self.url, "jwks_uri": f"{self.url}/keys"}
+        names = ("device_authorization_endpoint", "token_endpoint", "revocation_endpoint")
+        return JSONResponse(own | {name: f"{self.url}/{name.partition('_')[0]}" for name in names})
+
+    async def _device(self, request: Request) -> Response:
+        await self._noted(request)
+        where = f"{self.url}/agree"
+        answer = {"device_code": "secret", "user_code": "WDJB-MJHT", "verification_uri": where, "expires_in": 60}
+        return JSONResponse(answer | {"verification_uri_complete": f"{where}?user_code=WDJB-MJHT", "interval": 2})
+
+    async def _token(self, request: Request) -> Response:
+        await self._noted(request)
+        answer = self.answers.pop(0)
+        return JSONResponse({"error": answer}, 400) if isinstance(answer, str) else JSONResponse(answer)
+
+    async def _revocation(self, request: Request) -> Response:
+        await self._noted(request)
+        return Response()
+
+    async def _noted(self, request: Request) -> None:
+        async with request.form() as form:
+            self.forms.append({name: str(value) for name, value in form.items()})
 
     async def _keys(self, _request: Request) -> Response:
         self.asked += 1
@@ -89,7 +116,13 @@ class Provider:
 
     def app(self) -> Starlette:
         return Starlette(
-            routes=[Route("/.well-known/openid-configuration", self._described), Route("/keys", self._keys)]
+            routes=[
+                Route("/.well-known/openid-configuration", self._described),
+                Route("/keys", self._keys),
+                Route("/device", self._device, methods=["POST"]),
+                Route("/token", self._token, methods=["POST"]),
+                Route("/revocation", self._revocation, methods=["POST"]),
+            ]
         )
 
 

@@ -41,12 +41,16 @@ class Identifies(Protocol):
 
 
 class Gate:
-    """``client`` is the public client that people's programs log in as; ``now`` the time, in seconds since 1970."""
+    """``client`` is the public client that people's programs log in as, ``claim`` that of the grants; ``now`` the time,
+    in seconds since 1970."""
 
-    def __init__(self, app: ASGIApp, *, identifies: Identifies, client: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, identifies: Identifies, client: str, claim: str, now: Callable[[], float]
+    ) -> None:
         self._app = app
         self._identifies = identifies
         self._client = client
+        self._claim = claim
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,6 +109,7 @@ class Gate:
             "bearer_methods_supported": ["header"],
             "resource_name": "EMCO",
             "emco_client_id": self._client,
+            "emco_claim": self._claim,
         }
         return encoded(body)
 

@@ -58,6 +58,7 @@ class Access:
 
     def __init__(self, settings: AccessSettings, *, now: Callable[[], float], clock: Callable[[], float]) -> None:
         self._client = settings.oidc_client
+        self._claim = settings.oidc_claim
         self._now = now
         self._fetch = JsonFetcher(ca_file=settings.oidc_ca_file, plaintext=settings.oidc_plaintext)
         demands = Demands(
@@ -71,7 +72,7 @@ class Access:
         return cls(settings, now=time.time, clock=time.monotonic) if settings.oidc_issuer else None
 
     def guarded(self, app: ASGIApp) -> ASGIApp:
-        return Gate(app, identifies=self.authenticator, client=self._client, now=self._now)
+        return Gate(app, identifies=self.authenticator, client=self._client, claim=self._claim, now=self._now)
 
     async def close(self) -> None:
         await self._fetch.close()

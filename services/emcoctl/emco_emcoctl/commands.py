@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from emco_emcoctl import commandline, inspecting
+from emco_emcoctl import commandline, inspecting, login
 from emco_emcoctl.completion import anchors
 from emco_emcoctl.errors import NoInput, UsageError
 from emco_emcoctl.options import CALLS, COMPAT, CONFIG, FILES, FOLLOW, OUTPUT, STOP, UPSERT, WAIT, takes
@@ -107,7 +107,7 @@ def help_(context: click.Context, topic: tuple[str, ...], config: str) -> None:
     session_of(context).show(chosen.get_help(shown))
 
 
-for command in inspecting.COMMANDS:
+for command in (*inspecting.COMMANDS, *login.COMMANDS):
     root.add_command(command)
 
 
@@ -134,7 +134,7 @@ def _operate(
         files=_files(session, files, flag="--filename"),
         values=tuple(name for name in _files(session, values, flag="--values") if name),
         anchor=anchor[0] if anchor else None,
-        token=session.token(token, file=token_file),
+        token=session.bearer(token, file=token_file, config=settings),
         **rest,
     )
     world = running.World(session.cwd, session.environ, session.stdin, session.sleep, session.clock)

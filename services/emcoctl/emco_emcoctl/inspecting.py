@@ -184,7 +184,7 @@ def _reading(
     from emco_emcoctl.requests import Sender
 
     settings, report = session.prepared(config, form=output or "table")
-    bearer = session.token(token, file=token_file)
+    bearer = session.bearer(token, file=token_file, config=settings)
     with Sender(token=bearer, timeout=timeout, environ=session.environ, cwd=session.cwd) as sender:
         yield Reader(sender, settings), report
 

@@ -63,6 +63,15 @@ class Session:
         except (OSError, UnicodeDecodeError) as error:
             raise NoInput(f"the token file {file} cannot be read: {error}") from error
 
+    def bearer(self, given: tuple[str, ...], *, file: str, config: Config) -> str:
+        """The same, or that of the login at the server that ``config`` names; raises ``NoInput`` where it has ended."""
+        token = self.token(given, file=file)
+        if token or self.compat:
+            return token
+        from emco_emcoctl.login import stored_token
+
+        return stored_token(config, self.environ)
+
 
 def session_of(context: click.Context) -> Session:
     session = context.find_object(Session)

@@ -150,7 +150,8 @@ def _holding(grant: str, wanted: Wanted) -> Json:
     exact: Json = {"string_match": {"exact": grant}}
     either = {"or_match": {"value_matchers": [exact, {"list_match": {"one_of": exact}}]}}
     path = [{"key": key} for key in (_TOKEN, *wanted.claim_path)]
-    return {"metadata": {"filter": "envoy.filters.http.jwt_authn", "path": path, "value": either}}
+    held = {"filter": "envoy.filters.http.jwt_authn", "path": path, "value": either}
+    return {"sourced_metadata": {"metadata_matcher": held}}
 
 
 def _cluster(name: str, at: str) -> Json:
