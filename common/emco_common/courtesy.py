@@ -5,7 +5,8 @@ loop takes all of them before it looks whether a request has come, and again bef
 that an answer that takes two milliseconds takes forty. Here what was begun with ``giving_way`` is taken in turns of a
 quarter of a millisecond, and what comes over its connections one at a time; between two turns everything else goes
 first. While somebody waits for an answer the loop rests after each turn, thrice as long, so that the threads in which
-the store reads and writes come to the interpreter. Delivery goes on for ever: at worst it has a quarter of the loop.
+the store reads and writes come to the interpreter; while nobody does, it offers the processor to other processes.
+Delivery goes on for ever: at worst it has a quarter of the loop.
 
 On another event loop the marks mean nothing and harm nobody.
 """
@@ -13,6 +14,7 @@ On another event loop the marks mean nothing and harm nobody.
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
 import sys
 from collections import ChainMap, deque
@@ -105,6 +107,7 @@ class CourteousLoop(asyncio.SelectorEventLoop):
                 self._connections.rest()
                 self.call_at(now + REST * (now - began), self._go_on, context=self._plain)
             elif self._waiting:
+                os.sched_yield()  # other processes need not wait until the scheduler thinks of them, up to 3 ms later
                 super().call_soon(self._turn, context=self._plain)
             else:
                 self._turn_is_due = False

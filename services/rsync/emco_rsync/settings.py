@@ -22,11 +22,12 @@ class RsyncSettings(KubeconfigSettings):
     http_port: Port = Field(9023, description="Port of health and metrics, the published default.")
     grpc_port: Port = Field(9031, description="gRPC port, the published default.")
     nice: int = Field(
-        5,
+        10,
         ge=0,
         le=19,
         description="How far the process gives way to others on the same machine: somebody waits for an answer of the "
-        "API, nobody for a delivery. Not of `emco up`.",
+        "API, nobody for a delivery. With 10 it has a tenth of a processor that others want whole, enough for its "
+        "leases. Not of `emco up`.",
     )
     cluster_connections: int = Field(
         8,
