@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from emco_common.appcontext import keys, values
+from emco_common.appcontext.keys import Placed
 from emco_common.appcontext.model import (
     App,
     AppContext,
@@ -36,8 +37,12 @@ def decode_context(entries: Iterable[Entry], *, part: Part | None = None) -> App
     Apps that the app order does not name, and resources that neither the order nor a hook list names, are left out:
     the resource synchronizer ignores them as well.
     """
-    stored = {entry.key: entry.value for entry in entries}
-    return _Decoder(stored, part).context()
+    return context_of(keys.placed(entries), part=part)
+
+
+def context_of(found: Iterable[Placed], *, part: Part | None = None) -> AppContext:
+    """As ``decode_context``, of what was taken apart before."""
+    return _Decoder(found, part).context()
 
 
 def keys_of_part(context: str, part: Part) -> list[str]:
@@ -132,26 +137,24 @@ _ORDER, _HOOKS = keys.RESOURCE_ORDER, keys.RESOURCE_DEPENDENCY
 
 
 class _Decoder:
-    """One pass over the stored keys finds which clusters each app has; all else is looked up.
+    """One pass over the keys finds which clusters each app has; all else is looked up.
 
     Clusters of an app have the same manifests in the same order: what was met before is not decoded again.
     """
 
-    def __init__(self, stored: Mapping[str, bytes], part: Part | None) -> None:
-        self._stored = stored
+    def __init__(self, found: Iterable[Placed], part: Part | None) -> None:
+        self._stored: dict[str, bytes] = {}
         self._part = part
         self._id = ""
         self._plain: dict[tuple[str, bytes], Resource] = {}
         self._orders: dict[bytes, tuple[str, ...]] = {}
         self._clusters: dict[str, dict[str, Leaves]] = {}
-        for key, value in stored.items():
-            place = keys.parse(key)
-            if place is None:
-                continue
-            context, app, cluster, resource, leaf = place
+        for (context, app, cluster, resource, leaf), entry in found:
             if cluster:
-                self._take(self._clusters.setdefault(app, {}), cluster, resource, leaf, value)
-            elif not app and not leaf:
+                self._take(self._clusters.setdefault(app, {}), cluster, resource, leaf, entry.value)
+                continue
+            self._stored[entry.key] = entry.value
+            if not app and not leaf:
                 self._id = context
 
     @staticmethod

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from emco_common.contextbus.api import Entry
 
 CONTEXTS = "/context/"
 """Every context lies below this prefix."""
@@ -213,6 +216,9 @@ class Place(NamedTuple):
     leaf: str = ""
 
 
+Placed = tuple[Place, Entry]
+
+
 def parse(key: str) -> Place | None:
     """The place of a key below ``/context/``, or ``None`` for a key that lies elsewhere."""
     parts = key.split("/", _LEAF)
@@ -223,6 +229,11 @@ def parse(key: str) -> Place | None:
             return Place(context, app_name, cluster_name, name, leaf)
     found = _PLACE.match(key)
     return None if found is None else Place(*found.groups(""))
+
+
+def placed(entries: Iterable[Entry]) -> list[Placed]:
+    """What lies below ``/context/``, each with its place: a large context is taken apart once, however many read it."""
+    return [(place, entry) for entry in entries if (place := parse(entry.key)) is not None]
 
 
 def order_of(name: str) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from emco_common.appcontext import keys, values
+from emco_common.appcontext.keys import Placed
 from emco_common.appcontext.values import MalformedContext, folded
 from emco_common.contextbus.api import Entry, Put
 
@@ -158,15 +159,18 @@ def encode_status(status: ContextStatus) -> list[Put]:
 
 def decode_status(context: str, entries: Iterable[Entry]) -> ContextStatus:
     """The status among the keys of a context; keys of other meaning are passed over."""
+    return status_of(context, keys.placed(entries))
+
+
+def status_of(context: str, found: Iterable[Placed]) -> ContextStatus:
+    """As ``decode_status``, of what was taken apart before."""
     general: dict[str, Entry] = {}
     clusters: dict[tuple[str, str], Fields] = {}
     resources: dict[tuple[str, str, str], Fields] = {}
     known = _Known()
-    for entry in entries:
-        place = keys.parse(entry.key)
-        if place is None or place.context != context:
+    for (of, app, cluster, resource, leaf), entry in found:
+        if of != context:
             continue
-        _, app, cluster, resource, leaf = place
         if resource:
             if leaf in _RESOURCE_FIELDS:
                 resources.setdefault((app, cluster, resource), {}).update(known.fields(_RESOURCE_FIELDS[leaf], entry))

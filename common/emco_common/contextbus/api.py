@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from emco_common.errors import Conflict, Unavailable
 
@@ -19,8 +19,9 @@ MAX_TRANSACTION_BYTES = 1_572_864
 """Keys and values of one transaction together weigh at most this (what an etcd server accepts by default)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
+    """A tuple, as a read may bring tens of thousands."""
+
     key: str
     value: bytes
     create_revision: int

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from random import Random
 
 import pytest
 from hypothesis import example, given, settings
@@ -44,6 +45,29 @@ def decoded(values: dict[str, str]) -> AppContext:
 @given(contexts())
 def test_what_was_encoded_is_decoded_the_same(made: AppContext) -> None:
     assert codec.decode(entries_of(codec.encode(made))) == made
+
+
+@settings(max_examples=25, deadline=None)
+@given(contexts(), st.randoms(use_true_random=False))
+def test_a_part_is_the_same_as_in_the_whole_and_needs_no_other_keys(made: AppContext, chance: Random) -> None:
+    part = {
+        (app.name, cluster.name): {one.name for one in cluster.resources if chance.random() < 0.5}
+        for app in made.apps
+        for cluster in app.clusters
+    }
+    wanted = set(codec.keys_of_part(made.id, part))
+    found = codec.decode([entry for entry in entries_of(codec.encode(made)) if entry.key in wanted], part=part)
+    assert (found.id, found.meta, found.status_context, found.options) == (
+        made.id,
+        made.meta,
+        made.status_context,
+        made.options,
+    )
+    assert [(app.name, cluster.name, cluster.resources) for app in found.apps for cluster in app.clusters] == [
+        (app.name, cluster.name, tuple(one for one in cluster.resources if one.name in part[app.name, cluster.name]))
+        for app in made.apps
+        for cluster in app.clusters
+    ]
 
 
 @settings(max_examples=25, deadline=None)

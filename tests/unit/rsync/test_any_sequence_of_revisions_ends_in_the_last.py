@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from emco_common.appcontext.model import App, AppContext, Cluster, Meta, Resource
 from emco_common.appcontext.states import QueueEvent, QueueState, ResourceState
 from emco_common.appcontext.status import ClusterStatus, ContextStatus, QueueElement, ResourceStatus
-from emco_rsync.events.queue import replaced_by
-from emco_rsync.plan.deployment import Deployment, address, referred
+from emco_rsync.events.queue import is_settled, replaced_by
+from emco_rsync.plan.deployment import Deployment, address, referred, sources
 from emco_rsync.plan.plan import ClusterPlan, Item, Plan, make_plan
 
 APPS, CLUSTERS, NAMES = ("a", "b"), ("p+x", "p+y"), ("r1", "r2", "r3")
@@ -66,12 +66,15 @@ class World:
         status = ContextStatus("0", clusters=dict(self.touched), resources=dict(self.records))
         formers = self.unfinished(plan.context)
         by_id = {one.context: one for one in self.revisions}
+        few = Deployment(plan, status, {one: by_id[one] for one in {plan.context, *formers, *sources(status)}}, formers)
         known = {plan.context, *formers, *referred(status)}
-        return Deployment(plan, status, {one: by_id[one] for one in known}, formers)
+        return few if few.stays() else Deployment(plan, status, {one: by_id[one] for one in known}, formers)
 
     def unfinished(self, own: str) -> tuple[str, ...]:
         found: list[str] = []
         waiting = list(replaced_by(self.queues.get(own, ())))
+        if len(waiting) == 1 and is_settled(self.queues.get(waiting[0], [])):
+            return ()
         while waiting:
             one = waiting.pop()
             if one != own and one not in found:

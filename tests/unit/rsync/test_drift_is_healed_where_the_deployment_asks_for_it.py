@@ -11,6 +11,7 @@ import pytest
 from emco_common.appcontext.model import AppContext, DeliveryOptions
 from emco_common.kube import Kind, KubeClient, Ref, parse_kubeconfig
 from emco_rsync.apply.healing import Fights
+from emco_rsync.watch.drifts import LONGEST_SECONDS, QUIET_SECONDS, Healings
 from emco_simcluster import SimCluster
 from tests.unit.rsync.rig import Rig, config_map, context, deployment, running
 
@@ -106,6 +107,16 @@ async def test_without_the_option_it_is_told_and_an_update_that_only_allows_it_h
         assert (await somebody.get(CONFIG))["data"] == {"a": "b"}
         await somebody.patch(CONFIG, {"data": {"a": "again"}})
         await rig.until("71", lambda _: sim_cluster.objects("ConfigMap", "default")[0]["data"] == {"a": "b"})
+
+
+def test_the_first_healing_does_not_wait_and_what_keeps_coming_back_does() -> None:
+    healings, now, waits = Healings(), 0.0, []
+    for _ in range(12):
+        waits.append(healings.delay(now))
+        now += waits[-1]
+        healings.happened(now)
+    assert waits == [0.0, *(2.0**n for n in range(9)), LONGEST_SECONDS, LONGEST_SECONDS]
+    assert healings.delay(now + QUIET_SECONDS + 1) == 0.0
 
 
 def test_who_changes_it_back_each_time_is_told_of() -> None:

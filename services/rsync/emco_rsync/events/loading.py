@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from emco_common.appcontext import codec, keys
 from emco_common.appcontext.io import ContextNotFound
-from emco_common.appcontext.status import ContextStatus, decode_queue, decode_status
+from emco_common.appcontext.keys import Placed
+from emco_common.appcontext.model import AppContext
+from emco_common.appcontext.status import ContextStatus, decode_queue, status_of
 from emco_common.contextbus.api import MAX_TRANSACTION_OPERATIONS, ContextBus, Entry
-from emco_rsync.events.queue import replaced_by
+from emco_rsync.events.queue import is_settled, replaced_by
 from emco_rsync.fence import Fence
-from emco_rsync.plan.deployment import Deployment, Place, referred
+from emco_rsync.plan.deployment import Deployment, Place, referred, sources
 from emco_rsync.plan.plan import Items, Plan, make_plan
 from emco_rsync.record.held import Held
 from emco_rsync.record.journal import Journal
@@ -37,28 +40,37 @@ class Loaded:
     revisions: Revisions
 
 
-async def check(bus: ContextBus, context: str) -> Sequence[Entry]:
-    """All of the context. ``ContextNotFound``; ``MalformedContext`` for what could not be worked on."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """All of a context, and what it says."""
+
+    entries: Sequence[Entry]
+    content: AppContext
+
+
+async def check(bus: ContextBus, context: str) -> Checked:
+    """``ContextNotFound``; ``MalformedContext`` for what could not be worked on."""
     entries = await _entries(bus, context)
-    await _aside(entries, codec.decode, entries)
-    return entries
+    return Checked(entries, await _aside(entries, codec.decode, entries))
 
 
 async def load(
-    bus: ContextBus, journal: Journal, context: str, *, fence: Fence, entries: Sequence[Entry] | None = None
+    bus: ContextBus, journal: Journal, context: str, *, fence: Fence, checked: Checked | None = None
 ) -> Loaded:
-    """What is needed to work on a context alone, as long as its deployment is ours. ``entries``: all of the context,
-    where it was read a moment ago."""
+    """What is needed to work on a context alone, as long as its deployment is ours. ``checked``: the context, where it
+    was read a moment ago."""
     revisions = Revisions(bus)
-    entries = entries or await _entries(bus, context)
+    checked = checked or await check(bus, context)
+    entries = checked.entries
     journal.saw(context, entries)
-    plan = await _aside(entries, revisions.plan, entries)
-    if plan.status_context != context:
-        entries = (await bus.range(keys.root(plan.status_context))).entries
-        revisions.known[plan.status_context] = entries
-    status = await _aside(entries, decode_status, plan.status_context, entries)
-    found = [entry.key for entry in entries]
-    held = await _aside(entries, Held.read, plan.status_context, found, status.resources)
+    plan = await _aside(entries, make_plan, checked.content, items=revisions.items)
+    collected = plan.status_context
+    if collected != context:
+        entries = (await bus.range(keys.root(collected))).entries
+        journal.saw(collected, entries)
+    found, status, held = await _aside(entries, _status, collected, entries)
+    if collected != context and entries:
+        revisions.known[collected] = found
     recorder = Recorder(
         journal.under(fence),
         context=context,
@@ -77,53 +89,74 @@ async def load_part(bus: ContextBus, context: str, places: Mapping[Place, Collec
     return make_plan(codec.decode(_there(context, entries), part=places))
 
 
-async def load_deployment(bus: ContextBus, loaded: Loaded, replaced: Iterable[str]) -> Deployment:
-    """The contexts that this one replaces, and those that have the manifests of what may be on the clusters."""
-    formers = await _unfinished(bus, replaced, own=loaded.plan.context)
+async def load_deployment(
+    bus: ContextBus, loaded: Loaded, replaced: Sequence[str], *, first: bool = False
+) -> Deployment:
+    """The contexts that this one replaces, and those that have the manifests of what may be on the clusters. ``first``:
+    nothing was done yet to replace them."""
+    formers = await _unfinished(bus, replaced, own=loaded.plan.context, first=first)
     revisions = {loaded.plan.context: loaded.plan}
-    for context in sorted({*formers, *referred(loaded.status)} - set(revisions)):
-        try:
-            revisions[context] = await loaded.revisions.read(context)
-        except ContextNotFound:
-            continue
-    return Deployment(loaded.plan, loaded.status, revisions, formers)
+
+    async def known(contexts: Iterable[str]) -> Deployment:
+        for context in sorted(set(contexts) - set(revisions)):
+            with suppress(ContextNotFound):
+                revisions[context] = await loaded.revisions.read(context)
+        return Deployment(loaded.plan, loaded.status, revisions, formers)
+
+    deployment = await known({*formers, *sources(loaded.status)})
+    if await _aside(loaded.status.resources, deployment.stays):
+        return deployment
+    return await known(referred(loaded.status))
 
 
-async def _unfinished(bus: ContextBus, replaced: Iterable[str], *, own: str) -> tuple[str, ...]:
-    """The replaced contexts, and those that these were to replace in turn and did not get to the end of."""
+async def _unfinished(bus: ContextBus, replaced: Sequence[str], *, own: str, first: bool) -> tuple[str, ...]:
+    """The replaced contexts, and those that these were to replace in turn and did not get to the end of. None if it is
+    the ``first`` attempt to replace one that did: until something is sent, the records tell all that there is of it."""
     found: dict[str, None] = {}
     waiting = list(replaced)
     while waiting:
         context = waiting.pop()
         if context in found or context == own:
             continue
+        queue = keys.queue(context)
+        stored = {entry.key: entry for entry in (await bus.read(keys=[queue, keys.given_up(context)])).entries}
+        elements = decode_queue(queue, stored[queue].value) if queue in stored else ()
+        if first and len(replaced) == 1 and is_settled(elements) and keys.given_up(context) not in stored:
+            return ()
         found[context] = None
-        entry = await bus.get(keys.queue(context))
-        if entry is not None:
-            elements = decode_queue(entry.key, entry.value)
-            waiting += replaced_by(elements)
+        waiting += replaced_by(elements)
     return tuple(found)
 
 
+def _status(context: str, entries: Sequence[Entry]) -> tuple[list[Placed], ContextStatus, Held]:
+    """What lies in a status context, what it says, and what of that is kept."""
+    found = keys.placed(entries)
+    status = status_of(context, found)
+    return found, status, Held.read(found, status)
+
+
 class Revisions:
-    """The plans of a deployment: what they have in common is read once. ``known`` is what was read of the bus before,
-    and has not been asked for yet."""
+    """The plans of a deployment: what they have in common, its ``items``, is read once. ``known`` is what was read of
+    the bus before, and has not been asked for yet."""
 
     def __init__(self, bus: ContextBus) -> None:
-        self.known: dict[str, Sequence[Entry]] = {}
+        self.known: dict[str, list[Placed]] = {}
+        self.items = Items()
         self._bus = bus
-        self._items = Items()
 
     async def read(self, context: str) -> Plan:
         """``ContextNotFound``, ``MalformedContext``."""
-        entries = self.known.pop(context, None) or (await self._bus.range(keys.root(context))).entries
-        return await _aside(entries, self.plan, _there(context, entries))
+        found = self.known.pop(context, None)
+        if found is None:
+            entries = await _entries(self._bus, context)
+            found = await _aside(entries, keys.placed, entries)
+        return await _aside(found, self._plan, found)
 
-    def plan(self, entries: Sequence[Entry]) -> Plan:
-        return make_plan(codec.decode(entries), items=self._items)
+    def _plan(self, found: list[Placed]) -> Plan:
+        return make_plan(codec.context_of(found), items=self.items)
 
 
-async def _aside(entries: Sequence[Entry], work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+async def _aside(entries: Sized, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
     """What these entries mean, found out in a thread, so that nobody waits for it; or at once where they are so few
     that to be given the processor there, and here again, would take longer."""
     if len(entries) <= FEW:

@@ -314,6 +314,13 @@ def replaced_by(elements: Iterable[QueueElement]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_settled(elements: Sequence[QueueElement]) -> bool:
+    """Has the last event come to its good end? Then all that the context brought is recorded, unless a cluster was
+    given up meanwhile."""
+    last = next((element for element in reversed(elements) if element.event != QueueEvent.READ), None)
+    return last is not None and last.status == QueueState.DONE
+
+
 def _retirement(desk: Desk) -> list[Put | Delete]:
     writes: list[Put | Delete] = [Delete(keys.active(desk.context))]
     if desk.pending_terminate:

@@ -17,11 +17,11 @@ from typing import Any
 import structlog
 
 from emco_common.appcontext import keys, values
-from emco_common.contextbus.api import Entry
 from emco_common.courtesy import giving_way
 from emco_common.errors import EmcoError
 from emco_rsync.events.division import ranking
 from emco_rsync.events.holding import Holding
+from emco_rsync.events.loading import Checked
 from emco_rsync.events.mirror import Mirror
 from emco_rsync.events.ownership import OWNERS, REPLICAS, Claim, Ownership, Token
 from emco_rsync.events.queue import LIVE, Added, Desk
@@ -36,7 +36,7 @@ MOVES_AT_ONCE = 32
 IDLE_MOVES_AT_ONCE = 8
 """Others, taken or handed over."""
 TOLD_EACH = 1_000
-MOST_HANDED_OVER = 1_000
+MOST_HANDED_OVER = 4_000
 """Keys of a context that are kept from its acceptance until it is worked on; those of a larger one are read again."""
 
 
@@ -116,8 +116,8 @@ class Sharing:
                     self._active_changed(context, self._active.values.get(context))
             self._consider(name)
 
-    def added(self, added: Added, entries: Sequence[Entry]) -> None:
-        """Within ``adding``: this process has queued something, and need not wait until the bus tells. ``entries`` is
+    def added(self, added: Added, checked: Checked) -> None:
+        """Within ``adding``: this process has queued something, and need not wait until the bus tells. ``checked`` is
         the context, as it was read before."""
         context, name = added.context, added.status_context
         self._belongs(context, name)
@@ -131,7 +131,7 @@ class Sharing:
         found.active.add(context)
         fresh = None
         if added.first:  # else somebody may have changed what goes without the queue
-            fresh = Fresh(added.desk, entries if len(entries) <= MOST_HANDED_OVER else None)
+            fresh = Fresh(added.desk, checked if len(checked.entries) <= MOST_HANDED_OVER else None)
         if added.claimed and (claim := self._claims.pop(name, None)) is not None:
             found.moving = False
             token = self._ownership.granted(claim, added.revision)

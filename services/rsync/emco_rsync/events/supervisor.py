@@ -33,12 +33,12 @@ class Supervisor:
 
     async def submit(self, context: str, event: QueueEvent) -> None:
         """Queue an event durably and have it seen to. ``ContextNotFound``, ``MalformedContext``, ``Unavailable``."""
-        entries = await check(self._shop.bus, context)  # what makes no sense is refused now, not later
-        desk = desk_of(context, entries)
+        checked = await check(self._shop.bus, context)  # what makes no sense is refused now, not later
+        desk = desk_of(context, checked.entries)
         with self._sharing.adding(desk, claims=True) as claim:
             added = await self._queue.add(context, event, desk=desk, claim=claim)
             _log.info("event_queued", context=context, queued=str(event))
-            self._sharing.added(added, entries)
+            self._sharing.added(added, checked)
 
     async def submit_update(self, old: str, new: str, *, rollback: bool) -> None:
         """Queue the replacement of ``old`` by ``new``; what ``old`` is in the middle of ends early.
@@ -46,14 +46,14 @@ class Supervisor:
         A context that was there before is gone back to, whatever the caller calls it. Raises as ``submit`` does, and
         ``Conflict`` if one of them is being taken away.
         """
-        checked = {context: await check(self._shop.bus, context) for context in (new, old)}
-        desks = [desk_of(context, entries) for context, entries in checked.items()]
+        checked = await check(self._shop.bus, new)
+        desks = [desk_of(new, checked.entries), await self._queue.read(old)]  # the old one was checked in its time
         before = desks[0].state not in FIRST
         event = QueueEvent.ROLLBACK if rollback or before else QueueEvent.UPDATE
         with self._sharing.adding(desks[0], claims=False):
             added = await self._queue.add_update(old, new, event, desks=desks)
             _log.info("event_queued", context=new, queued=str(event), replaces=old)
-            self._sharing.added(added, checked[new])
+            self._sharing.added(added, checked)
 
     def heal(self, status_context: str, app: str, cluster: str, resources: Iterable[str]) -> None:
         """Somebody has changed what was applied. Brought back by its owner, between two events, if that is us; the

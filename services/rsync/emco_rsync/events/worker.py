@@ -8,7 +8,7 @@ another process ends without a word (``NotOwner``): the other one finds the even
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -18,14 +18,14 @@ import structlog
 from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState, HookPhase, QueueEvent, QueueState, ResourceState
 from emco_common.appcontext.status import QueueElement
-from emco_common.contextbus.api import ContextBus, Entry
+from emco_common.contextbus.api import ContextBus
 from emco_common.errors import EmcoError
 from emco_rsync.apply.executor import Executor
 from emco_rsync.apply.leaving import Removal
 from emco_rsync.apply.site import Pace
 from emco_rsync.concurrent import Turns
 from emco_rsync.events.givenup import GivenUp
-from emco_rsync.events.loading import Loaded, load, load_deployment
+from emco_rsync.events.loading import Checked, Loaded, load, load_deployment
 from emco_rsync.events.queue import SUPERSEDED, Desk, Queue, beginning
 from emco_rsync.events.states import Transition, transition
 from emco_rsync.fence import Fence, NotOwner
@@ -59,11 +59,11 @@ class Heal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """What was read of a context, on which nobody had ever worked, as its first event was queued. ``entries`` are all
+    """What was read of a context, on which nobody had ever worked, as its first event was queued. ``checked`` is all
     of it."""
 
     desk: Desk
-    entries: Sequence[Entry] | None = field(default=None, repr=False)
+    checked: Checked | None = field(default=None, repr=False)
 
 
 class Home(Protocol):
@@ -112,10 +112,10 @@ class Workshop:
                 _log.warning("work_delayed", why=str(error), attempt=failures)
                 await self.pace.sleep(self.pace.bus_backoff.delay(failures))
 
-    async def load(self, context: str, *, fence: Fence, entries: Sequence[Entry] | None = None) -> Loaded:
-        """``entries``: all keys of the context, where they were read a moment ago."""
+    async def load(self, context: str, *, fence: Fence, checked: Checked | None = None) -> Loaded:
+        """``checked``: the context, where it was read a moment ago."""
         async with self.loads:
-            return await self.surely(lambda: load(self.bus, self.journal, context, fence=fence, entries=entries))
+            return await self.surely(lambda: load(self.bus, self.journal, context, fence=fence, checked=checked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Worker:
     def __init__(self, context: str, shop: Workshop, home: Home, *, fresh: Fresh | None = None) -> None:
         self.context = context
         self._fresh = fresh
-        self._entries: Sequence[Entry] | None = None
+        self._checked: Checked | None = None
         self._shop = shop
         self._home = home
         self._fence = home.fence
@@ -195,7 +195,7 @@ class Worker:
 
     async def _first_look(self) -> Desk:
         fresh, self._fresh = self._fresh, None
-        self._entries = fresh.entries if fresh is not None else None
+        self._checked = fresh.checked if fresh is not None else None
         return fresh.desk if fresh is not None else await self._read()
 
     async def _in_turn(self, desk: Desk) -> bool:
@@ -204,7 +204,7 @@ class Worker:
         waits = self._shop.turns.taken(names)
         async with self._shop.turns.of(names):
             if waits:
-                self._entries = None
+                self._checked = None
                 self._interrupted.clear()
                 desk = await self._read()
             return desk.next is not None and await self._process(desk, desk.next[1])
@@ -294,7 +294,7 @@ class Worker:
     async def _update(self, desk: Desk, element: QueueElement, loaded: Loaded, *, again: bool) -> Outcome:
         """Everything is brought before anything goes (D11)."""
         executor, rollback = self._shop.executor, element.event == QueueEvent.ROLLBACK
-        removal = await self._removal(desk, loaded)
+        removal = await self._removal(desk, loaded, first=not again)
         failures = await executor.update(
             removal.deployment, loaded.recorder, given_up=self._given_up, rollback=rollback, again=again
         )
@@ -304,14 +304,16 @@ class Worker:
         self._home.left(removal.left)
         return Outcome(left="; ".join(left), remark="; ".join([*self._given_up.remarks, *removal.remarks]))
 
-    async def _removal(self, desk: Desk, loaded: Loaded) -> Removal:
-        deployment = await self._shop.surely(lambda: load_deployment(self._shop.bus, loaded, desk.replaced))
+    async def _removal(self, desk: Desk, loaded: Loaded, *, first: bool = False) -> Removal:
+        deployment = await self._shop.surely(
+            lambda: load_deployment(self._shop.bus, loaded, desk.replaced, first=first)
+        )
         leftovers = await asyncio.to_thread(deployment.leftovers)  # of a large deployment this takes a while
         return self._shop.executor.removal(deployment, loaded.recorder, given_up=self._given_up, leftovers=leftovers)
 
     async def _load(self) -> Loaded:
-        entries, self._entries = self._entries, None
-        return await self._shop.load(self.context, fence=self._fence, entries=entries)
+        checked, self._checked = self._checked, None
+        return await self._shop.load(self.context, fence=self._fence, checked=checked)
 
     async def _forget_hooks(self, element: QueueElement) -> Loaded | None:
         """Hooks of updates run at each; that they have run for this context before is forgotten before it begins, so

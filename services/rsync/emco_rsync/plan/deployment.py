@@ -53,7 +53,8 @@ class Leftovers:
 @dataclass(frozen=True)
 class Deployment:
     """``plan`` is what is wanted, ``status`` the status context. ``revisions`` are the plans of the contexts that the
-    status refers to, by id, and ``formers`` the ids of those that were replaced and perhaps not cleaned up."""
+    status refers to, by id (where nothing leaves, only of those that have the manifests), and ``formers`` the ids of
+    those that were replaced and perhaps not cleaned up."""
 
     plan: Plan
     status: ContextStatus
@@ -74,6 +75,8 @@ class Deployment:
 
     def missing(self, cluster: ClusterPlan) -> Change:
         """What is not on the cluster as it is wanted, as that of an installation."""
+        if (cluster.app, cluster.cluster) in self._unchanged and cluster.cluster not in self._changed:
+            return Change(HookPhase.INSTALL)
         crds = tuple(item for item in cluster.crds if not self.settled(cluster, item))
         waves = (tuple(item for item in wave if not self.settled(cluster, item)) for wave in cluster.waves)
         return Change(HookPhase.INSTALL, crds, tuple(wave for wave in waves if wave))
@@ -110,6 +113,11 @@ class Deployment:
         plans = tuple(_only(self.revisions[owner], clusters) for owner, clusters in sorted(by_owner.items()))
         return Leftovers(plans, tuple(problems), frozenset(self._doubtful(plans)))
 
+    def stays(self) -> bool:
+        """Is everything that may be there known to be what is wanted? Then nothing leaves, and who handled the clusters
+        does not matter."""
+        return not self._replaced and self._unchanged == self._records.keys()
+
     def names(self, resource: tuple[str, str, str]) -> bool:
         """Does the plan have a resource of this name (app, cluster, resource)?"""
         wanted = self.plan.find(*resource[:2])
@@ -127,22 +135,19 @@ class Deployment:
     def _candidates(self) -> Iterator[tuple[str, Place, str]]:
         """Context, place and name of each resource that may be there under a name that the plan does not have, or at
         an address that it does not have (the same name in another namespace)."""
-        for (app, cluster, resource), kept in self.status.resources.items():
-            if not may_be_there(kept):
-                continue
-            known = self._item(kept.reference, (app, cluster), resource)
-            if self._wants((app, cluster), known):
-                continue
-            if not self.names((app, cluster, resource)) or not self._has(cluster, known):
-                yield kept.reference or "", (app, cluster), resource
-        for former in self.formers:
-            plan = self.revisions.get(former)
-            for one in plan.clusters if plan else ():
-                place = (one.app, one.cluster)
-                for name in self._dropped(one):
-                    item = one.named[name]
-                    if not self._wants(place, item) and not self._has(one.cluster, item):
-                        yield former, place, name
+        for place, records in self._records.items():
+            for resource, kept in records.items() if place not in self._unchanged else ():
+                known = self._item(kept.reference, place, resource)
+                if self._wants(place, known):
+                    continue
+                if not self.names((*place, resource)) or not self._has(place[1], known):
+                    yield kept.reference or "", place, resource
+        for former, one in self._replaced:
+            place = (one.app, one.cluster)
+            for name in self._dropped(one):
+                item = one.named[name]
+                if not self._wants(place, item) and not self._has(one.cluster, item):
+                    yield former, place, name
 
     def _dropped(self, former: ClusterPlan) -> Iterator[str]:
         """Resources of a replaced plan that may have been sent and for which no record speaks, as their cluster was
@@ -218,31 +223,71 @@ class Deployment:
     def _changed(self) -> frozenset[str]:
         """The clusters on which something may be that the plan does not have just so. On the others every object has
         the name, and so the owner, that it had."""
-        found = set()
+        found = {one.cluster for _, one in self._replaced if any(self._dropped(one))}
+        for place, records in self._records.items():
+            if place[1] not in found and place not in self._unchanged:
+                known = (self._item(kept.reference, place, resource) for resource, kept in records.items())
+                if not all(self._wants(place, one) for one in known):
+                    found.add(place[1])
+        return frozenset(found)
+
+    @cached_property
+    def _unchanged(self) -> frozenset[Place]:
+        """Where all that is wanted is recorded as applied, from the same bytes, and nothing else may be there: as most
+        places are in most updates, so that they are compared as wholes."""
+        return frozenset(place for place, records in self._records.items() if self._is_unchanged(place, records))
+
+    def _is_unchanged(self, place: Place, records: Mapping[str, ResourceStatus]) -> bool:
+        wanted = self.plan.find(*place)
+        if wanted is None or records.keys() != wanted.named.keys():
+            return False
+        states = {id(kept): kept for kept in records.values()}.values()  # few: equal ones are mostly the same
+        return all(
+            kept.status == ResourceState.APPLIED and not kept.drift and self._same(kept.reference or "", wanted)
+            for kept in states
+        )
+
+    def _same(self, context: str, wanted: ClusterPlan) -> bool:
+        """Had a revision there just what is wanted?"""
+        plan = self.revisions.get(context)
+        former = plan.find(wanted.app, wanted.cluster) if plan else None
+        return former is not None and (former is wanted or former.named == wanted.named)
+
+    @cached_property
+    def _records(self) -> Mapping[Place, Mapping[str, ResourceStatus]]:
+        """Of what may be there, by resource."""
+        found: dict[Place, dict[str, ResourceStatus]] = {}
         for (app, cluster, resource), kept in self.status.resources.items():
-            if cluster not in found and may_be_there(kept):
-                known = self._item(kept.reference, (app, cluster), resource)
-                if known is None or not self._wants((app, cluster), known):
-                    found.add(cluster)
+            if may_be_there(kept):
+                found.setdefault((app, cluster), {})[resource] = kept
+        return found
+
+    @cached_property
+    def _replaced(self) -> tuple[tuple[str, ClusterPlan], ...]:
+        """What the replaced revisions had that may be there without a record that speaks for it, with their ids."""
+        found = []
         for former in self.formers:
             plan = self.revisions.get(former)
-            found |= {one.cluster for one in (plan.clusters if plan else ()) if any(self._dropped(one))}
-        return frozenset(found)
+            for one in plan.clusters if plan else ():
+                place = (one.app, one.cluster)
+                wanted = self.plan.find(*place)
+                if place not in self._unchanged or wanted is None or not self._same(former, wanted):
+                    found.append((former, one))
+        return tuple(found)
 
     @cached_property
     def _claims(self) -> Mapping[tuple[str, Address], set[tuple[str, str]]]:
         """By cluster and address, the names (app, resource) under which an object may have been sent."""
         found: dict[tuple[str, Address], set[tuple[str, str]]] = {}
-        for (app, cluster, resource), kept in self.status.resources.items():
-            item = self._item(kept.reference, (app, cluster), resource) if may_be_there(kept) else None
-            for each in addresses(item) if item else ():
-                found.setdefault((cluster, each), set()).add((app, resource))
-        for former in self.formers:
-            plan = self.revisions.get(former)
-            for one in plan.clusters if plan else ():
-                for name in self._dropped(one):
-                    for each in addresses(one.named[name]):
-                        found.setdefault((one.cluster, each), set()).add((one.app, name))
+        for (app, cluster), records in self._records.items():
+            for resource, kept in records.items():
+                item = self._item(kept.reference, (app, cluster), resource)
+                for each in addresses(item) if item else ():
+                    found.setdefault((cluster, each), set()).add((app, resource))
+        for _, one in self._replaced:
+            for name in self._dropped(one):
+                for each in addresses(one.named[name]):
+                    found.setdefault((one.cluster, each), set()).add((one.app, name))
         return found
 
     @cached_property
@@ -254,12 +299,16 @@ def may_be_there(kept: ResourceStatus) -> bool:
     return kept.status not in (None, ResourceState.DELETED)
 
 
+def sources(status: ContextStatus) -> set[str]:
+    """The contexts that have the manifests of what may be there."""
+    return {kept.reference for kept in status.resources.values() if may_be_there(kept) and kept.reference}
+
+
 def referred(status: ContextStatus) -> set[str]:
-    """The contexts that the records of what may be there refer to."""
-    there = {place: kept for place, kept in status.resources.items() if may_be_there(kept)}
-    of_resources = {kept.reference for kept in there.values()}
-    of_clusters = {status.cluster(app, cluster).reference for app, cluster, _ in there}
-    return {context for context in of_resources | of_clusters if context}
+    """The contexts that the records of what may be there refer to; with those that handled the clusters last, in whose
+    name something leaves."""
+    places = {place[:2] for place, kept in status.resources.items() if may_be_there(kept)}
+    return sources(status) | {context for place in places if (context := status.cluster(*place).reference)}
 
 
 def known_as(known: Item, item: Item) -> bool:

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emco_common.appcontext import keys
-from emco_common.appcontext.keys import INSTRUCTION
-from emco_common.appcontext.status import ResourceStatus
+from emco_common.appcontext.keys import Placed
+from emco_common.appcontext.status import ContextStatus, ResourceStatus
 
 Place = tuple[str, str, str]
 """App, cluster, resource."""
-_APP_PARTS, _CLUSTER_PARTS, _RESOURCE_PARTS = 6, 8, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +50,27 @@ class Held:
         self._cells: dict[Cell, Cell] = {}
 
     @classmethod
-    def read(cls, context: str, known: Iterable[str], resources: Mapping[Place, ResourceStatus]) -> Held:
-        """From the keys of the context, and what they say of its resources."""
+    def read(cls, found: Iterable[Placed], status: ContextStatus) -> Held:
+        """From the keys of a context, and the status that they say."""
         held = cls()
-        start = keys.root(context)
-        for key in known:
-            parts = key.split("/", _RESOURCE_PARTS)  # of what lies below a resource nothing counts, and it is most
-            if len(parts) <= _RESOURCE_PARTS and key.startswith(start):
-                held._take(parts)
+        for (context, app, cluster, resource, leaf), _ in found:
+            if not app or context != status.id:
+                continue
+            if resource:
+                if not leaf:
+                    held._spot(app, cluster).cells.setdefault(sys.intern(resource), _NEW)
+            elif cluster:
+                spot = held._spot(app, cluster)
+                spot.known = spot.known or not leaf
+                spot.reason = spot.reason or leaf == keys.REASON
+            elif not leaf:
+                held._apps.add(app)
         made: dict[ResourceStatus, Cell] = {}
-        for place, status in resources.items():
-            cell = made.get(status)
+        for place, kept in status.resources.items():
+            cell = made.get(kept)
             if cell is None:
-                cell = Cell(status.status, sys.intern(status.digest), status.reason is not None, status.drift or "")
-                made[status] = cell
+                cell = Cell(kept.status, sys.intern(kept.digest), kept.reason is not None, kept.drift or "")
+                made[kept] = cell
             held.put(place, cell)
         return held
 
@@ -119,21 +125,6 @@ class Held:
         """How many resources others have changed."""
         spot = self._spots.get((app, cluster))
         return spot.drifted if spot is not None else 0
-
-    def _take(self, parts: list[str]) -> None:
-        """Of a key, split: ``/context/<id>/app/<app>/cluster/<cluster>/resource/<resource>/``."""
-        if len(parts) < _APP_PARTS or parts[3] != "app" or parts[4] == INSTRUCTION:
-            return
-        if len(parts) == _APP_PARTS:
-            self._apps.add(parts[4])
-        elif len(parts) >= _CLUSTER_PARTS and parts[5] == "cluster":
-            spot = self._spot(parts[4], parts[6])
-            if len(parts) == _CLUSTER_PARTS:
-                spot.known = True
-            elif f"{parts[7]}/" == keys.REASON:
-                spot.reason = True
-            elif len(parts) == _RESOURCE_PARTS and parts[7] == "resource" and parts[8] != INSTRUCTION:
-                spot.cells.setdefault(sys.intern(parts[8]), _NEW)
 
     def _spot(self, app: str, cluster: str) -> _Spot:
         spot = self._spots.get((app, cluster))

@@ -1,6 +1,7 @@
 """Tells what others have changed of what was applied, and asks to have it brought back where that is wanted.
 
-Per app and cluster one inspection at a time and one request to heal; what keeps coming back is healed ever less often.
+Per app and cluster one inspection at a time. What keeps coming back is healed ever less often, and keeps nothing else
+waiting.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ QUIET_SECONDS = 600.0
 
 
 @dataclass(slots=True)
-class _Healings:
+class Healings:
+    """Of one resource."""
+
     count: int = 0
     last: float = float("-inf")
 
@@ -51,8 +54,8 @@ class Drifts:
         self._pace = pace
         self._look_again = look_again
         self._inspected: set[Place] = set()
-        self._healed: dict[Place, _Healings] = {}
-        self._healing: set[Place] = set()
+        self._healed: dict[Place, dict[str, Healings]] = {}
+        self._healing: set[tuple[Place, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def look(self, followed: Followed) -> None:
@@ -109,24 +112,24 @@ class Drifts:
         for resource, text in texts.items():
             if recorder.drift(app, cluster, resource, text):
                 _log.info("drift_seen", app=app, cluster=cluster, resource=resource, what=text)
-        if texts and followed.heal and followed.place not in self._healing:
-            self._healing.add(followed.place)
-            self._start(self._have_healed(followed), name=f"heal {app} on {cluster}")
+        for resource in texts if followed.heal else ():
+            if (followed.place, resource) not in self._healing:
+                self._healing.add((followed.place, resource))
+                self._start(self._have_healed(followed, resource), name=f"heal {resource} on {cluster}")
 
-    async def _have_healed(self, followed: Followed) -> None:
+    async def _have_healed(self, followed: Followed, resource: str) -> None:
         """Until nothing is left to heal. What is undone is told of before it is."""
-        app, cluster = followed.expected.app, followed.expected.cluster
-        healings = self._healed.setdefault(followed.place, _Healings())
+        app, cluster, docket = followed.expected.app, followed.expected.cluster, followed.docket
+        healings = self._healed.setdefault(followed.place, {}).setdefault(resource, Healings())
         try:
-            while followed.docket.texts():
+            while docket.is_told(resource):
                 await followed.recorder.flush()
                 await self._pace.sleep(healings.delay(self._pace.clock()))
-                resources = sorted(followed.docket.texts())
-                if resources:
+                if docket.is_told(resource):
                     healings.happened(self._pace.clock())
-                    self._heal(followed.status_context, app, cluster, resources)
+                    self._heal(followed.status_context, app, cluster, [resource])
         finally:
-            self._healing.discard(followed.place)
+            self._healing.discard((followed.place, resource))
 
     def _start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -54,6 +54,10 @@ class Docket:
     def note(self, suspect: Suspect, acknowledged: Mapping[str, str], text: str) -> None:
         self.looked[suspect.resource, suspect.piece] = (_state(suspect, acknowledged), text)
 
+    def is_told(self, resource: str) -> bool:
+        """Is there anything to be told of it?"""
+        return any(text for (name, _), (_, text) in self.looked.items() if name == resource)
+
     def texts(self) -> dict[str, str]:
         """Of each resource, what is to be told."""
         told: dict[str, list[str]] = {}
