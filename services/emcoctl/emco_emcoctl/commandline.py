@@ -10,7 +10,19 @@ from pathlib import Path
 from emco_emcoctl.errors import UsageError
 
 _SWITCHES = frozenset(
-    {"-s", "--stop", "-h", "--help", "--compat", "--strict", "--allow-missing", "--wait", "--upsert", "--all"}
+    {
+        "-s",
+        "--stop",
+        "-h",
+        "--help",
+        "--compat",
+        "--strict",
+        "--allow-missing",
+        "--wait",
+        "--upsert",
+        "--all",
+        "--client",
+    }
 )
 _YES = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _NO = frozenset({"0", "f", "F", "FALSE", "false", "False"})

@@ -44,7 +44,7 @@ def _upload(call: Call, *, cwd: Path) -> Iterator[str]:
     try:
         uploads.check(call, cwd=cwd)
     except InputError as error:
-        yield str(error).removeprefix(f"{call.where}: ")
+        yield str(error).removeprefix(f"{call.where}: ").removeprefix(f"{call.source}: ")
 
 
 def _body(document: Resource, kind: Kind | None) -> Iterator[str]:

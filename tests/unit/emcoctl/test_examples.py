@@ -12,6 +12,7 @@ import pytest
 from emco_emcoctl import gotemplate
 from emco_emcoctl.planning import Call, plan
 from emco_emcoctl.resources import Resource, resources, unknown_fields
+from emco_emcoctl.validating import findings
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = Path(os.environ.get("EMCO_SHARED") or ROOT.parent / "shared") / "emco" / "examples"
@@ -23,8 +24,11 @@ pytestmark = pytest.mark.skipif(
 
 
 def values_for(text: str) -> dict[str, Any]:
-    """A value for each name in the template: two maps for what is ranged over, else a word of its own."""
-    values: dict[str, Any] = {name: name.lower() for name in re.findall(r"\.(\w+)", text)}
+    """A value for each name in the template: two maps for what is ranged over, a number for a port, else a word of its
+    own."""
+    values: dict[str, Any] = {
+        name: 9000 if name.lower().endswith("port") else name.lower() for name in re.findall(r"\.(\w+)", text)
+    }
     for name in re.findall(r"range [^}]*:= \.(\w+)", text):
         values[name] = [{inner: f"{inner.lower()}{n}" for inner in re.findall(r"\$\w+\.(\w+)", text)} for n in (1, 2)]
     for name in re.findall(r"range [^}]*:= \$\w+\.(\w+)", text):
@@ -46,6 +50,13 @@ def test_an_example_file_routes(path: Path, command: str) -> None:
     assert found
     assert list(unknown_fields(found)) == []
     assert [one for one in plan(command, found) if not isinstance(one, Call)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_nothing_is_found_wrong_with_an_example_but_that_its_files_are_elsewhere(path: Path, tmp_path: Path) -> None:
+    found = [problem for finding in findings(documents(path), cwd=tmp_path) for problem in finding.problems]
+
+    assert [problem for problem in found if not problem.endswith("does not exist")] == []
 
 
 def test_tabs_inside_brackets_are_read() -> None:
