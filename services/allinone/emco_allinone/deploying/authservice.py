@@ -14,6 +14,7 @@ from emco_allinone.deploying.wanted import Issuer, Json, Wanted
 
 NAME = "emco-authservice"
 SECRET = "emco-authservice-client"
+"""Holds the client's secret under the key ``client-secret``."""
 PORT = 10003
 LOGOUT = "/mesh/logout"
 
@@ -27,11 +28,12 @@ class Browser:
 
 
 def resources(wanted: Wanted, mesh: Mesh, browser: Browser) -> list[Json]:
-    """What runs it. Raises ``ValueError`` where the issuer's addresses are not known."""
+    """What runs it."""
     config = {
         "listen_address": "0.0.0.0",
         "listen_port": PORT,
         "log_level": "info",
+        "threads": 8,
         "allow_unmatched_requests": False,
         # a browser brings nothing that tells its issuer, so there is one for browsers and any number for programs
         "chains": [_chain(issuer, mesh, browser) for issuer in wanted.issuers[:1]],
@@ -58,24 +60,19 @@ def resources(wanted: Wanted, mesh: Mesh, browser: Browser) -> list[Json]:
 
 
 def _chain(issuer: Issuer, mesh: Mesh, browser: Browser) -> Json:
-    if "/realms/" not in issuer.url:
-        raise ValueError(f"the addresses of {issuer.url} are not known; logging in by browser is for Keycloak")
-    base = f"{issuer.url}/protocol/openid-connect"
     oidc = {
-        "authorization_uri": f"{base}/auth",
-        "token_uri": f"{base}/token",
+        "configuration_uri": f"{issuer.url}/.well-known/openid-configuration",
         "callback_uri": f"https://{mesh.host}{CALLBACK}",
-        "jwks_fetcher": {"jwks_uri": issuer.keys, "periodic_fetch_interval_sec": 300},
+        "jwks_fetcher": {"periodic_fetch_interval_sec": 300},
         "client_id": browser.client,
         "client_secret_ref": {"namespace": mesh.gateway_namespace, "name": SECRET},
         "cookie_name_prefix": "emco",
         "scopes": [],
         "id_token": {"preamble": "Bearer", "header": "x-emco-id-token"},
         "access_token": {"preamble": "Bearer", "header": "authorization"},
-        "logout": {"path": LOGOUT, "redirect_uri": f"{base}/logout"},
+        "logout": {"path": LOGOUT},
     }
-    match = {"header": ":authority", "prefix": mesh.host}
-    return {"name": "emco", "match": match, "filters": [{"oidc": oidc}]}
+    return {"name": "emco", "match": {"header": ":authority", "prefix": mesh.host}, "filters": [{"oidc": oidc}]}
 
 
 def _secret_reader(metadata: Json, mesh: Mesh) -> list[Json]:

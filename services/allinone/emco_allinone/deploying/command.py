@@ -61,6 +61,8 @@ def print_istio(
     )
     try:
         wanted = _wanted(**common)
+        if image is not None and not wanted.issuers:
+            raise ValueError("--browser needs --issuer, where browsers are sent to")
         made = istio.resources(wanted, mesh)
         if image is not None:
             made += authservice.resources(wanted, mesh, authservice.Browser(image, client))
