@@ -37,7 +37,7 @@ CONFIG = click.option(
     metavar="FILE",
     help="Configuration file; by default the first $HOME/.emco.<type>.",
 )
-COMPAT = click.option("--compat", is_flag=True, help="End with the exit codes of the original client.")
+COMPAT = click.option("--compat", is_flag=True, help="Send what the original client sends, and end with its codes.")
 STOP = click.option("-s", "--stop", is_flag=True, help="Stop at the first answer that is not 2xx.")
 WAIT = click.option(
     "-w",
