@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -112,15 +111,14 @@ class _Passing:
                 raise ClientDisconnect
             passing.result()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if self._unsaid is not None:
-                raise self._unsaid from error
+            if self._unsaid is not None or leaving.done():
+                raise self._unsaid or ClientDisconnect from error
             _log.warning("upstream_failed", upstream=route.service, error=repr(error))
             raise Unavailable(f"The service {route.service} cannot be reached", detail=_said(error)) from error
         finally:
             for task in (passing, leaving):
                 task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(passing, leaving, return_exceptions=True)
+            await asyncio.gather(passing, leaving, return_exceptions=True)
 
     async def _pass(self, session: aiohttp.ClientSession, base: URL) -> None:
         async with session.request(
