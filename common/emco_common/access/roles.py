@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from emco_common.access.patterns import Pattern
@@ -57,6 +58,7 @@ class Rule:
         )
 
 
+@lru_cache(maxsize=1024)  # asked for at every request; grants come from tokens that hold
 def rules_of(grant: str) -> tuple[Rule, ...]:
     """What one grant allows; nothing for a text that is none."""
     if grant == ADMIN:

@@ -98,7 +98,7 @@ def _provider(issuer: Issuer, wanted: Wanted) -> Json:
         "issuer": issuer.url,
         "audiences": [wanted.audience],
         "require_expiration": True,
-        "clock_skew_seconds": 30,
+        "clock_skew_seconds": max(1, wanted.leeway),  # 0 would be its own minute
         "payload_in_metadata": _TOKEN,
         "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
         "remote_jwks": {

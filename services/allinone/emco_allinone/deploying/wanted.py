@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from emco_common.access.roles import grants_of_projects
@@ -31,13 +31,15 @@ class Issuer:
 
 @dataclass(frozen=True)
 class Wanted:
-    """``hosts`` is where each installed service listens, ``host:port`` by its name."""
+    """``hosts`` is where each installed service listens, ``host:port`` by its name; ``leeway`` in seconds, by which
+    clocks may differ (Istio has one of its own)."""
 
     hosts: Mapping[str, str]
     issuers: Sequence[Issuer] = ()
     audience: str = "emco"
     claim: str = "role"
-    projects: Sequence[str] = field(default=())
+    projects: Sequence[str] = ()
+    leeway: int = 30
 
     @property
     def routes(self) -> tuple[Route, ...]:
