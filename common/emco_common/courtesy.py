@@ -45,6 +45,13 @@ def giving_way() -> Context:
     return context
 
 
+def going_first() -> Context:
+    """The present context for what is due, whoever began it: a lease that is renewed late is lost with all work."""
+    context = copy_context()
+    context.run(_patient.set, False)
+    return context
+
+
 @contextmanager
 def waited_for() -> Iterator[None]:
     """Somebody waits for the end of what is done within."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from emco_common.courtesy import PATIENCE_SECONDS, CourteousLoop, PatientSelector, giving_way, waited_for
+from emco_common.courtesy import PATIENCE_SECONDS, CourteousLoop, PatientSelector, giving_way, going_first, waited_for
 
 T = TypeVar("T")
 
@@ -303,3 +303,30 @@ def test_a_deadline_passes_although_delivery_never_ends() -> None:
         return False
 
     assert run(work)
+
+
+def test_what_is_due_goes_first_though_delivery_has_begun_it() -> None:
+    async def work() -> int:
+        taken = 0
+
+        async def delivery() -> None:
+            nonlocal taken
+            for _ in range(1_000):
+                taken += 1
+                await asyncio.sleep(0)
+
+        async def renewal() -> int:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            return taken
+
+        async def beginning() -> int:
+            others = [asyncio.create_task(delivery()) for _ in range(100)]
+            seen = await asyncio.create_task(renewal(), context=going_first())
+            for other in others:
+                other.cancel()
+            return seen
+
+        return await asyncio.create_task(beginning(), context=giving_way())
+
+    assert run(work) < 200

@@ -13,6 +13,7 @@ from emco_common.contextbus.api import BusUnavailable, LeaseLost
 from emco_common.contextbus.etcd import etcd_v3_pb2 as pb
 from emco_common.contextbus.etcd.connection import Attempt, Connection
 from emco_common.contextbus.etcd.methods import send
+from emco_common.courtesy import going_first
 
 _log = structlog.get_logger()
 
@@ -27,7 +28,7 @@ class EtcdLease:
         self._loop = asyncio.get_running_loop()
         self._expires = granted_at + ttl
         self._gone = asyncio.Event()
-        self._keeper = asyncio.create_task(self._keep(), name=f"etcd-lease-{lease:x}")
+        self._keeper = asyncio.create_task(self._keep(), name=f"etcd-lease-{lease:x}", context=going_first())
 
     @property
     def id(self) -> int:
