@@ -122,7 +122,7 @@ class Follower:
         finally:
             self.showing.followed(target.anchor, progress, reached=progress.state in target.expected)
         if progress.state not in target.expected:
-            reason = f": {progress.reason}" if progress.reason else ""
+            reason = f": {progress.reason}" if progress.reason else f"; look with 'emcoctl status {target.anchor}'"
             raise NotReachedError(f"{target.anchor} is {progress.state}{reason}")
 
     def _rested(self, target: Target) -> Progress:
