@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from emco_common.courtesy import going_first
+
 
 class EmbeddedLease:
     """See ``api.Lease``. ``end`` takes the lease and its keys out of the file."""
@@ -18,7 +20,7 @@ class EmbeddedLease:
         self._end = end
         self._expires = clock() + ttl
         self._gone = asyncio.Event()
-        self._keeper = asyncio.create_task(self._keep(), name=f"contextbus-lease-{lease}")
+        self._keeper = asyncio.create_task(self._keep(), name=f"contextbus-lease-{lease}", context=going_first())
 
     @property
     def id(self) -> int:
