@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,18 @@ def envoy(*, to: int, pair: KeyPair) -> Iterator[Envoy]:
     with closing(Nest("emco-envoy")) as nest:
         certificate, key = nest.write("server.crt", pair.certificate), nest.write("server.key", pair.key)
         written = nest.write("envoy.json", json.dumps(_configured(port, to=to, certificate=certificate, key=key)))
+        flags = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
+        proxy = Envoy(nest.program("envoy", [program, "-c", written, *flags]), port)
+        proxy.start()
+        yield proxy
+
+
+@contextmanager
+def envoy_as_configured(configuration: Mapping[str, Any], port: int) -> Iterator[Envoy]:
+    """Envoy with a configuration of the caller's that listens on ``port``."""
+    program = _program()
+    with closing(Nest("emco-envoy")) as nest:
+        written = nest.write("envoy.json", json.dumps(configuration))
         flags = ("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning")
         proxy = Envoy(nest.program("envoy", [program, "-c", written, *flags]), port)
         proxy.start()
