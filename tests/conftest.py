@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.support.stores",
     "tests.support.controlplane",
     "tests.support.simcluster",
+    "tests.support.keycloak",
 ]
 
 

@@ -22,11 +22,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 if __package__:
-    from tests.testbed import quickmongo
+    from tests.testbed import keycloak, quickmongo
 else:  # run as a file, before anything is installed
+    import keycloak
     import quickmongo
 
 SOURCES = Path(__file__).resolve().parent
@@ -157,20 +159,20 @@ def build(part: Part, root: Path) -> None:
                 (staging / program).symlink_to(file)
 
 
-def build_quickmongo(root: Path) -> None:
-    """The MongoDB-wire server of the benchmarks, where there is Java. Raises `BuildError`."""
-    target = quickmongo.folder(root)
+def build_java(name: str, version: str, part: ModuleType, root: Path, *, without: str) -> None:
+    """One of the parts from Maven, where there is Java; ``without`` is what does without it. Raises `BuildError`."""
+    target: Path = part.folder(root)
     if target.exists():
         return
-    if tools := quickmongo.missing_tools():
-        say(f"NOTICE: quickmongo not built, for want of {', '.join(tools)}; `python -m bench.rest` does without it")
+    if tools := part.missing_tools():
+        say(f"NOTICE: {name} not built, for want of {', '.join(tools)}; {without}")
         return
-    say(f"quickmongo {quickmongo.VERSION}: building")
+    say(f"{name} {version}: building")
     with staged(target) as staging:
         try:
-            quickmongo.build_into(staging)
+            part.build_into(staging)
         except subprocess.CalledProcessError as error:
-            raise BuildError(f"quickmongo: `{error.cmd[0]}` ended with {error.returncode}:\n{error.stdout}") from error
+            raise BuildError(f"{name}: `{error.cmd[0]}` ended with {error.returncode}:\n{error.stdout}") from error
 
 
 def run(command: Sequence[str], *, environment: Mapping[str, str], label: str) -> None:
@@ -277,7 +279,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             for part in PARTS:
                 build(part, root)
-            build_quickmongo(root)
+            build_java(
+                "quickmongo", quickmongo.VERSION, quickmongo, root, without="`python -m bench.rest` does without it"
+            )
+            build_java("keycloak", keycloak.VERSION, keycloak, root, without="its suite is skipped")
         except BuildError as error:
             say(str(error))
             return 1

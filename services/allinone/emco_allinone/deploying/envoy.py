@@ -103,7 +103,7 @@ def _provider(issuer: Issuer, wanted: Wanted) -> Json:
         "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
         "remote_jwks": {
             "http_uri": {"uri": issuer.keys, "cluster": _named(issuer), "timeout": "5s"},
-            "cache_duration": "300s",
+            "cache_duration": "60s",  # it does not look again for a key that it does not know
             "async_fetch": {},
         },
     }
