@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import os
 import re
 import stat
 import threading
@@ -31,7 +32,10 @@ from tests.support.program import free_ports
 from tests.support.routes import operations
 from tests.support.suite import RunningSuite, running_suite
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif("EMCO_TEST_SLOW" not in os.environ, reason="takes its time; set EMCO_TEST_SLOW=1 to run it"),
+]
 Fronts = Mapping[str, httpx.AsyncClient]
 
 
