@@ -18,6 +18,7 @@ from emco_common.contextbus.api import (
     EventType,
     LeaseLost,
     Put,
+    Range,
 )
 from emco_common.errors import BadRequest, TooLarge
 from tests.support.buses import Connect
@@ -422,3 +423,52 @@ async def test_too_short_a_lease_is_refused(bus: ContextBus) -> None:
 
 async def test_a_ping_answers(bus: ContextBus) -> None:
     await bus.ping()
+
+
+# All of it
+
+
+async def pieces_of(bus: ContextBus, prefix: str, *, keys_only: bool = False) -> list[Range]:
+    async with aclosing(bus.snapshot(prefix, keys_only=keys_only)) as pieces:
+        return [piece async for piece in pieces]
+
+
+async def test_a_snapshot_has_what_a_range_has_in_pieces_of_one_revision(bus: ContextBus, base: str) -> None:
+    await put_many(bus, [f"{base}{number:04}/" for number in range(2_300)])
+    whole = await bus.range(base)
+    pieces = await pieces_of(bus, base)
+    assert len(pieces) > 1
+    assert tuple(entry for piece in pieces for entry in piece.entries) == whole.entries
+    assert {piece.revision for piece in pieces} == {whole.revision}
+
+
+async def test_a_snapshot_of_keys_has_no_values(bus: ContextBus, base: str) -> None:
+    revision = await bus.put(f"{base}a/", b"value")
+    (piece,) = await pieces_of(bus, base, keys_only=True)
+    assert piece.entries == (Entry(f"{base}a/", b"", revision, revision),)
+
+
+async def test_a_snapshot_of_nothing_tells_the_revision(bus: ContextBus, base: str) -> None:
+    revision = await bus.put("/elsewhere/", b"")
+    assert await pieces_of(bus, base) == [Range((), revision)]
+    await bus.delete("/elsewhere/")
+
+
+async def test_a_snapshot_sees_nothing_of_what_is_written_while_it_is_read(bus: ContextBus, base: str) -> None:
+    await put_many(bus, [f"{base}{number:04}/" for number in range(2_300)])
+    async with aclosing(bus.snapshot(base)) as pieces:
+        seen = list((await anext(pieces)).entries)
+        await bus.put(f"{base}2299/", b"changed")
+        await bus.put(f"{base}9999/", b"new")
+        await bus.delete(f"{base}2200/")
+        seen += [entry async for piece in pieces for entry in piece.entries]
+    assert [entry.key for entry in seen] == [f"{base}{number:04}/" for number in range(2_300)]
+    assert seen[-1].value != b"changed"
+
+
+async def test_a_snapshot_shows_leases(bus: ContextBus, base: str) -> None:
+    lease = await bus.lease(10)
+    await bus.put(f"{base}a/", b"", lease=lease.id)
+    (piece,) = await pieces_of(bus, base, keys_only=True)
+    assert [entry.lease for entry in piece.entries] == [lease.id]
+    await lease.revoke()

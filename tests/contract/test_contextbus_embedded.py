@@ -11,12 +11,14 @@ import pytest
 
 from emco_common.contextbus.api import BusUnavailable, Compacted, EventType, Put, UnusableBus
 from emco_common.contextbus.embedded import EmbeddedBus
+from emco_common.contextbus.factory import open_reading
 
 PATIENCE = 20
 
 WRITER = """
 import asyncio, pathlib, sys
 from emco_common.contextbus.embedded import EmbeddedBus
+from emco_common.contextbus.factory import open_reading
 
 async def main():
     bus = await EmbeddedBus.open(pathlib.Path(sys.argv[1]))
@@ -171,4 +173,18 @@ async def test_a_cancelled_writer_does_not_hide_its_event_from_watches() -> None
         await asyncio.sleep(0)
         writing.cancel()
         assert [event.entry.key for event in await anext(watch)] == ["/a/"]
+    await bus.close()
+
+
+async def test_its_file_is_read_while_another_process_has_it(tmp_path: Path) -> None:
+    file = tmp_path / "bus.db"
+    url = f"embedded://{file}"
+    with pytest.raises(UnusableBus, match="there is no context bus"):
+        await open_reading(url)
+    bus = await EmbeddedBus.open(file)
+    await bus.put("/a/", b"1")
+    reading = await open_reading(url)
+    async with aclosing(reading.snapshot("/")) as pieces:
+        assert [entry.key async for piece in pieces for entry in piece.entries] == ["/a/"]
+    await reading.close()
     await bus.close()

@@ -7,6 +7,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -504,3 +505,64 @@ class TestUrls:
     def test_the_driver_of_mongodb_is_loaded_only_when_asked_for(self) -> None:
         probe = "import sys, emco_common.store.api, emco_common.store.factory; sys.exit('pymongo' in sys.modules)"
         subprocess.run([sys.executable, "-c", probe], check=True, timeout=30)
+
+
+async def everything(store: DocumentStore) -> list[Document]:
+    async with aclosing(store.snapshot()) as pieces:
+        return [document async for piece in pieces for document in piece]
+
+
+class TestAllOfIt:
+    async def test_a_snapshot_has_every_document_of_every_kind_in_order_of_creation(self, store: DocumentStore) -> None:
+        others = [{**PROVIDER, "cluster": f"c{number}"} for number in range(1_100)]
+        await stored(store, PROVIDER, COMPOSITE, *others)
+        last = await store.replace(document(COMPOSITE, PROVIDER, n=2))
+        read = await everything(store)
+        assert [found.key for found in read] == [PROVIDER, COMPOSITE, *others]
+        assert read[1] == last
+
+    async def test_what_is_written_after_its_first_piece_is_not_in_it(self, store: DocumentStore) -> None:
+        await stored(store, *({"project": f"p{number}"} for number in range(600)))
+        async with aclosing(store.snapshot()) as pieces:
+            read = list(await anext(pieces))
+            await stored(store, {"project": "late"})
+            await store.delete({"project": "p599"})
+            await store.replace(document({"project": "p598"}, changed=True))
+            read += [found async for piece in pieces for found in piece]
+        assert len(read) == 600
+        assert "changed" not in read[598].body["spec"]
+
+    async def test_a_snapshot_of_nothing_is_nothing(self, store: DocumentStore) -> None:
+        assert await everything(store) == []
+
+    async def test_no_snapshot_of_a_busy_store_shows_a_reference_to_what_is_not_in_it(self, backend: Backend) -> None:
+        store, other = await backend.open(), await backend.open()
+        await stored(store, PROVIDER, *({"project": f"p{number}"} for number in range(200)))
+
+        async def changes() -> None:
+            for number in range(60):
+                target, holder = {**PROVIDER, "cluster": f"c{number}"}, {"project": f"p{number}"}
+                await other.create(document(target), parent=PROVIDER)
+                await other.replace(document(holder, target))
+                await other.replace(document(holder))
+                await other.delete(target)
+
+        async with asyncio.TaskGroup() as group:
+            busy = group.create_task(changes())
+            while not busy.done():
+                read = await everything(store)
+                there = [found.key for found in read]
+                assert [reference for found in read for reference in found.references if reference not in there] == []
+
+    async def test_clearing_forgets_documents_and_blobs_and_gives_no_place_again(self, store: DocumentStore) -> None:
+        digest = await store.put_blob(b"chart")
+        await store.create(Document(PROVIDER, {}, tags={"content": {"digest": digest}}))
+        await store.create(document({**PROVIDER, "cluster": "c"}, PROVIDER), parent=PROVIDER)
+        before = [found.place for found in await everything(store)]
+        await store.clear()
+        assert await everything(store) == []
+        with pytest.raises(api.DocumentMissing):
+            await store.get_blob(digest)
+        again = await store.create(document(PROVIDER))
+        assert again.place not in before
+        await store.delete(PROVIDER)

@@ -107,6 +107,16 @@ class Lease(Protocol):
     async def revoke(self) -> None: ...
 
 
+class Reading(Protocol):
+    """A bus that is only read, which others may be using."""
+
+    def snapshot(self, prefix: str, *, keys_only: bool = False) -> AsyncGenerator[Range, None]:
+        """As in ``ContextBus``."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class ContextBus(Protocol):
     """Every method has a deadline and raises ``BusUnavailable`` when it passes."""
 
@@ -121,6 +131,14 @@ class ContextBus(Protocol):
 
         In the order in which they were asked for; no two may overlap, and together there are at most
         ``MAX_TRANSACTION_OPERATIONS``.
+        """
+        ...
+
+    def snapshot(self, prefix: str, *, keys_only: bool = False) -> AsyncGenerator[Range, None]:
+        """All keys that start with ``prefix`` as of one moment, in pieces, at least one, all of the same revision.
+
+        For what may be more than fits into one answer. Raises ``Compacted`` when the server forgets that moment before
+        the last piece was read; it is closed with ``contextlib.aclosing``.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from emco_common.contextbus.api import ContextBus
+from emco_common.contextbus.api import ContextBus, Reading
 from emco_common.errors import BadRequest
 
 _FORMS = "embedded:///path/to/file, etcd://host:port,host:port or etcds://… (TLS)"
@@ -29,6 +29,17 @@ async def open_bus(url: str, *, ca_file: str = "", cert_file: str = "", key_file
     if parts.scheme in ("etcd", "etcds") and parts.netloc:
         return await _open_etcd(parts, ca_file=ca_file, cert_file=cert_file, key_file=key_file)
     raise BadRequest(f"The context bus is named by {_FORMS}")
+
+
+async def open_reading(url: str, *, ca_file: str = "", cert_file: str = "", key_file: str = "") -> Reading:
+    """As ``open_bus``, only to be read; an embedded one also while another process has it. ``UnusableBus`` if it is not
+    there: what is only read is not made."""
+    parts = urlsplit(url) if url.startswith("embedded:") else None
+    if parts is not None and not parts.netloc and len(parts.path) > 1:
+        from emco_common.contextbus.embedded.snapshot import FileReading
+
+        return FileReading(Path(unquote(parts.path)))
+    return await open_bus(url, ca_file=ca_file, cert_file=cert_file, key_file=key_file)
 
 
 async def _open_etcd(parts: SplitResult, *, ca_file: str, cert_file: str, key_file: str) -> ContextBus:

@@ -8,7 +8,7 @@ where the names of one contain those of the other. Bodies are kept in their API 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -200,6 +200,17 @@ class DocumentStore(Protocol):
 
     async def delete_blob(self, digest: str) -> None:
         """Forget a blob unless some document still names it in ``tags["content"]["digest"]``; absent is fine."""
+        ...
+
+    def snapshot(self) -> AsyncGenerator[Sequence[Document], None]:
+        """Every document as of one moment, in order of creation, in pieces.
+
+        Closed with ``contextlib.aclosing``. ``StoreUnavailable`` where the documents are never at rest for long enough.
+        """
+        ...
+
+    async def clear(self) -> None:
+        """Forget every document and every blob of EMCO's. Nothing else may be at work in the store meanwhile."""
         ...
 
     async def ping(self) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -30,6 +30,7 @@ from emco_common.store.mongo_foreign import Foreign
 from emco_common.store.mongo_layout import prepare
 from emco_common.store.mongo_looks import Looks
 from emco_common.store.mongo_marks import Patience, pending
+from emco_common.store.mongo_still import still
 from emco_common.store.mongo_writes import Writes
 
 TIMEOUT = 10.0  # seconds for one operation with its retries; a reachable server takes milliseconds
@@ -38,6 +39,7 @@ LEASE = 3.0  # seconds after which an unchanged mark of another is taken for a d
 PATIENCE = 20.0  # seconds an operation waits for others' marks: longer than it takes to bury one dead owner or two
 OBJECT_TOO_LARGE = 10334
 BODY = {"data": 1}  # with the identity, by which it is put in order
+PIECE = 500  # documents of a snapshot at a time
 BATCH = 100_000  # documents to a reply; the 16 MB of a message end one before
 
 
@@ -159,6 +161,17 @@ class MongoStore:
     async def delete_blob(self, digest: str) -> None:
         async with _explained():
             await self._blobs.delete(digest)
+
+    async def snapshot(self) -> AsyncGenerator[Sequence[Document], None]:
+        async with _explained():
+            found = in_order((await still(self._resources)).values())
+        for at in range(0, len(found), PIECE):
+            yield [decoded(stored) for stored in found[at : at + PIECE]]
+
+    async def clear(self) -> None:
+        async with _explained():
+            await self._resources.delete_many({"emco.path": {"$exists": True}})
+            await self._blobs.clear()
 
     async def ping(self) -> None:
         async with _explained():

@@ -86,6 +86,10 @@ class Blobs:
         if removed is not None:
             await self._drop(removed["upload"])
 
+    async def clear(self) -> None:
+        for collection in (self.database.blobs, self.database.uploads, self.database.chunks):
+            await collection.delete_many({})
+
     async def _stays(self, digest: str) -> bool:
         """Whether the bytes are there; waits for a deletion under way to succeed or to be given up."""
         patience = self.patience()

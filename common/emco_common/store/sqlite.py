@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -33,6 +33,7 @@ T = TypeVar("T")
 READERS = 4  # reads are CPU under one interpreter lock; more threads only add switches
 TIMEOUT = 30.0  # seconds; a healthy store answers within milliseconds, 30 s are a disk in trouble
 PING_TIMEOUT = 2.0
+PIECE = 500  # documents of a snapshot at a time
 
 
 class SqliteStore:
@@ -116,6 +117,22 @@ class SqliteStore:
 
     async def delete_blob(self, digest: str) -> None:
         await self._write(lambda c: blobs.remove(c, digest))
+
+    async def snapshot(self) -> AsyncGenerator[Sequence[Document], None]:
+        if self._closed:
+            raise StoreUnavailable("The document store is closed")
+        async with _explained():
+            connection = await asyncio.to_thread(connect, self._path)
+            try:
+                connection.execute("BEGIN")  # what is written after the first row was read is not seen
+                found = await asyncio.to_thread(connection.execute, rows.EVERYTHING)
+                while piece := await asyncio.to_thread(found.fetchmany, PIECE):
+                    yield [rows.decoded(*row) for row in piece]
+            finally:
+                connection.close()
+
+    async def clear(self) -> None:
+        await self._write(rows.clear)
 
     async def ping(self) -> None:
         await self._read(lambda c: c.execute("SELECT 1 FROM documents LIMIT 1").fetchone(), timeout=PING_TIMEOUT)

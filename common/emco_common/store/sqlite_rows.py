@@ -15,6 +15,7 @@ from emco_common.store.api import BodyText, Document, Key, ListText
 from emco_common.store.encoding import path_of, targets_of, tokens_of
 
 WHOLE = "d.id, d.revision, d.body, d.content"
+EVERYTHING = f"SELECT {WHOLE} FROM documents d ORDER BY d.id"
 
 FIRST_PROBE = 64
 ALSO_HAS = "EXISTS (SELECT 1 FROM elements o WHERE o.token = ? AND o.kind = e.kind AND o.document_id = e.document_id)"
@@ -119,6 +120,12 @@ def remove(connection: sqlite3.Connection, key: Key, *, expected: int | None) ->
     _remove_tokens(connection, tokens, kind=api.kind_of(old.key), number=number)
     _remove_targets(connection, targets_of(old), number=number)
     connection.execute("DELETE FROM documents WHERE id = ?", (number,))
+
+
+def clear(connection: sqlite3.Connection) -> None:
+    """The number that the next document gets goes on from the last, so no place is given again."""
+    for table in ("documents", "elements", "targets", "blobs", "uploads", "chunks"):
+        connection.execute(f"DELETE FROM {table}")
 
 
 def read(connection: sqlite3.Connection, path: str) -> Document | None:

@@ -13,7 +13,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, aclosing, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
@@ -32,6 +32,7 @@ from emco_common.contextbus.embedded.ledger import (
     check_file,
 )
 from emco_common.contextbus.embedded.reader import Reader
+from emco_common.contextbus.embedded.snapshot import snapshot_of
 from emco_common.contextbus.embedded.writer import Writer
 from emco_common.contextbus.limits import check_transaction, key_bytes, prefix_bytes
 from emco_common.errors import BadRequest
@@ -128,6 +129,12 @@ class EmbeddedBus:
         for prefix in prefixes:
             prefix_bytes(prefix)
         return await self._read(partial(queries.read_together, keys=keys, prefixes=prefixes))
+
+    async def snapshot(self, prefix: str, *, keys_only: bool = False) -> AsyncGenerator[Range, None]:
+        self._check_open()
+        async with aclosing(snapshot_of(self._reader.path, prefix, keys_only=keys_only)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
         outcome = await self._transact([Put(key, value, lease)])

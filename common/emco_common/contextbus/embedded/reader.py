@@ -21,7 +21,7 @@ _THREADS = 4
 
 class Reader:
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._mine = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="contextbus-reader")
@@ -42,7 +42,7 @@ class Reader:
     def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection: sqlite3.Connection | None = getattr(self._mine, "connection", None)
         if connection is None:
-            connection = connect(self._path, durable=False)
+            connection = connect(self.path, durable=False)
             self._mine.connection = connection
             self._connections.append(connection)
         return work(connection)

@@ -17,6 +17,8 @@ from emco_common.contextbus.limits import check_transaction, key_bytes
 from emco_common.errors import BadRequest
 
 _PROBE = "/context/"
+_PIECE = 1_000
+"""Keys to an answer of a snapshot: at most a few megabytes."""
 
 
 class EtcdBus:
@@ -69,6 +71,17 @@ class EtcdBus:
         response = (await self._connection.call(once)).value
         parts = (part.response_range.kvs for part in response.responses)
         return Range(tuple(entry_of(pair) for part in parts for pair in part), response.header.revision)
+
+    async def snapshot(self, prefix: str, *, keys_only: bool = False) -> AsyncGenerator[Range, None]:
+        key, end = span_of(prefix)
+        revision, more = 0, True
+        while more:
+            wanted = pb.RangeRequest(key=key, range_end=end, limit=_PIECE, revision=revision, keys_only=keys_only)
+            response = await self._range(wanted)
+            revision, more = revision or response.header.revision, response.more
+            yield Range(tuple(map(entry_of, response.kvs)), revision)
+            if more:
+                key = response.kvs[-1].key + b"\0"
 
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
         return (await self._transact([Put(key, value, lease)])).header.revision
