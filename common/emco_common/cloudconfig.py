@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from emco_common.errors import Conflict
-from emco_common.secrets import Sealer
+from emco_common.secrets import SealedChange, Sealer
 from emco_common.store.api import AlreadyExists, Document, DocumentMissing, DocumentStore, Key
 
 KEY_NAMES = ("cloudConfigClusterProvider", "cloudConfigCluster", "level", "namespace")
@@ -122,6 +122,15 @@ def _named(document: Document) -> Access:
     provider, cluster, level, namespace = (document.key[name] for name in KEY_NAMES)
     registration = f"{document.place}/{document.revision}"
     return Access(provider, cluster, level, namespace, owner=document.tags.get("owner", {}), registration=registration)
+
+
+def with_sealed(document: Document, change: SealedChange) -> Document:
+    """A record with what is sealed in it written anew."""
+    config = document.tags.get("config", {})
+    if not config.get("config"):
+        return document
+    sealed = change(config["config"], _record(document.key))
+    return replace(document, tags={**document.tags, "config": {**config, "config": sealed}})
 
 
 def _record(key: Key) -> str:

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from emco_common.contextbus.api import ContextBus
 from emco_common.courtesy import giving_way
-from emco_common.errors import EmcoError
+from emco_common.errors import Conflict, EmcoError
 from emco_common.rpc.channels import Channels
 from emco_common.rpc.serving import GrpcServer
 from emco_common.secrets import Sealer
@@ -50,18 +50,16 @@ class Deps:
     randbelow: Callable[[int], int] = secrets.randbelow
 
 
+UNFINISHED_RESTORE = {"restore": "unfinished"}
+"""The key of a document that is there while a backup is brought back, and stays when that is cut off."""
+
+
 @asynccontextmanager
-async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
-    """Open store and bus by their URLs. Raises ``BadSettings`` or ``Unavailable``."""
+async def open_doors(settings: Settings) -> AsyncIterator[tuple[DocumentStore, ContextBus]]:
+    """Store and bus by their URLs. Raises ``BadRequest`` or ``Unavailable``."""
     from emco_common.contextbus.factory import open_bus
     from emco_common.store.factory import open_store
 
-    data_key = settings.data_key.get_secret_value()
-    if not data_key:
-        raise BadSettings(
-            "setting data_key: EMCO_DATA_KEY is empty; kubeconfigs cannot be kept without a key to seal them"
-        )
-    sealer = Sealer(data_key, retired=tuple(key.get_secret_value() for key in settings.retired_data_keys))
     store = await open_store(settings.database_url.get_secret_value())
     try:
         bus = await open_bus(
@@ -70,14 +68,32 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
             cert_file=settings.bus_cert_file,
             key_file=settings.bus_key_file,
         )
+        try:
+            yield store, bus
+        finally:
+            await bus.close()
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
+    """Everything that services share. Raises ``BadSettings``, ``Unavailable``, or ``Conflict`` where a restore was cut
+    off."""
+    data_key = settings.data_key.get_secret_value()
+    if not data_key:
+        raise BadSettings(
+            "setting data_key: EMCO_DATA_KEY is empty; kubeconfigs cannot be kept without a key to seal them"
+        )
+    sealer = Sealer(data_key, retired=tuple(key.get_secret_value() for key in settings.retired_data_keys))
+    async with open_doors(settings) as (store, bus):
+        if await store.get(UNFINISHED_RESTORE) is not None:
+            raise Conflict("a restore of this store is not finished: run `emco restore FILE --replace` to its end")
         channels = Channels(connect_timeout=settings.grpc_connect_timeout)
         try:
             yield Deps(store, bus, sealer, channels)
         finally:
             await channels.close()
-            await bus.close()
-    finally:
-        await store.close()
 
 
 @dataclass(slots=True)

@@ -25,6 +25,10 @@ _NONCE_BYTES = 12
 _LEGACY_NONCE = b"emco nonce".ljust(_NONCE_BYTES, b"\n")
 
 
+SealedChange = Callable[[str, str], str]
+"""Of a sealed value and the record that it is sealed for, what is to be there instead."""
+
+
 class SealBroken(EmcoError):
     """A sealed value cannot be opened: wrong or lost data key, or a tampered or moved record."""
 
@@ -36,12 +40,17 @@ class Sealer:
         self, data_key: str, *, retired: tuple[str, ...] = (), randomness: Callable[[int], bytes] = os.urandom
     ) -> None:
         self._randomness = randomness
-        self._active = _key_id(data_key)
-        self._ciphers = {_key_id(key): AESGCM(_derive(key)) for key in (*retired, data_key)}
+        self._active = key_id(data_key)
+        self._ciphers = {key_id(key): AESGCM(_derive(key)) for key in (*retired, data_key)}
         self._legacy = [AESGCM(key.encode()[:32].ljust(32, b"\n")) for key in (data_key, *retired)]
 
     def __repr__(self) -> str:
         return f"Sealer(key id {self._active})"
+
+    @property
+    def active(self) -> str:
+        """The id of the key that seals."""
+        return self._active
 
     def seal(self, plain: bytes, *, record: str) -> str:
         """Seal for the place named by ``record``; the same bytes never look the same twice."""
@@ -53,11 +62,11 @@ class Sealer:
         """The plain bytes. Raises ``SealBroken``, which names the record and never the value."""
         if not sealed.startswith(_PREFIX):
             return self._open_legacy(sealed, record)
-        key_id, _, text = sealed.removeprefix(_PREFIX).partition(":")
-        cipher = self._ciphers.get(key_id)
+        name, _, text = sealed.removeprefix(_PREFIX).partition(":")
+        cipher = self._ciphers.get(name)
         if cipher is None:
             raise SealBroken(
-                f"{record} was sealed with data key {key_id}, which is not configured; put it into "
+                f"{record} was sealed with data key {name}, which is not configured; put it into "
                 "EMCO_RETIRED_DATA_KEYS, or back into EMCO_DATA_KEY"
             )
         try:
@@ -79,9 +88,15 @@ class Sealer:
         raise SealBroken(f"{record} was sealed with a data key that is not configured")
 
 
+def sealed_with(sealed: str) -> str:
+    """The id of the data key that a value was sealed with, ``""`` for a value of the original, which does not tell."""
+    return sealed.removeprefix(_PREFIX).partition(":")[0] if sealed.startswith(_PREFIX) else ""
+
+
 def _derive(data_key: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"emco data key 1").derive(data_key.encode())
 
 
-def _key_id(data_key: str) -> str:
+def key_id(data_key: str) -> str:
+    """How a data key is named where it is not to be told."""
     return hashlib.sha256(b"emco key id" + _derive(data_key)).hexdigest()[:8]

@@ -6,11 +6,11 @@ Their values are sealed in the store.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from emco_common.errors import Conflict
-from emco_common.secrets import Sealer
-from emco_common.store.api import DocumentStore, Key
+from emco_common.secrets import SealedChange, Sealer
+from emco_common.store.api import Document, DocumentStore, Key
 
 KEY_NAMES = ("clusterProvider", "clusterSyncObject")
 LINES = "caCert"
@@ -26,6 +26,13 @@ class SyncObjectMissing(Conflict):
 def record_of(key: Key) -> str:
     """What the values of a sync object are sealed for."""
     return f"cluster sync object {key['clusterProvider']}/{key['clusterSyncObject']}"
+
+
+def with_sealed(document: Document, change: SealedChange) -> Document:
+    """A sync object with each of its values written anew."""
+    record, pairs = record_of(document.key), document.body["spec"]["kv"]
+    kv = [{key: change(value, record) for key, value in some.items()} for some in pairs]
+    return replace(document, body={**document.body, "spec": {"kv": kv}})
 
 
 @dataclass(frozen=True, slots=True)

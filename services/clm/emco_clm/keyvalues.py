@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from emco_common.errors import NotFound
 from emco_common.resources.service import Draft, Hooks
 from emco_common.secrets import Sealer
 from emco_common.store.api import Document
-from emco_common.syncobjects import record_of
+from emco_common.syncobjects import with_sealed
 
 
 class KeyValueHooks(Hooks):
@@ -37,15 +37,10 @@ class SyncObjectHooks(KeyValueHooks):
         self._sealer = sealer
 
     async def prepare(self, draft: Draft) -> Draft:
-        record = record_of(draft.document.key)
-        sealed = _changed(draft.document, lambda value: self._sealer.seal(value.encode(), record=record))
-        return replace(draft, document=sealed)
+        def sealed(value: str, record: str) -> str:
+            return self._sealer.seal(value.encode(), record=record)
+
+        return replace(draft, document=with_sealed(draft.document, sealed))
 
     def shown(self, document: Document) -> Document:
-        record = record_of(document.key)
-        return _changed(document, lambda value: self._sealer.open(value, record=record).decode())
-
-
-def _changed(document: Document, change: Callable[[str], str]) -> Document:
-    kv = [{key: change(value) for key, value in pairs.items()} for pairs in document.body["spec"]["kv"]]
-    return replace(document, body={**document.body, "spec": {"kv": kv}})
+        return with_sealed(document, lambda value, record: self._sealer.open(value, record=record).decode())

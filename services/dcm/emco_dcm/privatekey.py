@@ -18,8 +18,8 @@ from cryptography.x509.oid import NameOID
 
 from emco_common.operations import Subject, Subjects
 from emco_common.resources.declaration import Body
-from emco_common.secrets import Sealer
-from emco_common.store.api import Key
+from emco_common.secrets import SealedChange, Sealer
+from emco_common.store.api import Document, Key
 
 KEY_TAG = "privatekey"
 
@@ -111,6 +111,15 @@ class PrivateKeys:
             self._spare = None
             return await asyncio.shield(spare)
         return await asyncio.to_thread(self._make, kind)
+
+
+def with_sealed(document: Document, change: SealedChange) -> Document:
+    """A logical cloud with its private key, if it has one, written anew."""
+    raw = document.tags.get(KEY_TAG)
+    if raw is None:
+        return document
+    sealed = change(raw["keyvalue"], _record(document.key))
+    return replace(document, tags={**document.tags, KEY_TAG: {**raw, "keyvalue": sealed}})
 
 
 def _kind_of(cloud: Body) -> KeyType:
