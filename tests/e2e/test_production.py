@@ -147,7 +147,9 @@ async def test_what_cannot_start_says_why_in_one_sentence(emco: Installation) ->
     [closed] = free_ports(1)
     cases = {
         "data_key": emco.serve("clm", EMCO_DATA_KEY=""),
-        "there is no service 'clam'; choose one of agent, clm, dcm, ingress, ncm, orchestrator, rsync": emco.serve("clam"),
+        "there is no service 'clam'; choose one of agent, clm, dcm, ingress, ncm, orchestrator, rsync": emco.serve(
+            "clam"
+        ),
         f"port 127.0.0.1:{emco.ports['dcm']} cannot be opened": emco.serve(
             "dcm", EMCO_HTTP_PORT=str(emco.ports["dcm"])
         ),
