@@ -7,16 +7,19 @@ listens is what its controller record says.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
 from grpc import aio
 
+from emco_common.contextbus.api import Put
 from emco_common.errors import Conflict, EmcoError, Unavailable
 from emco_common.rpc import (
     installapp_pb2,
     installapp_pb2_grpc,
+    planapp_pb2,
+    planapp_pb2_grpc,
     readynotify_pb2,
     readynotify_pb2_grpc,
     updateapp_pb2,
@@ -102,6 +105,29 @@ class RsyncClient:
             stream.cancel()
             await asyncio.gather(confirmed, return_exceptions=True)
 
+    async def plan(
+        self, context_id: str, entries: Sequence[Put], *, replaces: str = "", timeout: float
+    ) -> AsyncGenerator[planapp_pb2.PlanAppPlace, None]:
+        """What a context, given by its keys as it is not on the bus, would change on the clusters, place by place.
+        ``replaces`` is the context it would replace. All of it may take ``timeout`` seconds. Raises as the other calls
+        do; ``RsyncLacksMethod`` of an original one."""
+        stub = planapp_pb2_grpc.planappStub(await self._channel("PlanApp"))
+        values = {value: place for place, value in enumerate(dict.fromkeys(entry.value for entry in entries))}
+        request = planapp_pb2.PlanAppRequest(
+            app_context=context_id,
+            replaces_app_context=replaces,
+            values=list(values),
+            entries=[planapp_pb2.PlanAppEntry(key=entry.key, value=values[entry.value]) for entry in entries],
+        )
+        call = stub.PlanApp(request, timeout=timeout)
+        try:
+            async for place in call:
+                yield place
+        except grpc.RpcError as error:
+            raise _error_of(error) from error
+        finally:
+            call.cancel()
+
     async def rollback(self, old: str, new: str) -> None:
         """The same, back to a context that was there before: hooks of a rollback run instead of those of an update.
 
@@ -133,13 +159,17 @@ class RsyncClient:
         try:
             return await method(request, timeout=self._timeout)
         except grpc.RpcError as error:
-            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                raise RsyncLacksMethod(cause_of(error)) from error
-            if error.code() in _REFUSED:
-                raise RsyncRefused(cause_of(error)) from error
-            if error.code() in _SILENT:
-                raise RsyncSilent(cause_of(error)) from error
-            raise EmcoError(cause_of(error)) from error
+            raise _error_of(error) from error
+
+
+def _error_of(error: grpc.RpcError) -> EmcoError:
+    if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return RsyncLacksMethod(cause_of(error))
+    if error.code() in _REFUSED:
+        return RsyncRefused(cause_of(error))
+    if error.code() in _SILENT:
+        return RsyncSilent(cause_of(error))
+    return EmcoError(cause_of(error))
 
 
 _REFUSED = frozenset(

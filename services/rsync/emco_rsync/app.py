@@ -29,6 +29,8 @@ from emco_rsync.events.ownership import Ownership
 from emco_rsync.events.queue import Queue
 from emco_rsync.events.supervisor import Supervisor
 from emco_rsync.events.worker import Workshop
+from emco_rsync.foresight.grpc import register_plans
+from emco_rsync.foresight.looking import Foresight
 from emco_rsync.grpc import register
 from emco_rsync.metrics import Metrics
 from emco_rsync.notify import Subscriptions
@@ -143,6 +145,7 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
 
     def serve(aio_server: aio.Server) -> None:
         register(aio_server, supervisor=supervisor, subscriptions=subscriptions)
+        register_plans(aio_server, Foresight(deps.bus, links, settings=settings.apply))
         agents.register_relay(aio_server)
 
     server = GrpcServer(settings.host, settings.grpc_port, serve)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from emco_common.kube import Kind, Ref
 from emco_common.kube.errors import clean
 from emco_rsync.plan.manifests import Json, deployment_of
+from emco_rsync.plan.plan import NAMESPACE_KIND
 from emco_rsync.watch.drift import MANAGER
 
+_NAMESPACE = Kind("v1", NAMESPACE_KIND)
 _SHOWN = 300
 """Characters of what a cluster names."""
 
@@ -31,6 +34,17 @@ def is_ours(obj: Json, is_own: Callable[[str], bool]) -> bool:
     """
     label = deployment_of(obj)
     return is_own(label) if label else was_brought_by_us(obj)
+
+
+def why_not_ours(ref: Ref, present: Json, *, label: str, is_own: Callable[[str], bool]) -> str:
+    """Why an object that is there is none of our business; ``""`` if it is ours. ``label``: the app's."""
+    if ref.kind == _NAMESPACE:  # one that was there before never got our label, whatever fields of it we set
+        return "" if carries(present, label) else "left in place: the namespace was there before"
+    if is_ours(present, is_own):
+        return ""
+    if deployment_of(present):
+        return "left in place: it belongs to another deployment"
+    return "left in place: it is not what this deployment brought"
 
 
 def uid_of(obj: Json) -> str:

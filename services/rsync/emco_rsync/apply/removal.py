@@ -8,10 +8,10 @@ from dataclasses import replace
 from operator import methodcaller
 
 from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
-from emco_rsync.apply.owned import carries, is_ours, leaving, uid_of
+from emco_rsync.apply.owned import is_ours, leaving, uid_of, why_not_ours
 from emco_rsync.apply.site import LOOK_AGAIN, Site
 from emco_rsync.concurrent import concurrently
-from emco_rsync.plan.manifests import Json, deployment_of
+from emco_rsync.plan.manifests import Json
 from emco_rsync.plan.plan import NAMESPACE_KIND, ClusterPlan, Item, Piece, Wave
 from emco_rsync.reach.classify import classify_removal, describe, is_refusal
 from emco_rsync.reach.lanes import READING
@@ -153,14 +153,7 @@ def _getting(piece: Piece) -> Callable[[KubeApi], Awaitable[Json]]:
 
 
 def _not_ours(site: Site, piece: Piece, present: Json) -> str:
-    """Why an object that is there is none of our business; ``""`` if it is ours."""
-    if piece.ref.kind == NAMESPACE:  # one that was there before never got our label, whatever fields of it we set
-        return "" if carries(present, site.plan.label) else "left in place: the namespace was there before"
-    if is_ours(present, site.recorder.is_own):
-        return ""
-    if deployment_of(present):
-        return "left in place: it belongs to another deployment"
-    return "left in place: it is not what this deployment brought"
+    return why_not_ours(piece.ref, present, label=site.plan.label, is_own=site.recorder.is_own)
 
 
 def _says_gone(answer: dict[str, object]) -> bool:

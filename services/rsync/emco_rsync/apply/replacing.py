@@ -6,7 +6,7 @@ still on its way out then is waited for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import structlog
@@ -46,41 +46,57 @@ class NotReplaced(KubeError):
 async def make_way(site: Site, item: Item, piece: Piece, refused: errors.Invalid) -> str:
     """The object is gone, and was one that can be made anew; answers why, for the status. Any ``KubeError``."""
     fields = ", ".join(frozen_fields(refused))
-    kind = piece.ref.kind.kind
-    if kind in _IRREPLACEABLE:
-        raise NotReplaced(f"{fields} cannot be changed in place, and a {kind} is never replaced: {_loss(kind)}")
-    if not site.options.replace:
-        raise NotReplaced(f"{fields} cannot be changed in place; {_ALLOW} ({describe(refused, kind=kind)})")
+    if why := objection(piece, refused, allowed=site.options.replace):
+        raise NotReplaced(why)
     get = partial(_get, piece=piece)
     try:
         present = await site.persist(item, get, verdict=classify_removal, reading=True)
     except errors.NotFound:
         return f"replaced: {fields}"
-    if not is_ours(present, site.recorder.is_own):
-        raise NotReplaced(f"{fields} cannot be changed in place, and the object belongs to somebody else")
-    if _takes_data_along(present):
-        why = "persistentVolumeClaimRetentionPolicy.whenDeleted is Delete: its data would go with it"
-        raise NotReplaced(f"{fields} cannot be changed in place, and it is not replaced as its {why}")
-    await site.persist(item, partial(_try_out, piece=piece))
+    if why := objection_to(present, fields, is_own=site.recorder.is_own):
+        raise NotReplaced(why)
+    await site.persist(item, partial(try_out, piece=piece))
     _log.warning("object_replaced", app=site.plan.app, cluster=site.plan.cluster, resource=item.resource, fields=fields)
     site.note(item, f"it is being replaced: {fields} cannot be changed in place")
     await _delete(site, item, piece, uid=uid_of(present))
     return f"replaced: {fields}"
 
 
+def objection(piece: Piece, refused: errors.Invalid, *, allowed: bool) -> str:
+    """Why it is not replaced, whatever is there; ``""`` for nothing. ``allowed``: the deployment consents."""
+    fields, kind = ", ".join(frozen_fields(refused)), piece.ref.kind.kind
+    if kind in _IRREPLACEABLE:
+        return f"{fields} cannot be changed in place, and a {kind} is never replaced: {_loss(kind)}"
+    if not allowed:
+        return f"{fields} cannot be changed in place; {_ALLOW} ({describe(refused, kind=kind)})"
+    return ""
+
+
+def objection_to(present: Json, fields: str, *, is_own: Callable[[str], bool]) -> str:
+    """Why this object is not replaced; ``""`` for nothing. ``is_own`` knows the labels of the deployment."""
+    if not is_ours(present, is_own):
+        return f"{fields} cannot be changed in place, and the object belongs to somebody else"
+    if _takes_data_along(present):
+        why = "persistentVolumeClaimRetentionPolicy.whenDeleted is Delete: its data would go with it"
+        return f"{fields} cannot be changed in place, and it is not replaced as its {why}"
+    return ""
+
+
 async def _get(client: KubeApi, *, piece: Piece) -> Json:
     return await client.get(piece.ref)
 
 
-async def _try_out(client: KubeApi, *, piece: Piece) -> None:
-    """Would the cluster take the new form? What it refuses is not worth deleting for. A dry run under another name."""
+async def try_out(client: KubeApi, *, piece: Piece) -> Json | None:
+    """Would the cluster take the new form? What it refuses is not worth deleting for. A dry run under another name;
+    answers what would be there, ``None`` where only the present object keeps the cluster from saying."""
     name = f"{piece.ref.name[: _MAX_NAME - 6].rstrip('-.')}-emco"
     other = {**piece.obj, "metadata": {**piece.obj["metadata"], "name": name}}
     try:
-        await client.apply(other, manager=MANAGER, force=True, dry_run=True, namespace=piece.ref.namespace)
+        return await client.apply(other, manager=MANAGER, force=True, dry_run=True, namespace=piece.ref.namespace)
     except (errors.Invalid, errors.Forbidden) as refused:
         if not any(words in str(refused) for words in _TAKEN_UNTIL_GONE):
             raise
+        return None
 
 
 async def _delete(site: Site, item: Item, piece: Piece, *, uid: str) -> None:

@@ -14,7 +14,7 @@ from emco_common.kube.csr import CSR, approve
 from emco_common.kube.versions import successors
 from emco_rsync.apply.conflicts import Disputed, Looked, decide, disputed, without
 from emco_rsync.apply.owned import carries, is_leaving
-from emco_rsync.apply.site import Site
+from emco_rsync.apply.site import ApplySettings, Site
 from emco_rsync.plan.manifests import DEPLOYMENT_LABEL, Json
 from emco_rsync.plan.plan import NAMESPACE_KIND, Item, Piece
 from emco_rsync.watch.drift import MANAGER, ignored_fields
@@ -58,9 +58,10 @@ async def send(client: KubeApi, *, site: Site, item: Item, piece: Piece, looked:
     obj: Json = piece.obj
     encoded: bytes | None = piece.encoded
     if piece.ref.kind == NAMESPACE and await _is_foreign(client, piece.ref, site.plan.label):
-        obj, encoded = _without_label(obj), None
-    restored = await _restore(client, obj, looked, site=site, item=item, piece=piece) if looked is not None else None
-    sent = restored or await _apply(client, obj, encoded, site=site, item=item, piece=piece)
+        obj, encoded = without_label(obj), None
+    restored = await _restore(client, obj, looked, site=site, piece=piece) if looked is not None else None
+    sent = restored or await settle(client, obj, encoded, settings=site.settings, piece=piece)
+    _tell(site, item, left=sent.left, taken=sent.taken)
     if waits := is_leaving(sent.answer):
         raise BeingDeleted(waits)
     if item.approval is not None and piece.ref.kind == CSR:
@@ -69,7 +70,7 @@ async def send(client: KubeApi, *, site: Site, item: Item, piece: Piece, looked:
     return sent
 
 
-async def _restore(client: KubeApi, obj: Json, looked: Looked, *, site: Site, item: Item, piece: Piece) -> Sent | None:
+async def _restore(client: KubeApi, obj: Json, looked: Looked, *, site: Site, piece: Piece) -> Sent | None:
     """Nobody has to be asked who owns what. ``None`` if the object has changed since, or nothing may be taken over."""
     if looked.taken and not site.settings.force:
         return None
@@ -78,30 +79,42 @@ async def _restore(client: KubeApi, obj: Json, looked: Looked, *, site: Site, it
         answer = await client.apply(just_so, manager=MANAGER, force=True, namespace=piece.ref.namespace)
     except errors.Conflict:
         return None
-    _tell(site, item, left=(), taken=looked.taken)
     return Sent(answer, taken=looked.taken, version=_stand_in(piece.ref.kind, answer))
 
 
-async def _apply(client: KubeApi, obj: Json, encoded: bytes | None, *, site: Site, item: Item, piece: Piece) -> Sent:
+async def settle(
+    client: KubeApi,
+    obj: Json,
+    encoded: bytes | None,
+    *,
+    settings: ApplySettings,
+    piece: Piece,
+    dry_run: bool = False,
+) -> Sent:
+    """Apply ``obj``, the piece or most of it, without the fields that are left to others. Any ``KubeError``."""
     left: dict[str, Disputed] = {}
     taken: tuple[Disputed, ...] = ()
     for _ in range(_ROUNDS):
         try:
             answer = await client.apply(
-                obj, manager=MANAGER, force=bool(taken), namespace=piece.ref.namespace, encoded=encoded
+                obj,
+                manager=MANAGER,
+                force=bool(taken),
+                dry_run=dry_run,
+                namespace=piece.ref.namespace,
+                encoded=encoded,
             )
         except errors.FieldConflict as conflict:
             fields = disputed(conflict)
-            decision = decide(fields, leave_alone=site.settings.leave_alone, ignored=ignored_fields(piece.obj))
+            decision = decide(fields, leave_alone=settings.leave_alone, ignored=ignored_fields(piece.obj))
             left.update((one.path, one) for one in decision.left)
             obj, unknown = without(obj, [one.path for one in decision.left])
             encoded = None
             contested = (*decision.contested, *(one for one in decision.left if one.path in unknown))
-            if (contested or not fields) and not site.settings.force:
+            if (contested or not fields) and not settings.force:
                 raise _refusal(conflict, contested) from conflict
             taken = contested if fields else (Disputed("", ""),)
         else:
-            _tell(site, item, left=tuple(left.values()), taken=taken)
             return Sent(answer, tuple(left.values()), taken, version=_stand_in(piece.ref.kind, answer))
     raise errors.Conflict(f"its fields change hands all the time: {_named([*left.values(), *taken])}")
 
@@ -150,7 +163,8 @@ async def _is_foreign(client: KubeApi, ref: Ref, label: str) -> bool:
     return not carries(present, label)
 
 
-def _without_label(obj: Json) -> Json:
+def without_label(obj: Json) -> Json:
+    """As a namespace of others is applied."""
     metadata = obj["metadata"]
     labels = {name: value for name, value in metadata["labels"].items() if name != DEPLOYMENT_LABEL}
     return {**obj, "metadata": {**metadata, "labels": labels}}

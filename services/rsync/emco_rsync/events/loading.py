@@ -95,18 +95,41 @@ async def load_deployment(
     """The contexts that this one replaces, and those that have the manifests of what may be on the clusters. ``first``:
     nothing was done yet to replace them."""
     formers = await _unfinished(bus, replaced, own=loaded.plan.context, first=first)
-    revisions = {loaded.plan.context: loaded.plan}
+    return await _with_revisions(loaded.plan, loaded.status, loaded.revisions, formers)
+
+
+async def imagine(bus: ContextBus, entries: Sequence[Entry], replaced: str) -> Deployment:
+    """The deployment as it would be if the context of these entries, which is not on the bus, were to replace
+    ``replaced`` (``""``: were installed). ``ContextNotFound``, ``MalformedContext``."""
+    revisions = Revisions(bus)
+    plan = make_plan(await _aside(entries, codec.decode, entries), items=revisions.items)
+    if not replaced:
+        return Deployment(plan, status_of(plan.status_context, []), {plan.context: plan})
+    if await bus.get(keys.root(replaced)) is None:
+        raise ContextNotFound(replaced)
+    collected = (await bus.range(keys.root(plan.status_context))).entries
+    found, status, _ = await _aside(collected, _status, plan.status_context, collected)
+    if collected:
+        revisions.known[plan.status_context] = found
+    formers = await _unfinished(bus, [replaced], own=plan.context, first=True)
+    return await _with_revisions(plan, status, revisions, formers)
+
+
+async def _with_revisions(
+    plan: Plan, status: ContextStatus, revisions: Revisions, formers: tuple[str, ...]
+) -> Deployment:
+    read = {plan.context: plan}
 
     async def known(contexts: Iterable[str]) -> Deployment:
-        for context in sorted(set(contexts) - set(revisions)):
+        for context in sorted(set(contexts) - set(read)):
             with suppress(ContextNotFound):
-                revisions[context] = await loaded.revisions.read(context)
-        return Deployment(loaded.plan, loaded.status, revisions, formers)
+                read[context] = await revisions.read(context)
+        return Deployment(plan, status, read, formers)
 
-    deployment = await known({*formers, *sources(loaded.status)})
-    if await _aside(loaded.status.resources, deployment.stays):
+    deployment = await known({*formers, *sources(status)})
+    if await _aside(status.resources, deployment.stays):
         return deployment
-    return await known(referred(loaded.status))
+    return await known(referred(status))
 
 
 async def _unfinished(bus: ContextBus, replaced: Sequence[str], *, own: str, first: bool) -> tuple[str, ...]:

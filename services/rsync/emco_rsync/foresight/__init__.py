@@ -1,0 +1,1 @@
+"""What a context would change on the clusters, found out without changing anything."""
