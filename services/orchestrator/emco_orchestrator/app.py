@@ -31,6 +31,8 @@ from emco_orchestrator.history import Revisions
 from emco_orchestrator.inputs import InputReader
 from emco_orchestrator.keeping import Keeper
 from emco_orchestrator.metrics import GAUGES, Steps
+from emco_orchestrator.planning import Planner
+from emco_orchestrator.planroutes import plan_router
 from emco_orchestrator.removalguard import RemovalGuard
 from emco_orchestrator.rendering import Renderings
 from emco_orchestrator.routes import lifecycle_router
@@ -59,9 +61,11 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
         for resource, hook in zip(resources.RESOURCES, _hooks(deps, contexts, tools.keeper, bell), strict=True)
     ]
     streams = StatusStreams(notifier, limit=settings.status_streams)
+    planner = Planner(groups, tools, timeout=settings.plan_timeout)
+    routes = lifecycle_router(deployments, status, streams, Revisions(groups, contexts)), plan_router(planner)
     app = create_app(
         NAME,
-        [*routers, lifecycle_router(deployments, status, streams, Revisions(groups, contexts))],
+        [*routers, *routes],
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,

@@ -6,14 +6,15 @@ The steps of spec orchestrator-lifecycle 3 (2 to 8), the same for instantiate, u
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from emco_common.appcontext.io import AppContextStore
-from emco_common.controllerclient import PLACEMENT, ControllerClient
+from emco_common.appcontext.model import AppContext
+from emco_common.controllerclient import PLACEMENT, ControllerClient, ControllerInput
 from emco_common.errors import Unprocessable
 from emco_common.operations import Subject
 from emco_orchestrator.assembly import assemble, groups_of, pruned
-from emco_orchestrator.inputs import InputReader
+from emco_orchestrator.inputs import InputReader, Inputs
 from emco_orchestrator.metrics import Steps
 from emco_orchestrator.origins import origin_of
 from emco_orchestrator.placement import survivors
@@ -23,6 +24,14 @@ from emco_orchestrator.rendering import Renderings
 
 class NoClusterLeft(Unprocessable):
     """Placement controllers removed every cluster of an app."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A context that is only looked at; ``unheard`` are the controllers that would have their say."""
+
+    context: AppContext
+    unheard: tuple[ControllerInput, ...]
 
 
 class Builder:
@@ -58,19 +67,7 @@ class Builder:
 
         Raises the errors of spec orchestrator-lifecycle 3.1; what was written by then is the caller's to remove.
         """
-        with self._steps.timed("read"):
-            inputs = await self._inputs.read(group)
-        asked = any(controller.type == PLACEMENT for controller in inputs.controllers)
-        with self._steps.timed("place"):
-            groups = groups_of(inputs) if asked else pruned(groups_of(inputs))
-            if not asked:
-                allows(
-                    {app: frozenset(name for group in held for name in group.clusters) for app, held in groups.items()}
-                )
-        with self._steps.timed("render"):
-            rendered = await self._renderings.all_of(inputs)
-        with self._steps.timed("assemble"):
-            context = assemble(instance, inputs, groups, rendered)
+        inputs, asked, context = await self._assembled(group, instance, allows)
         with self._steps.timed("write"):
             context = replace(context, status_context=status_context)
             await self._contexts.write_new(context, origin=origin_of(inputs, verb=verb))
@@ -80,6 +77,29 @@ class Builder:
                 await self._prune(instance)
                 allows(await self._contexts.placement(instance))
             await self._controllers.update_context(inputs.controllers, instance, source=source)
+
+    async def draft(self, group: Subject, instance: str, *, status_context: str = "") -> Draft:
+        """The same context, but not written, and without what controllers would do to it. Raises the same errors."""
+        inputs, _, context = await self._assembled(group, instance, lambda _: None, final=True)
+        return Draft(replace(context, status_context=status_context), inputs.controllers)
+
+    async def _assembled(
+        self, group: Subject, instance: str, allows: Callable[[Placement], None], *, final: bool = False
+    ) -> tuple[Inputs, bool, AppContext]:
+        """What was read, whether placement controllers are to be asked, and the context; ``final``: as if not."""
+        with self._steps.timed("read"):
+            inputs = await self._inputs.read(group)
+        asked = not final and any(controller.type == PLACEMENT for controller in inputs.controllers)
+        with self._steps.timed("place"):
+            groups = groups_of(inputs) if asked else pruned(groups_of(inputs))
+            if not asked:
+                allows(
+                    {app: frozenset(name for group in held for name in group.clusters) for app, held in groups.items()}
+                )
+        with self._steps.timed("render"):
+            rendered = await self._renderings.all_of(inputs)
+        with self._steps.timed("assemble"):
+            return inputs, asked, assemble(instance, inputs, groups, rendered)
 
     async def _prune(self, instance: str) -> None:
         for app in (await self._contexts.read(instance)).apps:

@@ -34,3 +34,9 @@ class OrchestratorSettings(Settings):
         description="Share of its clusters above which an update, rollback or migration that leaves them, if they are "
         "at least 3, is refused unless it says how many (`removeClusters`); 1 never asks.",
     )
+    plan_timeout: float = Field(
+        300.0,
+        gt=0,
+        description="How long all clusters together may take to say what a plan would change, in seconds. One that is "
+        "away is not waited for.",
+    )
