@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from emco_emcoctl import commandline, inspecting, login
+from emco_emcoctl import commandline, inspecting, login, plan
 from emco_emcoctl.completion import anchors
 from emco_emcoctl.errors import NoInput, UsageError
 from emco_emcoctl.options import CALLS, COMPAT, CONFIG, FILES, FOLLOW, OUTPUT, STOP, UPSERT, WAIT, takes
@@ -107,7 +107,7 @@ def help_(context: click.Context, topic: tuple[str, ...], config: str) -> None:
     session_of(context).show(chosen.get_help(shown))
 
 
-for command in (*inspecting.COMMANDS, *login.COMMANDS):
+for command in (*inspecting.COMMANDS, plan.plan, *login.COMMANDS):
     root.add_command(command)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from emco_emcoctl.views import GOOD, Node, is_bad
@@ -22,17 +23,18 @@ def state(word: str, *, colours: bool) -> str:
     return painted(colour, word, colours=colours)
 
 
-def tree(node: Node, *, colours: bool = False) -> Iterator[str]:
-    """The lines of a tree, its root first."""
-    yield _line(node, colours=colours)
-    yield from _branches(node.children, colours=colours, prefix="")
+def tree(node: Node, *, colours: bool = False, line: Callable[[Node], str] | None = None) -> Iterator[str]:
+    """The lines of a tree, its root first; ``line`` says what stands on the line of a node."""
+    line = line or partial(_line, colours=colours)
+    yield line(node)
+    yield from _branches(node.children, line, colours=colours, prefix="")
 
 
-def _branches(children: Sequence[Node], *, colours: bool, prefix: str) -> Iterator[str]:
+def _branches(children: Sequence[Node], line: Callable[[Node], str], *, colours: bool, prefix: str) -> Iterator[str]:
     for index, child in enumerate(children):
         last = index == len(children) - 1
-        yield painted(DIM, prefix + ("└─ " if last else "├─ "), colours=colours) + _line(child, colours=colours)
-        yield from _branches(child.children, colours=colours, prefix=prefix + ("   " if last else "│  "))
+        yield painted(DIM, prefix + ("└─ " if last else "├─ "), colours=colours) + line(child)
+        yield from _branches(child.children, line, colours=colours, prefix=prefix + ("   " if last else "│  "))
 
 
 def _line(node: Node, *, colours: bool) -> str:

@@ -20,36 +20,36 @@ if TYPE_CHECKING:
     from emco_emcoctl.output import Reporter
     from emco_emcoctl.reading import Reader
 
-_FORM = click.option("-o", "--output", type=click.Choice(FORMS), help="Show the data alone, in this form.")
-_ANCHOR = click.argument("anchor", shell_complete=anchors)
+FORM = click.option("-o", "--output", type=click.Choice(FORMS), help="Show the data alone, in this form.")
+ANCHOR = click.argument("anchor", shell_complete=anchors)
 
 
 @click.command(add_help_option=False)
-@takes(*CALLS, _FORM, CONFIG)
-@_ANCHOR
+@takes(*CALLS, FORM, CONFIG)
+@ANCHOR
 @click.pass_obj
 def status(session: Session, /, *, anchor: str, output: str | None, **given: Any) -> None:
     """Tell how a deployment, a logical cloud or the networks of a cluster are, and what is wrong with them."""
     from emco_emcoctl import drawing, looking, views
 
-    with _reading(session, output, **given) as (reader, _):
+    with reading(session, output, **given) as (reader, _):
         found = looking.status(reader, looking.object_of(anchor))
     if output:
-        _show(session, drawing.data(found, form=output))
+        show(session, drawing.data(found, form=output))
         return
-    colours = _colours(session)
+    colours = colours_of(session)
     shown = views.summary(found)
     for key, value in shown.items():
         text = drawing.printable(value)
-        _show(session, [f"{key:<9}" + (drawing.state(text, colours=colours) if key in ("deployed", "ready") else text)])
+        show(session, [f"{key:<9}" + (drawing.state(text, colours=colours) if key in ("deployed", "ready") else text)])
     if troubles := views.troubles(found):
         head = ("app", "cluster", "object", "state", "reason")
-        _show(session, ["", *drawing.table(head, troubles, colours=colours)])
+        show(session, ["", *drawing.table(head, troubles, colours=colours)])
 
 
 @click.command(add_help_option=False)
-@takes(*CALLS, _FORM, CONFIG)
-@_ANCHOR
+@takes(*CALLS, FORM, CONFIG)
+@ANCHOR
 @click.pass_obj
 def tree(session: Session, /, *, anchor: str, output: str | None, **given: Any) -> None:
     """Draw what ANCHOR consists of, with state and reasons.
@@ -60,15 +60,15 @@ def tree(session: Session, /, *, anchor: str, output: str | None, **given: Any) 
 
     from emco_emcoctl import drawing, looking
 
-    with _reading(session, output, **given) as (reader, report):
+    with reading(session, output, **given) as (reader, report):
         found = looking.tree(reader, looking.object_of(anchor), warn=report.warning)
-    lines = drawing.data(asdict(found), form=output) if output else drawing.tree(found, colours=_colours(session))
-    _show(session, lines)
+    lines = drawing.data(asdict(found), form=output) if output else drawing.tree(found, colours=colours_of(session))
+    show(session, lines)
 
 
 @click.command(add_help_option=False)
-@takes(*CALLS, _FORM, CONFIG)
-@_ANCHOR
+@takes(*CALLS, FORM, CONFIG)
+@ANCHOR
 @click.pass_obj
 def logs(session: Session, /, *, anchor: str, output: str | None, **given: Any) -> None:
     """Tell what happened to a deployment intent group or a logical cloud, and what is wrong with it now."""
@@ -76,19 +76,19 @@ def logs(session: Session, /, *, anchor: str, output: str | None, **given: Any) 
 
     from emco_emcoctl import drawing, looking
 
-    with _reading(session, output, **given) as (reader, report):
+    with reading(session, output, **given) as (reader, report):
         events, troubles = looking.logs(reader, looking.object_of(anchor), warn=report.warning)
     if output:
         now = [dict(zip(("app", "cluster", "object", "state", "reason"), one, strict=True)) for one in troubles]
         told = {"events": [asdict(event) for event in events], "now": now}
-        _show(session, drawing.data(told["events"] if output == "table" else told, form=output))
+        show(session, drawing.data(told["events"] if output == "table" else told, form=output))
         return
-    colours = _colours(session)
+    colours = colours_of(session)
     rows = [(one.time, one.what, one.revision, one.instance, one.reason) for one in events]
-    _show(session, drawing.table(("time", "what", "revision", "instance", "reason"), rows, colours=colours))
+    show(session, drawing.table(("time", "what", "revision", "instance", "reason"), rows, colours=colours))
     if troubles:
         head = ("app", "cluster", "object", "state", "reason")
-        _show(session, ["", "now:", *drawing.table(head, troubles, colours=colours)])
+        show(session, ["", "now:", *drawing.table(head, troubles, colours=colours)])
 
 
 @click.command(add_help_option=False)
@@ -111,7 +111,7 @@ def export(session: Session, /, *, anchor: str | None, everything: bool, directo
     folder = session.cwd / directory
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"the folder {directory} is not empty; name a new one")
-    with _reading(session, None, **given) as (reader, report):
+    with reading(session, None, **given) as (reader, report):
         found = Exporter(reader).export(looking.object_of(anchor) if anchor else "")
     _write(session, folder, found.files, found.uploads)
     for note in found.notes:
@@ -136,20 +136,20 @@ def validate(session: Session, /, *, files: tuple[str, ...], **given: Any) -> No
         source=inputs.Source(session.cwd, session.stdin),
         missing_as_text=given["missing_as_text"],
     )
-    colours, wrong, total = _colours(session), 0, 0
+    colours, wrong, total = colours_of(session), 0, 0
     for finding in validating.findings(documents, cwd=session.cwd):
         total += 1
         wrong += bool(finding.problems)
         mark = drawing.painted(*((drawing.RED, "✗") if finding.problems else (drawing.GREEN, "✓")), colours=colours)
         note = "  (anchor only: its schema is not known here)" if finding.unchecked else ""
-        _show(session, [f"{mark} {finding.where}  {drawing.printable(finding.what)}{note}"])
-        _show(session, [f"    {drawing.printable(problem)}" for problem in finding.problems])
-    _show(session, [f"{total} documents, {wrong} with problems"])
+        show(session, [f"{mark} {finding.where}  {drawing.printable(finding.what)}{note}"])
+        show(session, [f"    {drawing.printable(problem)}" for problem in finding.problems])
+    show(session, [f"{total} documents, {wrong} with problems"])
     session.code = InputError.exit_code if wrong else session.code
 
 
 @click.command(add_help_option=False)
-@takes(*CALLS, _FORM, CONFIG)
+@takes(*CALLS, FORM, CONFIG)
 @click.option("--client", "client_only", is_flag=True, help="Ask no service.")
 @click.pass_obj
 def version(session: Session, /, *, output: str | None, client_only: bool, **given: Any) -> None:
@@ -158,20 +158,20 @@ def version(session: Session, /, *, output: str | None, client_only: bool, **giv
 
     found = [{"component": "emcoctl", "version": looking.own_version(), "at": ""}]
     if not client_only:
-        with _reading(session, output or "table", **given) as (reader, _):
+        with reading(session, output or "table", **given) as (reader, _):
             found += looking.versions(reader)
     if output:
-        _show(session, drawing.data(found, form=output))
+        show(session, drawing.data(found, form=output))
         return
     rows = [(one["component"], one["version"], one["at"]) for one in found]
-    _show(session, drawing.table(("component", "version", "at"), rows, colours=_colours(session)))
+    show(session, drawing.table(("component", "version", "at"), rows, colours=colours_of(session)))
 
 
 COMMANDS = (status, tree, logs, export, validate, version)
 
 
 @contextmanager
-def _reading(
+def reading(
     session: Session,
     output: str | None,
     *,
@@ -189,13 +189,13 @@ def _reading(
         yield Reader(sender, settings), report
 
 
-def _colours(session: Session) -> bool:
+def colours_of(session: Session) -> bool:
     from emco_emcoctl.output import colours
 
     return colours(session.stdout, session.environ)
 
 
-def _show(session: Session, lines: Any) -> None:
+def show(session: Session, lines: Any) -> None:
     for line in lines:
         session.show(line)
 
@@ -212,6 +212,6 @@ def _write(session: Session, folder: Path, files: dict[str, list[Any]], uploads:
     except OSError as error:
         raise InputError(f"{error.filename} cannot be written: {error.strerror}") from error
     for name, documents in files.items():
-        _show(session, [f"{folder / name}  {len(documents)} documents"])
+        show(session, [f"{folder / name}  {len(documents)} documents"])
     if uploads:
-        _show(session, [f"{folder / 'files'}  {len(uploads)} files"])
+        show(session, [f"{folder / 'files'}  {len(uploads)} files"])

@@ -33,8 +33,9 @@ class Reader:
         self._sender = sender
         self._config = config
 
-    def json(self, anchor: str) -> Any:
-        answer = self.answer(anchor)
+    def json(self, anchor: str, *, method: str = "GET") -> Any:
+        """``method``: POST for what has to be asked for, though nothing is written by it."""
+        answer = self.answer(anchor, method=method)
         try:
             return json.loads(answer.body or "null")
         except ValueError as error:
@@ -65,13 +66,13 @@ class Reader:
             told = ""
         return endpoint.url, told or "answers, but tells no version"
 
-    def answer(self, anchor: str, *, accept: str = "application/json") -> Answer:
+    def answer(self, anchor: str, *, accept: str = "application/json", method: str = "GET") -> Answer:
         try:
             where = routing.address(anchor)
         except routing.RouteError as error:
             raise InputError(str(error)) from error
         endpoint = self._config.endpoint(where.service)
-        found = self._sender.send(Call("GET", where, anchor, accept=accept), endpoint=endpoint)
+        found = self._sender.send(Call(method, where, anchor, accept=accept), endpoint=endpoint)
         if not found.ok:
             reason = " ".join(found.body.split())[:_REASON_LENGTH] or "no reason given"
             raise RefusedReadError(f"{anchor}: {found.status}: {reason}", status=found.status)
