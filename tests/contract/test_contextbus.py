@@ -428,8 +428,8 @@ async def test_a_ping_answers(bus: ContextBus) -> None:
 # All of it
 
 
-async def pieces_of(bus: ContextBus, prefix: str, *, keys_only: bool = False) -> list[Range]:
-    async with aclosing(bus.snapshot(prefix, keys_only=keys_only)) as pieces:
+async def pieces_of(bus: ContextBus, *prefixes: str, keys_only: bool = False) -> list[Range]:
+    async with aclosing(bus.snapshot(*prefixes, keys_only=keys_only)) as pieces:
         return [piece async for piece in pieces]
 
 
@@ -444,8 +444,20 @@ async def test_a_snapshot_has_what_a_range_has_in_pieces_of_one_revision(bus: Co
 
 async def test_a_snapshot_of_keys_has_no_values(bus: ContextBus, base: str) -> None:
     revision = await bus.put(f"{base}a/", b"value")
-    (piece,) = await pieces_of(bus, base, keys_only=True)
-    assert piece.entries == (Entry(f"{base}a/", b"", revision, revision),)
+    found = [entry for piece in await pieces_of(bus, base, keys_only=True) for entry in piece.entries]
+    assert found == [Entry(f"{base}a/", b"", revision, revision)]
+
+
+async def test_a_snapshot_of_several_prefixes_is_of_one_moment(bus: ContextBus, base: str) -> None:
+    for name in "abc":
+        await bus.put(f"{base}{name}/1/", b"before")
+    async with aclosing(bus.snapshot(f"{base}a/", f"{base}c/")) as pieces:
+        seen = [await anext(pieces)]
+        await bus.put(f"{base}c/1/", b"after")
+        seen += [piece async for piece in pieces]
+    assert [entry.key for piece in seen for entry in piece.entries] == [f"{base}a/1/", f"{base}c/1/"]
+    assert {entry.value for piece in seen for entry in piece.entries} == {b"before"}
+    assert len({piece.revision for piece in seen}) == 1
 
 
 async def test_a_snapshot_of_nothing_tells_the_revision(bus: ContextBus, base: str) -> None:
@@ -469,6 +481,6 @@ async def test_a_snapshot_sees_nothing_of_what_is_written_while_it_is_read(bus: 
 async def test_a_snapshot_shows_leases(bus: ContextBus, base: str) -> None:
     lease = await bus.lease(10)
     await bus.put(f"{base}a/", b"", lease=lease.id)
-    (piece,) = await pieces_of(bus, base, keys_only=True)
-    assert [entry.lease for entry in piece.entries] == [lease.id]
+    found = [entry for piece in await pieces_of(bus, base, keys_only=True) for entry in piece.entries]
+    assert [entry.lease for entry in found] == [lease.id]
     await lease.revoke()

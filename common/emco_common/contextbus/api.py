@@ -110,7 +110,7 @@ class Lease(Protocol):
 class Reading(Protocol):
     """A bus that is only read, which others may be using."""
 
-    def snapshot(self, prefix: str, *, keys_only: bool = False) -> AsyncGenerator[Range, None]:
+    def snapshot(self, *prefixes: str, keys_only: bool = False) -> AsyncGenerator[Range, None]:
         """As in ``ContextBus``."""
         ...
 
@@ -134,11 +134,12 @@ class ContextBus(Protocol):
         """
         ...
 
-    def snapshot(self, prefix: str, *, keys_only: bool = False) -> AsyncGenerator[Range, None]:
-        """All keys that start with ``prefix`` as of one moment, in pieces, at least one, all of the same revision.
+    def snapshot(self, *prefixes: str, keys_only: bool = False) -> AsyncGenerator[Range, None]:
+        """All keys that start with any of the ``prefixes`` as of one moment, in pieces, all of the same revision.
 
-        For what may be more than fits into one answer. Raises ``Compacted`` when the server forgets that moment before
-        the last piece was read; it is closed with ``contextlib.aclosing``.
+        For what may be more than fits into one answer; there is a piece even where there is nothing. No two prefixes
+        may overlap. Raises ``Compacted`` when the server forgets that moment before the last piece was read; it is
+        closed with ``contextlib.aclosing``.
         """
         ...
 

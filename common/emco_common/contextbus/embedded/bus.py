@@ -130,9 +130,9 @@ class EmbeddedBus:
             prefix_bytes(prefix)
         return await self._read(partial(queries.read_together, keys=keys, prefixes=prefixes))
 
-    async def snapshot(self, prefix: str, *, keys_only: bool = False) -> AsyncGenerator[Range, None]:
+    async def snapshot(self, *prefixes: str, keys_only: bool = False) -> AsyncGenerator[Range, None]:
         self._check_open()
-        async with aclosing(snapshot_of(self._reader.path, prefix, keys_only=keys_only)) as pieces:
+        async with aclosing(snapshot_of(self._reader.path, prefixes, keys_only=keys_only)) as pieces:
             async for piece in pieces:
                 yield piece
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -27,8 +27,8 @@ class FileReading:
             raise UnusableBus(f"there is no context bus {path}")
         self._path = path
 
-    async def snapshot(self, prefix: str, *, keys_only: bool = False) -> AsyncGenerator[Range, None]:
-        async with aclosing(snapshot_of(self._path, prefix, keys_only=keys_only)) as pieces:
+    async def snapshot(self, *prefixes: str, keys_only: bool = False) -> AsyncGenerator[Range, None]:
+        async with aclosing(snapshot_of(self._path, prefixes, keys_only=keys_only)) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -36,21 +36,23 @@ class FileReading:
         """Nothing is open between snapshots."""
 
 
-async def snapshot_of(path: Path, prefix: str, *, keys_only: bool) -> AsyncGenerator[Range, None]:
+async def snapshot_of(path: Path, prefixes: Sequence[str], *, keys_only: bool) -> AsyncGenerator[Range, None]:
     """See ``ContextBus.snapshot``. The moment is held by a read transaction, which hinders no writer."""
-    where, bounds = within(prefix_bytes(prefix))
+    spans = [within(prefix_bytes(prefix)) for prefix in prefixes]
     source = "FROM live" if keys_only else "FROM live JOIN log USING (id)"
-    query = f"SELECT live.key, {'NULL' if keys_only else 'value'}, {_COLUMNS} {source} WHERE {where} ORDER BY live.key"
+    query = f"SELECT live.key, {'NULL' if keys_only else 'value'}, {_COLUMNS} {source}"
     connection: sqlite3.Connection | None = None
     try:
         connection = await asyncio.to_thread(_opened, path)
         (revision,) = connection.execute("SELECT revision FROM state").fetchone()
-        rows = await asyncio.to_thread(connection.execute, query, bounds)
-        while True:
+        for where, bounds in spans:
+            sought = f"{query} WHERE {where} ORDER BY live.key"
+            rows = await asyncio.to_thread(connection.execute, sought, bounds)
             found = await asyncio.to_thread(rows.fetchmany, _PIECE)
-            yield Range(tuple(Entry(row[0].decode(), row[1] or b"", *row[2:]) for row in found), revision)
-            if len(found) < _PIECE:
-                return
+            while found:
+                yield Range(tuple(Entry(row[0].decode(), row[1] or b"", *row[2:]) for row in found), revision)
+                found = await asyncio.to_thread(rows.fetchmany, _PIECE)
+        yield Range((), revision)
     except sqlite3.Error as error:
         raise BusUnavailable(f"the context bus could not read its file: {told(error)}") from error
     finally:

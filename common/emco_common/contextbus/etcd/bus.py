@@ -72,16 +72,17 @@ class EtcdBus:
         parts = (part.response_range.kvs for part in response.responses)
         return Range(tuple(entry_of(pair) for part in parts for pair in part), response.header.revision)
 
-    async def snapshot(self, prefix: str, *, keys_only: bool = False) -> AsyncGenerator[Range, None]:
-        key, end = span_of(prefix)
-        revision, more = 0, True
-        while more:
-            wanted = pb.RangeRequest(key=key, range_end=end, limit=_PIECE, revision=revision, keys_only=keys_only)
-            response = await self._range(wanted)
-            revision, more = revision or response.header.revision, response.more
-            yield Range(tuple(map(entry_of, response.kvs)), revision)
-            if more:
-                key = response.kvs[-1].key + b"\0"
+    async def snapshot(self, *prefixes: str, keys_only: bool = False) -> AsyncGenerator[Range, None]:
+        revision = 0
+        for key, end in map(span_of, prefixes):
+            more = True
+            while more:
+                wanted = pb.RangeRequest(key=key, range_end=end, limit=_PIECE, revision=revision, keys_only=keys_only)
+                response = await self._range(wanted)
+                revision, more = revision or response.header.revision, response.more
+                yield Range(tuple(map(entry_of, response.kvs)), revision)
+                if more:
+                    key = response.kvs[-1].key + b"\0"
 
     async def put(self, key: str, value: bytes, *, lease: int = 0) -> int:
         return (await self._transact([Put(key, value, lease)])).header.revision
