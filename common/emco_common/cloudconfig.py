@@ -120,8 +120,13 @@ class CloudConfigs:
 
 def _named(document: Document) -> Access:
     provider, cluster, level, namespace = (document.key[name] for name in KEY_NAMES)
-    registration = f"{document.place}/{document.revision}"
-    return Access(provider, cluster, level, namespace, owner=document.tags.get("owner", {}), registration=registration)
+    owner = document.tags.get("owner", {})
+    return Access(provider, cluster, level, namespace, owner=owner, registration=registration_of(document))
+
+
+def registration_of(document: Document) -> str:
+    """See ``Access.registration``."""
+    return f"{document.place}/{document.revision}"
 
 
 def with_sealed(document: Document, change: SealedChange) -> Document:

@@ -76,16 +76,21 @@ async def open_doors(settings: Settings) -> AsyncIterator[tuple[DocumentStore, C
         await store.close()
 
 
-@asynccontextmanager
-async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
-    """Everything that services share. Raises ``BadSettings``, ``Unavailable``, or ``Conflict`` where a restore was cut
-    off."""
+def sealer_of(settings: Settings) -> Sealer:
+    """Raises ``BadSettings`` without a data key."""
     data_key = settings.data_key.get_secret_value()
     if not data_key:
         raise BadSettings(
             "setting data_key: EMCO_DATA_KEY is empty; kubeconfigs cannot be kept without a key to seal them"
         )
-    sealer = Sealer(data_key, retired=tuple(key.get_secret_value() for key in settings.retired_data_keys))
+    return Sealer(data_key, retired=tuple(key.get_secret_value() for key in settings.retired_data_keys))
+
+
+@asynccontextmanager
+async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
+    """Everything that services share. Raises ``BadSettings``, ``Unavailable``, or ``Conflict`` where a restore was cut
+    off."""
+    sealer = sealer_of(settings)
     async with open_doors(settings) as (store, bus):
         if await store.get(UNFINISHED_RESTORE) is not None:
             raise Conflict("a restore of this store is not finished: run `emco restore FILE --replace` to its end")

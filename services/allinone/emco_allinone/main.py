@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from emco_allinone.deploying.command import deploy
+from emco_allinone.running import run
+from emco_allinone.safekeeping.command import backup_command, restore_command, rotate_command
 from emco_allinone.stopping import watch_signals
 from emco_common import __version__
-from emco_common.courtesy import courteous_loop
-from emco_common.errors import EmcoError
-from emco_common.filetrouble import told
 from emco_common.log import configure_logging
 from emco_common.settings import BadSettings
 
@@ -41,7 +37,8 @@ def cli() -> None:
     """The Edge Multi-Cluster Orchestrator."""
 
 
-cli.add_command(deploy)
+for command in (deploy, backup_command, restore_command, rotate_command):
+    cli.add_command(command)
 
 
 @cli.command()
@@ -52,7 +49,7 @@ cli.add_command(deploy)
 def up(data: Path, host: str, ingress_port: int, log_level: str) -> None:
     """Run every service in this process, on the embedded store and bus below DATA."""
     configure_logging(log_level)
-    _run(_up(data, host, ingress_port))
+    run(_up(data, host, ingress_port))
 
 
 @cli.command()
@@ -64,11 +61,11 @@ def serve(service: str, config: Path) -> None:
     SERVICE `agent` is for a cluster that EMCO cannot reach; it runs there, and needs neither. `ingress` is one port in
     front of the others, and needs neither."""
     if service == "agent":
-        _run(_agent())
+        run(_agent())
     elif service == "ingress":
-        _run(_ingress(config))
+        run(_ingress(config))
     else:
-        _run(_serve(service, config))
+        run(_serve(service, config))
 
 
 @cli.command()
@@ -86,17 +83,7 @@ def demo(edge: Path | None, cloud: Path | None, keep: bool, ingress_port: int, l
     if (edge is None) != (cloud is None):
         raise click.UsageError("give both --edge and --cloud, or neither for two simulated clusters")
     configure_logging(log_level)
-    _run(run_demo(edge, cloud, ingress_port=ingress_port if keep else None))
-
-
-def _run(work: Coroutine[Any, Any, int | None]) -> None:
-    try:
-        with asyncio.Runner(loop_factory=courteous_loop) as runner:
-            code = runner.run(work)
-    except (BadSettings, EmcoError, OSError) as error:
-        click.echo(f"emco: {told(error) if isinstance(error, OSError) else error}", err=True)
-        sys.exit(1)
-    sys.exit(code or 0)
+    run(run_demo(edge, cloud, ingress_port=ingress_port if keep else None))
 
 
 async def _up(data: Path, host: str, ingress_port: int) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from emco_allinone.catalogue import CATALOGUE
 from emco_allinone.ingress import Ingress
+from emco_allinone.safekeeping import keyfile
 from emco_common.access.settings import Access, AccessSettings
 from emco_common.runtime import Deps, Service, open_deps
 from emco_common.settings import Settings
@@ -72,18 +70,5 @@ async def running(
 
 def _embedded(data: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     data.mkdir(parents=True, exist_ok=True)
-    folder = quote(str(data.absolute()))
-    return {
-        "database_url": f"sqlite://{folder}/store.db",
-        "bus_url": f"embedded://{folder}/bus.db",
-        "data_key": environment.get("EMCO_DATA_KEY") or _own_data_key(data / "data.key"),
-    }
-
-
-def _own_data_key(path: Path) -> str:
-    """The key that seals this data folder's secrets, made at first use and readable by its owner only."""
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-    return path.read_text().strip()
+    keyfile.ensure(data, environment)
+    return keyfile.urls(data) | keyfile.data_keys(data, environment)

@@ -8,7 +8,7 @@ write of its access record (PUT of the cluster's kubeconfig) after the recorded 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -65,6 +65,14 @@ def remembered(bus: ContextBus, access: Access, open_way: Open) -> SameCluster:
             await _compare(bus, identity.cluster, uid=uid, registration=way.registration)
 
     return check
+
+
+def reregistered(record: bytes, registrations: Mapping[str, str]) -> bytes:
+    """A record with its registration named as it is now, where an access record was written anew with nothing new in
+    it: that is not its operator's word that another cluster may answer."""
+    known = _decoded(record)
+    present = registrations.get(known.get("registration", ""))
+    return record if present is None else json.dumps(known | {"registration": present}).encode()
 
 
 async def _compare(bus: ContextBus, cluster: str, *, uid: str, registration: str) -> None:
