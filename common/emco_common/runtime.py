@@ -50,8 +50,8 @@ class Deps:
     randbelow: Callable[[int], int] = secrets.randbelow
 
 
-UNFINISHED_RESTORE = {"restore": "unfinished"}
-"""The key of a document that is there while a backup is brought back, and stays when that is cut off."""
+UNFINISHED_RESTORE = "/restore/unfinished/"
+"""A key on the bus that is there while a backup is brought back, and stays when that is cut off."""
 
 
 @asynccontextmanager
@@ -92,8 +92,8 @@ async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
     off."""
     sealer = sealer_of(settings)
     async with open_doors(settings) as (store, bus):
-        if await store.get(UNFINISHED_RESTORE) is not None:
-            raise Conflict("a restore of this store is not finished: run `emco restore FILE --replace` to its end")
+        if await bus.get(UNFINISHED_RESTORE) is not None:
+            raise Conflict("a restore is not finished: run `emco restore FILE --replace` to its end")
         channels = Channels(connect_timeout=settings.grpc_connect_timeout)
         try:
             yield Deps(store, bus, sealer, channels)

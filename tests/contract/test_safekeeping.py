@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from emco_allinone.safekeeping.archive import BadArchive, opened
+from emco_allinone.safekeeping.archive import Archive, BadArchive, opened
 from emco_allinone.safekeeping.backup import Busy, backup
 from emco_allinone.safekeeping.extent import KEPT
 from emco_allinone.safekeeping.restore import NotEmpty, StillRunning, restore
@@ -21,6 +21,7 @@ from emco_allinone.safekeeping.rotation import rotate
 from emco_common.cloudconfig import Access, CloudConfigs
 from emco_common.contextbus.api import ContextBus, Range
 from emco_common.errors import Conflict
+from emco_common.runtime import UNFINISHED_RESTORE
 from emco_common.secrets import Sealer, key_id
 from emco_common.store.api import Document, DocumentStore
 from emco_common.syncobjects import SyncObjects, record_of
@@ -47,7 +48,7 @@ ENTRIES = {
 @pytest.fixture
 async def clean_bus(bus: ContextBus) -> AsyncIterator[ContextBus]:
     async def wipe() -> None:
-        for prefix in KEPT:
+        for prefix in (*KEPT, UNFINISHED_RESTORE):
             await bus.delete(prefix, prefix=True)
 
     await wipe()
@@ -149,6 +150,42 @@ async def test_it_is_not_restored_under_a_running_service(
         await restore(store, clean_bus, archive, in_place_of_all=True)
     assert await store.get(EDGE) is not None
     await lease.revoke()
+
+
+class Cut(Archive):
+    """An archive at whose end whoever reads it dies."""
+
+    def __init__(self, whole: Archive) -> None:
+        self._whole = whole
+        self.manifest = whole.manifest
+
+    def documents(self) -> Iterator[Document]:
+        return self._whole.documents()
+
+    def blobs(self) -> Iterator[bytes]:
+        return self._whole.blobs()
+
+    def entries(self) -> Iterator[tuple[str, bytes]]:
+        yield next(self._whole.entries())
+        raise KeyboardInterrupt
+
+
+async def test_a_restore_that_was_cut_off_leaves_a_mark_and_is_done_again(
+    store: DocumentStore, clean_bus: ContextBus, tmp_path: Path
+) -> None:
+    await filled(store, clean_bus)
+    await backup(store, clean_bus, tmp_path / "backup", now=clock)
+    before = await all_of(store)
+    with opened(tmp_path / "backup") as archive:
+        with pytest.raises(KeyboardInterrupt):
+            await restore(store, clean_bus, Cut(archive), in_place_of_all=True)
+        assert await clean_bus.get(UNFINISHED_RESTORE) is not None
+        with pytest.raises(Conflict, match="restore is not finished"):
+            await backup(store, clean_bus, tmp_path / "other", now=clock)
+        await restore(store, clean_bus, archive, in_place_of_all=True)
+    assert await clean_bus.get(UNFINISHED_RESTORE) is None
+    assert contents(await all_of(store)) == contents(before)
+    assert set(await entries(clean_bus)) == {*ENTRIES, "/rsync/clusters/edge+c/"}
 
 
 class Handing:

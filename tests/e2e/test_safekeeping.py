@@ -18,6 +18,7 @@ from emco_allinone.safekeeping.archive import opened
 from emco_allinone.safekeeping.extent import KEPT
 from emco_allinone.safekeeping.sealed import data_keys_of
 from emco_common.cloudconfig import Access, CloudConfigs
+from emco_common.contextbus.embedded import EmbeddedBus
 from emco_common.contextbus.factory import open_reading
 from emco_common.errors import Conflict
 from emco_common.runtime import UNFINISHED_RESTORE, open_deps
@@ -111,14 +112,14 @@ def unknown_secrets(file: Path) -> list[Document]:
 
 
 async def test_a_restore_that_was_cut_off_starts_no_service(tmp_path: Path) -> None:
-    store = await SqliteStore.open(tmp_path / "store.db")
-    await store.create(Document(UNFINISHED_RESTORE, {}))
-    await store.close()
+    bus = await EmbeddedBus.open(tmp_path / "bus.db")
+    await bus.put(UNFINISHED_RESTORE, b"")
+    await bus.close()
     given: dict[str, Any] = {
         "database_url": f"sqlite://{tmp_path}/store.db",
         "bus_url": f"embedded://{tmp_path}/bus.db",
     }
-    with pytest.raises(Conflict, match="restore of this store is not finished"):
+    with pytest.raises(Conflict, match="restore is not finished"):
         async with open_deps(Settings.load("emco", {}, data_key="k", **given)):
             pass
 

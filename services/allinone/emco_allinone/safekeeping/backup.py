@@ -27,7 +27,8 @@ from emco_allinone.safekeeping.extent import KEPT, lasts, tells_of_handing_over
 from emco_allinone.safekeeping.sealed import data_keys_of
 from emco_common import __version__
 from emco_common.contextbus.api import Compacted, Range, Reading
-from emco_common.errors import Unavailable
+from emco_common.errors import Conflict, Unavailable
+from emco_common.runtime import UNFINISHED_RESTORE
 from emco_common.store.api import DocumentMissing, DocumentStore
 from emco_common.store.encoding import named_digest
 
@@ -48,7 +49,8 @@ async def backup(
     now: Callable[[], datetime],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Manifest:
-    """Write the file ``target``. ``Busy``; ``Conflict`` if the file is there; ``Unavailable`` from store and bus."""
+    """Write the file ``target``. ``Busy``; ``Conflict`` if the file is there, or a restore is not finished;
+    ``Unavailable`` from store and bus."""
     for attempt in range(ATTEMPTS):
         if attempt:
             await sleep(PAUSE)
@@ -94,8 +96,10 @@ async def _bus(bus: Reading, archive: Writer) -> tuple[int, int, dict[str, int]]
     count, revision = 0, 0
     handed_over: dict[str, int] = {}
     with archive.lines(ENTRIES) as add:
-        async with aclosing(bus.snapshot(*KEPT)) as pieces:
+        async with aclosing(bus.snapshot(UNFINISHED_RESTORE, *KEPT)) as pieces:
             async for piece in pieces:
+                if any(entry.key == UNFINISHED_RESTORE for entry in piece.entries):
+                    raise Conflict("a restore is not finished, so what is there is not worth a backup")
                 revision = piece.revision
                 for entry in filter(lasts, piece.entries):
                     add(entry_line(entry.key, entry.value))

@@ -1,8 +1,8 @@
 """A backup brought back, into an empty store and bus or in the place of what is there; no service may be running.
 
-The store counts as unfinished from the first write to the last, and services refuse it as long as it does: a restore
-that was cut off is done again, from the beginning. Documents get new places in the old order, so that no ETag of what
-was written after the backup fits anything; what names a place on the bus is changed with them.
+A mark lies on the bus from before the first write until after the last, and services do not start as long as it does:
+a restore that was cut off is done again, from the beginning. Documents get new places in the old order, so that no ETag
+of what was written after the backup fits anything; what names a place on the bus is changed with them.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ async def restore(store: DocumentStore, bus: ContextBus, archive: Archive, *, in
     await _require_nobody(bus)
     if not in_place_of_all:
         await _require_nothing(store, bus)
+    await bus.put(UNFINISHED_RESTORE, b"")
     await store.clear()
-    await store.create(Document(UNFINISHED_RESTORE, {}))
     for prefix in KEPT:
         await bus.transact([Delete(prefix, prefix=True)])
     for content in archive.blobs():
         await store.put_blob(content)
     registrations = await _documents(store, archive.documents())
     await _entries(bus, archive.entries(), registrations)
-    await store.delete(UNFINISHED_RESTORE)
+    await bus.delete(UNFINISHED_RESTORE)
 
 
 async def _require_nobody(bus: ContextBus) -> None:
