@@ -46,13 +46,13 @@ async def plan(rig: Rig, wanted: AppContext, *, replaces: str = "") -> Told:
 
 
 def _brought(rig: Rig) -> list[Any]:
-    """All objects but for what the controllers of a cluster write, which goes on meanwhile."""
+    """What was applied, but for what the controllers of a cluster write of it, which goes on meanwhile."""
     objects = [obj for cluster in rig.clusters.values() for obj in cluster.objects()]
-    return [
+    kept = [
         ({name: value for name, value in obj.items() if name not in ("metadata", "status")}, _owned(obj))
         for obj in objects
-        if not obj["metadata"].get("ownerReferences") and obj["kind"] != "Event"
     ]
+    return [(content, owned) for content, owned in kept if owned[-1]]
 
 
 def _owned(obj: dict[str, Any]) -> list[Any]:
@@ -142,6 +142,8 @@ async def test_what_is_there_of_others_is_said_to_be_taken_over(tmp_path: Path, 
         (one,) = place.objects
         assert one.action == "change"
         assert "of somebody else" in one.reason
+        (labels,) = (field for field in one.fields if field.path == "metadata.labels")
+        assert json.loads(labels.after) == {"emco/deployment-id": "(given when it is instantiated)"}
 
 
 async def test_what_was_scaled_by_others_is_no_change(tmp_path: Path, sim_cluster: SimCluster) -> None:

@@ -230,10 +230,11 @@ def _tasks(deployment: Deployment, leftovers: Leftovers) -> Iterator[_Task]:
     for one in deployment.plan.clusters:
         by_cluster.setdefault(one.cluster, []).append(one)
     coming = {cluster: verdicts.brought(plans) for cluster, plans in by_cluster.items()}
+    fresh = deployment.plan.status_context == deployment.plan.context
     is_own = partial(keys.is_label_of, status_context=deployment.plan.status_context)
 
     def ground(plan: Plan, one: ClusterPlan) -> Ground:
-        return Ground(one.label, is_own, plan.options.replace, *coming.get(one.cluster, ()))
+        return Ground(one.label, is_own, plan.options.replace, fresh, *coming.get(one.cluster, ()))
 
     for one in deployment.plan.clusters:
         phase = deployment.change(one, rollback=False).phase

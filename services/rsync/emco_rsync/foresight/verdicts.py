@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from emco_common.kube import Kind, KubeError, errors
@@ -12,10 +12,11 @@ from emco_rsync.apply.owned import is_leaving, is_ours, why_not_ours
 from emco_rsync.apply.replacing import objection, objection_to
 from emco_rsync.apply.sending import Sent
 from emco_rsync.plan.differences import Difference, differences
-from emco_rsync.plan.manifests import Json
+from emco_rsync.plan.manifests import DEPLOYMENT_LABEL, Json
 from emco_rsync.plan.plan import CRD_KIND, NAMESPACE_KIND, ClusterPlan, Item, Piece
 from emco_rsync.reach.classify import describe, is_refusal
 
+LATER = "(given when it is instantiated)"
 _NOT_TRIED = "not tried out"
 _OF_JOBS = frozenset(
     f"{group}{name}" for group in ("", "batch.kubernetes.io/") for name in ("controller-uid", "job-name")
@@ -58,6 +59,8 @@ class Ground:
     label: str
     is_own: Callable[[str], bool]
     replace: bool
+    fresh: bool = False
+    """Is it a new deployment, whose label is only known when it is there?"""
     namespaces: frozenset[str] = frozenset()
     kinds: frozenset[tuple[str, str]] = frozenset()
 
@@ -105,6 +108,8 @@ def of_answer(item: Item, piece: Piece, present: Json | None, sent: Sent, ground
     if waits := is_leaving(present):
         return of_object(item, piece, Action.CREATE, f"made anew when the present one is gone: {waits}", seen=present)
     changed = differences(present, sent.answer)
+    if ground.fresh:
+        changed = tuple(_later(one) for one in changed)
     taken = "" if is_ours(present, ground.is_own) or not changed else "taken over: it is there, and of somebody else"
     reason = "; ".join(filter(None, (taken, sent.remark)))
     action = Action.CHANGE if changed else Action.UNCHANGED
@@ -121,7 +126,9 @@ def of_refusal(item: Item, piece: Piece, present: Json | None, error: KubeError,
         comes = "its namespace"
     if comes:
         return of_object(item, piece, Action.CREATE, f"{_NOT_TRIED}: {comes} comes with the deployment")
-    untold = isinstance(error, errors.Forbidden) and "cannot patch" in str(error)
+    untold = "does not support dry run" in str(error) or (
+        isinstance(error, errors.Forbidden) and "cannot patch" in str(error)
+    )
     action = Action.REFUSED if is_refusal(error) and not untold else Action.UNKNOWN
     return of_object(item, piece, action, why, seen=present)
 
@@ -148,6 +155,15 @@ def of_leftover(item: Item, piece: Piece, present: Json, ground: Ground) -> Fore
     """It is there and is not wanted."""
     why = why_not_ours(piece.ref, present, label=ground.label, is_own=ground.is_own)
     return of_object(item, piece, Action.UNCHANGED if why else Action.DELETE, why, seen=present)
+
+
+def _later(one: Difference) -> Difference:
+    """The label as it will be is not known, be it new or all that is new of them."""
+    if one.steps[-1:] == (DEPLOYMENT_LABEL,):
+        return replace(one, after=LATER)
+    if one.steps[-1:] == ("labels",) and isinstance(one.after, dict) and DEPLOYMENT_LABEL in one.after:
+        return replace(one, after={**one.after, DEPLOYMENT_LABEL: LATER})
+    return one
 
 
 def _special(item: Item) -> Iterable[Piece]:
