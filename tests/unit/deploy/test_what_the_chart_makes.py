@@ -218,6 +218,16 @@ def test_keys_outlive_the_release() -> None:
         assert kept == {"helm.sh/resource-policy": "keep"}
 
 
+def test_another_data_key_replaces_the_pods_that_have_it() -> None:
+    marked = [
+        {name: pod["metadata"].get("annotations") for name, pod in pods(rendered(values={"global": {"db": values}}))}
+        for values in ({"dataSecret": "one"}, {"dataSecret": "two"}, {})
+    ]
+    changed = {name for name in marked[0] if marked[0][name] != marked[1][name]}
+    assert changed == {"orchestrator", "clm", "dcm", "ncm", "rsync"}
+    assert marked[2] == dict.fromkeys(marked[0]) | {"emco-test": marked[2]["emco-test"]}
+
+
 def test_secrets_are_long_and_stand_in_secrets_only() -> None:
     documents = rendered()
     data = {
