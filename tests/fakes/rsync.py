@@ -17,6 +17,8 @@ from grpc import aio
 from emco_common.rpc import (
     installapp_pb2,
     installapp_pb2_grpc,
+    planapp_pb2,
+    planapp_pb2_grpc,
     readynotify_pb2,
     readynotify_pb2_grpc,
     updateapp_pb2,
@@ -40,6 +42,8 @@ class FakeRsync:
     message: str = ""
     aborts: grpc.StatusCode | None = None
     rolls_back: bool = True
+    foresees: tuple[planapp_pb2.PlanAppPlace, ...] | None = None
+    """What it tells of any plan; the original knows none."""
     confirms: bool = True
     """Does it say that a subscription stands? The original does not."""
     refuses_listeners: bool = False
@@ -106,6 +110,12 @@ class FakeRsync:
         body = {"metadata": {"name": "rsync"}, "spec": {"host": "127.0.0.1", "port": self.port}}
         await store.create(Document(key=CONTROLLER_KEY, body=body))
 
+    async def PlanApp(self, request: Any, context: Any) -> AsyncIterator[planapp_pb2.PlanAppPlace]:
+        if self.foresees is None:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        for place in self.foresees or ():
+            yield place
+
     async def _take(self, operation: str, context_id: str, context: Any) -> None:
         self.calls.append((operation, context_id))
         if self.aborts is not None:
@@ -119,6 +129,7 @@ def _register(fake: FakeRsync) -> Callable[[aio.Server], None]:
         installapp_pb2_grpc.add_installappServicer_to_server(fake, server)
         updateapp_pb2_grpc.add_updateappServicer_to_server(fake, server)
         readynotify_pb2_grpc.add_readyNotifyServicer_to_server(fake, server)
+        planapp_pb2_grpc.add_planappServicer_to_server(fake, server)
 
     return register
 

@@ -84,6 +84,17 @@ async def test_clusters_that_vanish_are_not_left_until_their_number_is_named(wor
     assert await world.contexts.placement(second) == {"web": {"acme+s0", "acme+s1"}}
 
 
+async def test_a_plan_tells_that_the_update_would_be_asked_about_and_how(world: Core) -> None:
+    g = await fleet(world, "foreseen")
+    await relabel(world, ["s0", "s1"])
+    world.rsync.foresees = ()
+    plan = (await world.call("POST", f"{g}/plan", expect=200)).json()
+    assert plan["notes"] == [
+        "update of foreseen would leave 3 of 5 clusters: acme+s2, acme+s3, acme+s4. "
+        "If that is meant, ask for it with removeClusters=3"
+    ]
+
+
 async def test_a_few_clusters_and_what_is_added_are_nobodys_concern(world: Core) -> None:
     g = await fleet(world, "grown")
     await relabel(world, SITES[:3])
