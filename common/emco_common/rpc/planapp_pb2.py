@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x65mco_common/rpc/planapp.proto\"s\n\x0ePlanAppRequest\x12\x13\n\x0b\x61pp_context\x18\x01 \x01(\t\x12\x1c\n\x14replaces_app_context\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x03(\x0c\x12\x1e\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\r.PlanAppEntry\"*\n\x0cPlanAppEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r\"]\n\x0cPlanAppPlace\x12\x0b\n\x03\x61pp\x18\x01 \x01(\t\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1f\n\x07objects\x18\x04 \x03(\x0b\x32\x0e.PlanAppObject\"\xa4\x01\n\rPlanAppObject\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\tnamespace\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x1d\n\x06\x66ields\x18\x08 \x03(\x0b\x32\r.PlanAppField\"K\n\x0cPlanAppField\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\x12\x0e\n\x06hidden\x18\x04 \x01(\x08\x32\x36\n\x07planapp\x12+\n\x07PlanApp\x12\x0f.PlanAppRequest\x1a\r.PlanAppPlace0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x65mco_common/rpc/planapp.proto\"s\n\x0ePlanAppRequest\x12\x13\n\x0b\x61pp_context\x18\x01 \x01(\t\x12\x1c\n\x14replaces_app_context\x18\x02 \x01(\t\x12\x0e\n\x06values\x18\x03 \x03(\x0c\x12\x1e\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\r.PlanAppEntry\"*\n\x0cPlanAppEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r\"m\n\x0cPlanAppPlace\x12\x0b\n\x03\x61pp\x18\x01 \x01(\t\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1f\n\x07objects\x18\x04 \x03(\x0b\x32\x0e.PlanAppObject\x12\x0e\n\x06leaves\x18\x05 \x01(\x08\"\xa4\x01\n\rPlanAppObject\x12\x10\n\x08resource\x18\x01 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\tnamespace\x18\x04 \x01(\t\x12\x0c\n\x04name\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x1d\n\x06\x66ields\x18\x08 \x03(\x0b\x32\r.PlanAppField\"K\n\x0cPlanAppField\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t\x12\x0e\n\x06hidden\x18\x04 \x01(\x08\x32\x36\n\x07planapp\x12+\n\x07PlanApp\x12\x0f.PlanAppRequest\x1a\r.PlanAppPlace0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,11 +36,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLANAPPENTRY']._serialized_start=150
   _globals['_PLANAPPENTRY']._serialized_end=192
   _globals['_PLANAPPPLACE']._serialized_start=194
-  _globals['_PLANAPPPLACE']._serialized_end=287
-  _globals['_PLANAPPOBJECT']._serialized_start=290
-  _globals['_PLANAPPOBJECT']._serialized_end=454
-  _globals['_PLANAPPFIELD']._serialized_start=456
-  _globals['_PLANAPPFIELD']._serialized_end=531
-  _globals['_PLANAPP']._serialized_start=533
-  _globals['_PLANAPP']._serialized_end=587
+  _globals['_PLANAPPPLACE']._serialized_end=303
+  _globals['_PLANAPPOBJECT']._serialized_start=306
+  _globals['_PLANAPPOBJECT']._serialized_end=470
+  _globals['_PLANAPPFIELD']._serialized_start=472
+  _globals['_PLANAPPFIELD']._serialized_end=547
+  _globals['_PLANAPP']._serialized_start=549
+  _globals['_PLANAPP']._serialized_end=603
 # @@protoc_insertion_point(module_scope)

@@ -27,16 +27,18 @@ class PlanAppEntry(_message.Message):
     def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
 
 class PlanAppPlace(_message.Message):
-    __slots__ = ("app", "cluster", "reason", "objects")
+    __slots__ = ("app", "cluster", "reason", "objects", "leaves")
     APP_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     OBJECTS_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_FIELD_NUMBER: _ClassVar[int]
     app: str
     cluster: str
     reason: str
     objects: _containers.RepeatedCompositeFieldContainer[PlanAppObject]
-    def __init__(self, app: _Optional[str] = ..., cluster: _Optional[str] = ..., reason: _Optional[str] = ..., objects: _Optional[_Iterable[_Union[PlanAppObject, _Mapping]]] = ...) -> None: ...
+    leaves: bool
+    def __init__(self, app: _Optional[str] = ..., cluster: _Optional[str] = ..., reason: _Optional[str] = ..., objects: _Optional[_Iterable[_Union[PlanAppObject, _Mapping]]] = ..., leaves: _Optional[bool] = ...) -> None: ...
 
 class PlanAppObject(_message.Message):
     __slots__ = ("resource", "api_version", "kind", "namespace", "name", "action", "reason", "fields")

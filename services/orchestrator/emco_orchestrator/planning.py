@@ -102,9 +102,9 @@ def _unheard(draft: Draft) -> list[str]:
 def _plan(
     verb: PlannedVerb, context: AppContext, places: Iterable[planapp_pb2.PlanAppPlace], notes: list[str]
 ) -> DeploymentPlan:
-    """Apps in their order, then those that are there no more; clusters by name."""
+    """Apps in their order, then those that are there no more; clusters by name; what comes before what goes."""
     found: dict[str, dict[str, PlannedCluster]] = {app.name: {} for app in context.apps}
-    for place in sorted(places, key=lambda place: (place.app, place.cluster)):
+    for place in sorted(places, key=lambda place: (place.app, place.cluster, place.leaves)):
         if not place.cluster:
             notes.append(place.reason)
             continue

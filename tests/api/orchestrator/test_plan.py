@@ -50,7 +50,9 @@ async def test_controllers_are_named_and_not_asked_and_places_are_told_in_order(
 
     def place(app: str, cluster: str, action: str, reason: str = "") -> planapp_pb2.PlanAppPlace:
         one = planapp_pb2.PlanAppObject(api_version="v1", kind="ConfigMap", name=action, action=action)
-        return planapp_pb2.PlanAppPlace(app=app, cluster=cluster, reason=reason, objects=[one])
+        return planapp_pb2.PlanAppPlace(
+            app=app, cluster=cluster, reason=reason, objects=[one], leaves=action == "delete"
+        )
 
     world.rsync.foresees = (
         place("web", "acme+hq", "delete"),
@@ -74,6 +76,6 @@ async def test_controllers_are_named_and_not_asked_and_places_are_told_in_order(
     assert ("actor" in unheard, "advisor" in unheard, lost) == (True, True, "context 7, which knows it, does not exist")
     web, gone = plan["apps"]
     assert [(one["cluster"], one["reason"]) for one in web["clusters"]] == [("east", ""), ("hq", "away")]
-    assert [one["action"] for one in web["clusters"][1]["resources"]] == ["delete", "create"]
+    assert [one["action"] for one in web["clusters"][1]["resources"]] == ["create", "delete"]
     assert gone["name"] == "gone"
     assert (plan["counts"]["create"], plan["counts"]["delete"]) == (2, 2)

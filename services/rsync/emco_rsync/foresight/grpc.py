@@ -46,7 +46,11 @@ def register_plans(server: aio.Server, foresight: Foresight) -> None:
 
 def _place(place: Place) -> planapp_pb2.PlanAppPlace:
     return planapp_pb2.PlanAppPlace(
-        app=place.app, cluster=place.cluster, reason=place.reason, objects=map(_object, place.objects)
+        app=place.app,
+        cluster=place.cluster,
+        reason=place.reason,
+        objects=map(_object, place.objects),
+        leaves=place.leaves,
     )
 
 

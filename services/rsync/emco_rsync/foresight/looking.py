@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -57,6 +57,8 @@ class Place:
     cluster: str
     objects: tuple[Foreseen, ...] = ()
     reason: str = ""
+    leaves: bool = False
+    """Is it about what goes from there?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ class _Task:
     ground: Ground
     brings: tuple[Item, ...] = ()
     leaves: tuple[Item, ...] = ()
+    leaving: bool = False
     hooks: tuple[Item, ...] = ()
     doubtful: frozenset[Ref] = field(default=frozenset(), repr=False)
 
@@ -91,7 +94,7 @@ class Foresight:
         found: asyncio.Queue[Place | None] = asyncio.Queue()
 
         async def one(task: _Task, _held_up: Callable[[], None]) -> None:
-            found.put_nowait(await self._place(task))
+            found.put_nowait(replace(await self._place(task), leaves=task.leaving))
 
         tasks = _tasks(deployment, leftovers)
         run = asyncio.create_task(gradually((partial(one, task) for task in tasks), at_once=CLUSTERS_AT_ONCE))
@@ -244,4 +247,6 @@ def _tasks(deployment: Deployment, leftovers: Leftovers) -> Iterator[_Task]:
         for one in plan.clusters:
             hooks = tuple(item for event in DELETE_EVENTS for item in one.due(event))
             leaves = (*(item for wave in one.removal_waves for item in wave), *one.due(""))
-            yield _Task(plan, one, ground(plan, one), leaves=leaves, hooks=hooks, doubtful=leftovers.doubtful)
+            yield _Task(
+                plan, one, ground(plan, one), leaves=leaves, leaving=True, hooks=hooks, doubtful=leftovers.doubtful
+            )
