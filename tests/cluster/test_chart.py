@@ -54,7 +54,7 @@ class Place:
         return self.witness.send("GET", path_of(document)).status == 200
 
     def secret(self, name: str) -> dict[str, str]:
-        data = self.witness.core.read_namespaced_secret(name, SPACE).data
+        data = self.witness.core.read_namespaced_secret(name, SPACE).data or {}
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def pods(self, instance: str) -> list[Any]:
@@ -124,16 +124,22 @@ def test_it_comes_up_keeps_its_secrets_and_leaves_what_is_needed_later(place: Pl
     refused = place.helm("upgrade", "emco", chart, values=more | {"global": {"db": {"emcoPassword": "another"}}})
     assert "global.db.emcoPassword is another one than MongoDB was set up with" in refused.stderr
 
-    rotated = place.helm("upgrade", "emco", chart, values=more | {"global": {"db": {"dataSecret": "a-new-key"}}})
-    assert rotated.returncode == 0, rotated.stderr
-    assert place.secret("emco-data-key") == {"key": "a-new-key", "retired": kept["emco-data-key"]["key"]}
+    old, new = kept["emco-data-key"]["key"], "a-new-key"
+    for values, expected in (
+        ({"dataKey": {"retired": [new]}}, {"key": old, "retired": new}),
+        ({"global": {"db": {"dataSecret": new}}}, {"key": new, "retired": old}),
+        ({"dataKey": {"retired": []}}, {"key": new, "retired": ""}),
+    ):
+        rotated = place.helm("upgrade", "emco", chart, values=EVERYTHING | values)
+        assert rotated.returncode == 0, rotated.stderr
+        assert place.secret("emco-data-key") == expected
 
     gone = place.helm("uninstall", "emco", "--wait")
     assert gone.returncode == 0, gone.stderr
     again = place.helm("install", "emco", chart, "--no-hooks", values=EVERYTHING)
     assert again.returncode == 0, again.stderr
     assert place.secret("emco-mongo") == kept["emco-mongo"]
-    assert place.secret("emco-data-key")["key"] == "a-new-key"
+    assert place.secret("emco-data-key")["key"] == new
     assert place.helm("uninstall", "emco").returncode == 0
 
 

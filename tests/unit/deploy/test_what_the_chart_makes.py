@@ -89,7 +89,7 @@ def _referred(spec: Json) -> Iterator[tuple[str, str]]:
 
 
 def _selects(selector: Json, pod: Json) -> bool:
-    return selector.items() <= pod["metadata"].get("labels", {}).items()
+    return bool(selector.items() <= pod["metadata"].get("labels", {}).items())
 
 
 def _component(pod: Json) -> str:
