@@ -51,6 +51,11 @@ class KubeApi(Protocol):
     @property
     def server(self) -> str: ...
 
+    @property
+    def lapses(self) -> int:
+        """How often touch with the server was lost: whoever answers after that may be another."""
+        ...
+
     async def close(self) -> None: ...
 
     async def version(self, *, timeout: float | None = None) -> Json: ...
@@ -103,6 +108,11 @@ class TellsLogs(Protocol):
 
 class Carrier(Protocol):
     """Carries requests to one API server: a deadline on every wait, capped answers, errors from the tree."""
+
+    @property
+    def lapses(self) -> int:
+        """See ``KubeApi``."""
+        ...
 
     async def request(
         self,

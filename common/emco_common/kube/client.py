@@ -87,6 +87,10 @@ class KubeClient:
         self.server = kubeconfig.server
         self.namespace = kubeconfig.namespace or "default"
 
+    @property
+    def lapses(self) -> int:
+        return self._transport.lapses
+
     async def __aenter__(self) -> Self:
         return self
 

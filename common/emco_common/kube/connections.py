@@ -69,6 +69,8 @@ class Connections:
         """Who waits for a descriptor, or was given up as it did."""
         self.closed = ""
         """Why, once it is."""
+        self.lapses = 0
+        self._in_touch = False
         self._change: asyncio.Event | None = None
         """Of which those are told who wait for room."""
 
@@ -175,6 +177,7 @@ class Connections:
         connection = made(wire, self._head, changed=self._changed)
         opened = Opened(connection, wire, lease)
         self._opened.append(opened)
+        self._in_touch = True
         if isinstance(connection, Http2):
             await connection.settled()
             opened.since = None
@@ -196,6 +199,9 @@ class Connections:
             elif not opened.connection.used and opened.since is None:
                 opened.since = now
                 opened.lease.idle(_closing(opened))
+        if self._in_touch and not self._opened:
+            self._in_touch = False
+            self.lapses += 1
         if self._change is not None:
             self._change.set()
             self._change = None

@@ -99,6 +99,11 @@ class Exchanges(Protocol):
         """Why, once it is."""
         ...
 
+    @property
+    def lapses(self) -> int:
+        """How often there was no connection left: whoever answers after that may be another."""
+        ...
+
     async def call(self, request: Request) -> Exchange:
         """Send a request when there is room for it; the deadline is the caller's. ``OSError``, ``KubeError``."""
         ...

@@ -42,6 +42,10 @@ class Transport:
         self._timeout = timeout
         self._path = path
 
+    @property
+    def lapses(self) -> int:
+        return self._exchanges.lapses
+
     async def request(
         self,
         method: str,
@@ -104,11 +108,14 @@ class Transport:
         await self._exchanges.close(f"the client of {self._base} is closed")
 
     async def _begun(self, begin: Begin, request: Request) -> Exchange:
+        lapses = self._exchanges.lapses
         try:
             return await begin(request)
         except Broken as error:
-            # The server closed an idle connection just as it was taken up again, or is about to.
-            if self._exchanges.closed or (request.method == "POST" and not error.untouched):
+            # The server closed one connection of several just as it was taken up again, or is about to. After the last
+            # another server may answer, which the caller may want to know before it is asked anything.
+            lapsed = self._exchanges.lapses != lapses
+            if self._exchanges.closed or lapsed or (request.method == "POST" and not error.untouched):
                 raise
             return await begin(request)
 

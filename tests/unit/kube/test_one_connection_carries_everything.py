@@ -194,3 +194,15 @@ async def test_a_further_connection_goes_on_with_the_tls_session_of_the_first(
         await asyncio.gather(*(client.list(CONFIG_MAP) for _ in range(4)))
     assert taken[0] is False
     assert taken[-1] is True
+
+
+@pytest.mark.robustness(48)
+async def test_that_the_last_connection_is_lost_is_known_before_anything_else_is_asked(
+    sim_cluster: SimCluster, client: KubeClient
+) -> None:
+    await client.apply(config_map("a"), manager="m")
+    assert client.lapses == 0
+    sim_cluster.faults.restart()
+    await until(lambda: client.lapses == 1)
+    await client.apply(config_map("b"), manager="m")
+    assert client.lapses == 1

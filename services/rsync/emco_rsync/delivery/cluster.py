@@ -69,6 +69,10 @@ class GitCluster(Indirect):
     def server(self) -> str:
         return self.repository.remote.server
 
+    @property
+    def lapses(self) -> int:
+        return 0  # a repository is what its address says
+
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
@@ -289,6 +293,7 @@ class Consigned:
         self._resource = resource
         self._alone = alone
         self.server = cluster.server
+        self.lapses = cluster.lapses
         self.close = cluster.close
         self.version = cluster.version
         self.check_identity = cluster.check_identity

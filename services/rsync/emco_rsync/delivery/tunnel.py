@@ -32,6 +32,7 @@ class _Exchanges:
 
     def __init__(self, name: str, cluster: str, begin: Begin, user: str) -> None:
         self.closed = ""
+        self.lapses = 0  # an agent is known by its token, whichever stream it comes on
         self._name = name
         self._cluster = cluster
         self._begin = begin

@@ -91,6 +91,7 @@ class Link:
         self._client: KubeApi | None = None
         self._way = Way().mark
         self._unknown_to_it = False
+        self._lapses = 0
         self._prober: asyncio.Task[KubeApi] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self.under_way: set[asyncio.Future[Any]] = set()
@@ -187,9 +188,14 @@ class Link:
 
     def _usable(self) -> KubeApi | None:
         """What to call the cluster with, unless there is something to be found out first."""
-        if self._client is None or self._prober is not None:
+        client = self._client
+        if client is None or self._prober is not None:
             return None
-        return self._client if self._gate.server(self._client.server).breaker.closed else None
+        server = self._gate.server(client.server)
+        if client.lapses != self._lapses:  # whoever answers there now is to be recognised first
+            self._lapses = client.lapses
+            server.doubt()
+        return client if server.breaker.closed else None
 
     def _gate_changed(self) -> None:
         """Somebody has learned something of the cluster."""
@@ -252,6 +258,7 @@ class Link:
         if self._unknown_to_it:
             await self._client.check_identity(timeout=self._settings.probe_timeout)
             self._unknown_to_it = False
+        self._lapses = self._client.lapses
         return self._client
 
     async def _ask(self, client: KubeApi) -> None:
