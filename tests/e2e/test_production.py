@@ -14,6 +14,8 @@ import pytest
 import pytest_asyncio
 
 from emco_allinone.catalogue import CATALOGUE
+from emco_common.access.patterns import segments_of
+from emco_common.access.routes import RouteTable, routes_to
 from emco_simcluster import SimCluster
 from tests.support.etcd import EtcdServer, etcd_programs
 from tests.support.process import Command
@@ -62,11 +64,13 @@ class ByOwner(httpx.AsyncBaseTransport):
 
     def __init__(self, ports: Mapping[str, int]) -> None:
         self._ports = ports
+        self._table = RouteTable(routes_to(ports))
         self._sender = httpx.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        owner = next(entry.name for entry in CATALOGUE if entry.owns(request.url.path))
-        request.url = request.url.copy_with(port=self._ports[owner])
+        owner = self._table.find(segments_of(request.url.path) or ())
+        assert owner is not None, f"no service answers {request.url.path}"
+        request.url = request.url.copy_with(port=self._ports[owner.service])
         return await self._sender.handle_async_request(request)
 
     async def aclose(self) -> None:

@@ -93,7 +93,7 @@ async def test_two_versions_share_the_work_and_each_finishes_what_the_other_has_
 ) -> None:
     past = earlier(WITH_OWNERS, tmp_path / "earlier")
     sim_cluster.faults.add(Rule(verb="apply", latency=0.1))
-    identities = [str(number) for number in range(71, 79)]
+    identities = [str(number) for number in range(71, 87)]  # one of two gets none of them once in 30,000 times
     async with replicas(tmp_path, etcd_server(), [sim_cluster]) as made:
         older = await made.start_another(past)
         (newer,) = await made.start(1)
