@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -76,8 +78,10 @@ async def _onboard(world: instantiate.World) -> dict[str, float]:
         _register(world, name, f"region-{number}") for number, names in enumerate(_regions(world)) for name in names
     )
     registered = time.perf_counter()
+    _tell(f"{len(world.fleet):,} registered in {registered - began:.0f} s")
     await _at_once(_refer(world, name, number) for number, names in enumerate(_regions(world)) for name in names)
     referred = time.perf_counter()
+    _tell(f"referred to in {referred - registered:.0f} s")
     for number, _ in enumerate(_regions(world)):
         await world.post(f"{_cloud(number)}/instantiate")
         await instantiate.until(world, f"{_cloud(number)}/status", pause=0.5, deployedStatus="Instantiated")
@@ -117,6 +121,7 @@ async def _deploy(world: instantiate.World) -> dict[str, float]:
     began = time.perf_counter()
     await _at_once(world.post(f"{group}/instantiate") for group in groups)
     answered = time.perf_counter()
+    _tell(f"instantiate answered in {answered - began:.1f} s")
     for group in groups:
         await instantiate.until(world, f"{group}/status", pause=2.0, seconds=1800, deployedStatus="Instantiated")
     return {"instantiate answered": answered - began, "all applied": time.perf_counter() - began}
@@ -140,6 +145,11 @@ async def _at_once(work: Iterable[Coroutine[Any, Any, None]]) -> None:
             await coroutine
 
     await asyncio.gather(*(one(coroutine) for coroutine in work))
+
+
+def _tell(text: str) -> None:
+    """How far it is: the whole takes many minutes."""
+    print(f"  {text}", file=sys.stderr, flush=True)
 
 
 def _cloud(number: int) -> str:
@@ -169,6 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clusters", default="1000,3000", help="numbers of simulated clusters")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it ends its programs as well
     runs = {size: asyncio.run(measure(size)) for size in map(int, given.clusters.split(","))}
     sizes = ", ".join(f"{size:,}" for size in sorted(runs))
     show(f"{sizes} simulated clusters registered, one app of 4 objects each; ratio: growth per cluster", figures(runs))
