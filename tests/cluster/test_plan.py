@@ -59,9 +59,12 @@ def writes(witness: Witness) -> dict[str, float]:
 
 
 def versions(witness: Witness, stem: str) -> dict[str, str]:
-    """The resource version of every object of ours."""
+    """The resource version of every object of ours; of a job, at which its controller goes on working, what was asked
+    of it."""
     return {
-        f"{kind}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
+        f"{kind}/{item['metadata']['name']}": str(
+            item["metadata"]["generation" if kind == "jobs" else "resourceVersion"]
+        )
         for kind, path in KINDS.items()
         for item in witness.send("GET", path).body["items"]
         if stem in item["metadata"]["name"]

@@ -67,7 +67,7 @@ class Fused:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._real, name)
-        if name in ("watch", "lease", "close", "server", "lines"):
+        if name in ("watch", "lease", "close", "server", "lapses", "lines"):
             return method
 
         async def burning(*args: Any, **more: Any) -> Any:

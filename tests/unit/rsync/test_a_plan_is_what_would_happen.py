@@ -64,7 +64,8 @@ def _owned(obj: dict[str, Any]) -> list[Any]:
 async def _contexts(rig: Rig) -> list[Any]:
     """What is written of deployments, but for what the watch sees meanwhile."""
     found = (await rig.bus.range("/context/")).entries
-    return [(entry.key, entry.value) for entry in found if "/definition/" in entry.key or "/resource/" in entry.key]
+    written = (entry for entry in found if "/definition/" in entry.key or "/resource/" in entry.key)
+    return [(entry.key, entry.value) for entry in written if not entry.key.endswith("/resready/")]
 
 
 def first(*texts: str, **more: Any) -> AppContext:
