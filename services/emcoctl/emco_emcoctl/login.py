@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emco_emcoctl.errors import ConfigError, NoInput
+from emco_emcoctl.errors import ConfigError, CtlError, NoInput
 from emco_emcoctl.logins import Login, Logins
 from emco_emcoctl.options import CONFIG, takes
 
@@ -72,7 +72,7 @@ def logout(session: Session, /, *, config: str) -> None:
     try:
         with Provider(found.issuer, ca_file=found.ca_file) as provider:
             provider.log_out(found)
-    except Exception as error:
+    except CtlError as error:
         report.warning(f"forgotten here, but {error}")
     session.show(f"Logged out at {front.url}.")
 
