@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import grpc
 from grpc import aio
@@ -23,10 +24,14 @@ class PeerUnreachable(Unavailable):
 
 
 class Channels:
-    """Channels by address. ``connect_timeout`` (seconds) is how long a peer may take to become ready."""
+    """Channels by address. ``connect_timeout`` (seconds) is how long a peer may take to become ready.
 
-    def __init__(self, *, connect_timeout: float) -> None:
+    ``interceptors`` see every call, the first one first.
+    """
+
+    def __init__(self, *, connect_timeout: float, interceptors: Sequence[aio.ClientInterceptor] = ()) -> None:
         self._connect_timeout = connect_timeout
+        self._interceptors = interceptors
         self._channels: dict[str, aio.Channel] = {}
         self._forgotten: list[aio.Channel] = []
 
@@ -35,7 +40,7 @@ class Channels:
         address = f"{host}:{port}"
         channel = self._channels.get(address)
         if channel is None:
-            channel = self._channels[address] = aio.insecure_channel(address, options=_OPTIONS)
+            channel = self._channels[address] = self._open(address)
         try:
             # Not wait_for: in Python 3.11 it loses a cancellation that arrives together with the result.
             async with asyncio.timeout(self._connect_timeout):
@@ -43,6 +48,9 @@ class Channels:
         except TimeoutError as error:
             raise PeerUnreachable(f"nothing answers at {address}") from error
         return channel
+
+    def _open(self, address: str) -> aio.Channel:
+        return aio.insecure_channel(address, options=_OPTIONS, interceptors=self._interceptors)
 
     def forget(self, host: str, port: int) -> None:
         """The next call to this address has a channel of its own; those under way keep the present one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -29,7 +29,8 @@ class GrpcServer:
     """A gRPC server on one address; ``port`` is known after ``start`` also when it was chosen by the system.
 
     ``credentials`` make it speak TLS. ``max_message`` bytes are the most that it takes at once from whoever comes.
-    ``stopping`` is called before it stops, to end what would not end by itself.
+    ``stopping`` is called before it stops, to end what would not end by itself. ``interceptors`` see every call before
+    errors become status codes, the first one first.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class GrpcServer:
         credentials: grpc.ServerCredentials | None = None,
         max_message: int = -1,
         stopping: Callable[[], None] | None = None,
+        interceptors: Sequence[aio.ServerInterceptor] = (),
     ) -> None:
         self._host = host
         self.port = port
@@ -48,12 +50,13 @@ class GrpcServer:
         self._credentials = credentials
         self._limits = [*_UNLIMITED, ("grpc.max_receive_message_length", max_message)]
         self._stopping = stopping
+        self._interceptors = [*interceptors, _ErrorInterceptor()]
         self._server: aio.Server | None = None
 
     async def start(self) -> None:
         """Raises ``OSError`` if the address is taken."""
         self._look_at_port()
-        self._server = aio.server(interceptors=[_ErrorInterceptor()], options=[*self._limits, *_KEEPALIVE, _ALONE])
+        self._server = aio.server(interceptors=self._interceptors, options=[*self._limits, *_KEEPALIVE, _ALONE])
         self._register(self._server)
         host = f"[{self._host}]" if ":" in self._host else self._host
         try:
