@@ -1,7 +1,8 @@
 """What a service can be told at start: environment first, then EMCO's ``config.json``, then the default.
 
 Every field is read from the environment as ``EMCO_<NAME>``, for one service of several in a process as
-``EMCO_<SERVICE>_<NAME>``, which goes before; the names that EMCO's deployments have always used
+``EMCO_<SERVICE>_<NAME>``, which goes before; with ``_FILE`` after it, from the file of that name, as container engines
+hand out secrets. The names that EMCO's deployments have always used
 (``DB_EMCO_USERNAME``, ``<SERVICE>_SERVICE_PORT``, the keys of ``config.json``) are accepted as well (spec
 orchestrator-api 1.1, deployment 3).
 """
@@ -110,7 +111,7 @@ def _from_environment(service: str, environment: Mapping[str, str], fields: froz
     if injected.isdigit():
         values["grpc_port"] = injected
     for prefix in ("EMCO", f"EMCO_{service.upper().replace('-', '_')}"):
-        given = {name: environment.get(f"{prefix}_{name.upper()}") for name in fields}
+        given = {name: _given(f"{prefix}_{name.upper()}", environment) for name in fields}
         values |= {name: value for name, value in given.items() if value is not None}
     if isinstance(values.get("retired_data_keys"), str):
         values["retired_data_keys"] = tuple(filter(None, values["retired_data_keys"].split(",")))
@@ -127,3 +128,17 @@ def _from_environment(service: str, environment: Mapping[str, str], fields: froz
         if scheme.startswith("etcd") and "@" not in rest:
             values["bus_url"] = f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}"
     return values
+
+
+def _given(variable: str, environment: Mapping[str, str]) -> str | None:
+    """The value, or the content of the file that ``<variable>_FILE`` names."""
+    value, file = environment.get(variable), environment.get(f"{variable}_FILE")
+    if file is None:
+        return value
+    if value is not None:
+        raise BadSettings(f"{variable} and {variable}_FILE are both set; give one of them")
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise BadSettings(f"{variable}_FILE: {file} cannot be read: {reason}") from error

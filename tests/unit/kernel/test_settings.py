@@ -36,6 +36,27 @@ def test_the_credentials_of_the_original_become_part_of_the_address() -> None:
     assert settings.database_url.get_secret_value() == "mongodb://emco:p%40ss@127.0.0.1:27017/?authSource=emco"
 
 
+def test_a_value_may_be_in_a_file(tmp_path: Path) -> None:
+    for name, text in (("key", "of the file\n"), ("older", "one,two\n"), ("clm", "of clm")):
+        (tmp_path / name).write_text(text)
+    files = {"EMCO_DATA_KEY_FILE": str(tmp_path / "key"), "EMCO_RETIRED_DATA_KEYS_FILE": str(tmp_path / "older")}
+
+    settings = load(files)
+
+    assert settings.data_key.get_secret_value() == "of the file"
+    assert [key.get_secret_value() for key in settings.retired_data_keys] == ["one", "two"]
+    own = load(files | {"EMCO_CLM_DATA_KEY_FILE": str(tmp_path / "clm")})
+    assert own.data_key.get_secret_value() == "of clm"
+
+
+def test_a_file_that_cannot_be_read_or_is_one_too_many_is_named(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+    with pytest.raises(BadSettings, match=f"EMCO_DATA_KEY_FILE: {missing} cannot be read: No such file"):
+        load({"EMCO_DATA_KEY_FILE": missing})
+    with pytest.raises(BadSettings, match="EMCO_DATA_KEY and EMCO_DATA_KEY_FILE are both set"):
+        load({"EMCO_DATA_KEY_FILE": missing, "EMCO_DATA_KEY": "another"})
+
+
 def test_secrets_do_not_show_in_the_representation() -> None:
     assert "canary" not in repr(load({"EMCO_DATA_KEY": "canary", "EMCO_DATABASE_URL": "mongodb://u:canary@h"}))
 

@@ -133,7 +133,7 @@ async def _rotate(data: Path | None, config: Path) -> int:
     from emco_common.runtime import open_deps, sealer_of
 
     _existing(data)
-    own = data if data is not None and not os.environ.get("EMCO_DATA_KEY") else None
+    own = data if data is not None and not keyfile.is_elsewhere(os.environ) else None
     async with open_deps(_settings(data, config)) as deps:  # nobody else has the data folder from here on
         store, bus, sealer = deps.store, deps.bus, deps.sealer
         if own is not None:

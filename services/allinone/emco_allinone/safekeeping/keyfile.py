@@ -1,7 +1,7 @@
 """What lies in the data folder of ``emco up``: store, bus, and the key that seals its secrets.
 
 ``data.key`` holds the key; while a rotation is not finished, ``data.key.retired`` holds the older ones, one a line. In
-the environment ``EMCO_DATA_KEY`` takes the place of both.
+the environment ``EMCO_DATA_KEY``, or ``EMCO_DATA_KEY_FILE``, takes the place of both.
 """
 
 from __future__ import annotations
@@ -23,17 +23,20 @@ def urls(data: Path) -> dict[str, Any]:
     return {"database_url": f"sqlite://{folder}/store.db", "bus_url": f"embedded://{folder}/bus.db"}
 
 
+def is_elsewhere(environment: Mapping[str, str]) -> bool:
+    """Whether the environment says what the key is."""
+    return bool(environment.get("EMCO_DATA_KEY") or environment.get("EMCO_DATA_KEY_FILE"))
+
+
 def ensure(data: Path, environment: Mapping[str, str]) -> None:
     """Make the key at first use, readable by its owner only."""
-    if not environment.get("EMCO_DATA_KEY") and not (data / KEY).exists():
+    if not is_elsewhere(environment) and not (data / KEY).exists():
         _write(data / KEY, _new(), new=True)
 
 
 def data_keys(data: Path, environment: Mapping[str, str]) -> dict[str, Any]:
-    """The keys, as settings; nothing where there is none."""
-    if environment.get("EMCO_DATA_KEY"):
-        return {"data_key": environment["EMCO_DATA_KEY"]}
-    if not (data / KEY).exists():
+    """The keys, as settings; nothing where there is none, or where the environment says it."""
+    if is_elsewhere(environment) or not (data / KEY).exists():
         return {}
     return {"data_key": (data / KEY).read_text().strip(), "retired_data_keys": tuple(_retired(data))}
 
