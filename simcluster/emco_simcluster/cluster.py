@@ -106,11 +106,15 @@ class SimCluster:
         self._reactions = (Pods(self._world), self._workloads, Garbage(self._world), Platform(self._world))
         self._store.listen(self._changed)
 
-    async def start(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; port 0 takes a free one. Raises OSError if the address is taken."""
-        self._listener = Listener(self._server.handle, self._door.context(host), buffer=self._door.buffer)
+    async def start(self, *, host: str = "127.0.0.1", port: int = 0, advertise: str = "") -> None:
+        """Listen; port 0 takes a free one. Raises OSError if the address is taken.
+
+        ``advertise`` is the name by which clients reach ``host``, in kubeconfigs and the certificate.
+        """
+        name = advertise or host
+        self._listener = Listener(self._server.handle, self._door.context(name), buffer=self._door.buffer)
         self._listener.start(host, port)
-        shown = f"[{host}]" if ":" in host else host
+        shown = f"[{name}]" if ":" in name else name
         self._url = f"https://{shown}:{self._listener.port}"
         self._populate()
         log.info("simulated cluster started", cluster=self.name, url=self._url, simulated=True)
@@ -307,10 +311,10 @@ class SimFleet:
         door, kinds = Door(Authority("fleet-simulated-ca")), tuple(built_in_kinds())
         self.clusters = [SimCluster(n, door=door, kinds=kinds, **settings) for n in names]
 
-    async def start(self, *, host: str = "127.0.0.1", port_base: int = 0) -> None:
+    async def start(self, *, host: str = "127.0.0.1", port_base: int = 0, advertise: str = "") -> None:
         """Start all; with ``port_base`` they take consecutive ports, else free ones."""
         for number, cluster in enumerate(self.clusters):
-            await cluster.start(host=host, port=port_base + number if port_base else 0)
+            await cluster.start(host=host, port=port_base + number if port_base else 0, advertise=advertise)
             await asyncio.sleep(0)
 
     async def stop(self) -> None:

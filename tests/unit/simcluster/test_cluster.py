@@ -226,3 +226,14 @@ async def test_the_command_writes_kubeconfigs_says_that_it_is_simulated_and_stop
         assert file.stat().st_mode & 0o777 == 0o600
         server = yaml.safe_load(file.read_text())["clusters"][0]["cluster"]["server"]
         assert any(f"simulated cluster {name}: {server}" in line for line in lines)
+
+
+async def test_a_cluster_is_reached_by_the_name_that_it_is_told_to_advertise(connect: MakeClient) -> None:
+    fleet = SimFleet(["edge"])
+    await fleet.start(host="0.0.0.0", advertise="127.0.0.1")
+    try:
+        [cluster] = fleet.clusters
+        assert cluster.url.startswith("https://127.0.0.1:")
+        assert (await connect(cluster).send("GET", MAPS))[0] == 200
+    finally:
+        await fleet.stop()
