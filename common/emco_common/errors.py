@@ -11,6 +11,7 @@
     ├── UnsupportedMedia      415  INVALID_ARGUMENT     wrong media type
     ├── Unprocessable         422  INVALID_ARGUMENT     well-formed, but cannot be done
     └── Unavailable           503  UNAVAILABLE          store, bus or another service is away; retriable
+        └── LoginRefused      503  UNAVAILABLE          it answers, and does not take our credentials
 
 Layers below HTTP raise these (or subclasses that live beside the code that raises them); ``emco_common.web`` turns them
 into answers. The message is for the user: it names field, value and remedy, and never holds a secret.
@@ -84,3 +85,7 @@ class Unavailable(EmcoError):
     def __init__(self, message: str, *, retry_after: float = 1.0, detail: str = "") -> None:
         super().__init__(message, detail=detail)
         self.retry_after = retry_after
+
+
+class LoginRefused(Unavailable):
+    """The other side answers and does not take our credentials: waiting for it alone heals nothing."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -24,6 +24,7 @@ from emco_common.rpc.serving import GrpcServer
 from emco_common.secrets import Sealer
 from emco_common.settings import BadSettings, Settings
 from emco_common.store.api import DocumentStore
+from emco_common.waiting import Opening, at_once
 from emco_common.web.serving import HttpServer
 
 _log = structlog.get_logger()
@@ -55,25 +56,42 @@ UNFINISHED_RESTORE = "/restore/unfinished/"
 
 
 @asynccontextmanager
-async def open_doors(settings: Settings) -> AsyncIterator[tuple[DocumentStore, ContextBus]]:
-    """Store and bus by their URLs. Raises ``BadRequest`` or ``Unavailable``."""
+async def open_doors(
+    settings: Settings, *, opening: Opening = at_once
+) -> AsyncIterator[tuple[DocumentStore, ContextBus]]:
+    """Store and bus by their URLs, both at the same time. Raises ``BadRequest`` or ``Unavailable``."""
     from emco_common.contextbus.factory import open_bus
     from emco_common.store.factory import open_store
 
-    store = await open_store(settings.database_url.get_secret_value())
-    try:
-        bus = await open_bus(
+    async def store_of_settings() -> DocumentStore:
+        return await open_store(settings.database_url.get_secret_value())
+
+    async def bus_of_settings() -> ContextBus:
+        return await open_bus(
             settings.bus_url.get_secret_value(),
             ca_file=settings.bus_ca_file,
             cert_file=settings.bus_cert_file,
             key_file=settings.bus_key_file,
         )
+
+    async with AsyncExitStack() as closing:
+
+        async def store() -> DocumentStore:
+            opened = await opening("store", store_of_settings)
+            closing.push_async_callback(opened.close)
+            return opened
+
+        async def bus() -> ContextBus:
+            opened = await opening("bus", bus_of_settings)
+            closing.push_async_callback(opened.close)
+            return opened
+
         try:
-            yield store, bus
-        finally:
-            await bus.close()
-    finally:
-        await store.close()
+            async with asyncio.TaskGroup() as tasks:
+                both = tasks.create_task(store(), name="store"), tasks.create_task(bus(), name="bus")
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        yield both[0].result(), both[1].result()
 
 
 def sealer_of(settings: Settings) -> Sealer:
@@ -87,11 +105,11 @@ def sealer_of(settings: Settings) -> Sealer:
 
 
 @asynccontextmanager
-async def open_deps(settings: Settings) -> AsyncIterator[Deps]:
+async def open_deps(settings: Settings, *, opening: Opening = at_once) -> AsyncIterator[Deps]:
     """Everything that services share. Raises ``BadSettings``, ``Unavailable``, or ``Conflict`` where a restore was cut
     off."""
     sealer = sealer_of(settings)
-    async with open_doors(settings) as (store, bus):
+    async with open_doors(settings, opening=opening) as (store, bus):
         if await bus.get(UNFINISHED_RESTORE) is not None:
             raise Conflict("a restore is not finished: run `emco restore FILE --replace` to its end")
         channels = Channels(connect_timeout=settings.grpc_connect_timeout)
@@ -122,13 +140,18 @@ class Service:
     _http: HttpServer | None = None
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    async def start(self) -> None:
-        """Returns when every port is served. Raises ``OSError`` naming the port that is taken."""
-        http = HttpServer(self.app, self.host, self.http_port, name=self.name)
+    async def start(self, *, on: HttpServer | None = None) -> None:
+        """Returns when every port is served. Raises ``OSError`` naming the port that is taken.
+
+        ``on`` is a server that has answered at this service's port before it was there, and becomes the service's.
+        """
+        http = on or HttpServer(self.app, self.host, self.http_port, name=self.name)
         try:
             for server in self._servers:
                 await server.start()
-            await http.start()
+            if on is None:
+                await http.start()
+            http.app = self.app
         except BaseException:
             await self._stop_servers()
             raise

@@ -26,6 +26,38 @@ START_TIMEOUT = 30.0  # seconds; it takes two on an idle machine
 REMEDY = f"pip install 'emco[test]', or {VARIABLE}=mongodb://… for a server of your own"
 
 
+class MongoServer:
+    """One server process on a port of its own, which is free until it is started."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        program = shutil.which("secantusd-py", path=str(Path(sys.executable).parent)) or shutil.which("secantusd-py")
+        if program is None:
+            skip_or_fail("no MongoDB-wire server", remedy=REMEDY)
+        port = free_ports(1)[0]
+        self.uri = f"mongodb://127.0.0.1:{port}"
+        self._folder = folder
+        storage = ("--storage-path", str(folder / "data"), "--standalone", "--cache-size", "128M")
+        self._command = [program, "--port", str(port), *storage, *flags]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it answers; again after ``stop``, with the same data."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=self._folder)
+        _wait_until_up(self.uri, self._process, self._folder / "log")
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
 @pytest.fixture(scope="session")
 def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URI of a server, without a database."""
@@ -33,24 +65,12 @@ def mongodb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if own:
         yield own.rstrip("/")
         return
-    program = shutil.which("secantusd-py", path=str(Path(sys.executable).parent)) or shutil.which("secantusd-py")
-    if program is None:
-        skip_or_fail("no MongoDB-wire server", remedy=REMEDY)
-    folder = tmp_path_factory.mktemp("mongodb")
-    uri = f"mongodb://127.0.0.1:{(port := free_ports(1)[0])}"
-    arguments = ["--port", str(port), "--storage-path", str(folder / "data"), "--standalone", "--cache-size", "128M"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([program, *arguments], stdout=log, stderr=log, cwd=folder)
+    server = MongoServer(tmp_path_factory.mktemp("mongodb"))
     try:
-        _wait_until_up(uri, process, folder / "log")
-        yield uri
+        server.start()
+        yield server.uri
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        server.stop()
 
 
 @pytest.fixture

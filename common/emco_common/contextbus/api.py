@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from emco_common.errors import Conflict, Unavailable
+from emco_common.errors import Conflict, LoginRefused, Unavailable
 
 MAX_TRANSACTION_OPERATIONS = 100
 """Operations in one transaction at most (the etcd server's own limit is 128)."""
@@ -75,6 +75,10 @@ class Event:
 
 class BusUnavailable(Unavailable):
     """The bus did not answer within the deadline."""
+
+
+class BusLoginRefused(BusUnavailable, LoginRefused):
+    """The bus does not take our credentials, or they give no right to what is needed."""
 
 
 class UnusableBus(Conflict):

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from emco_common.errors import BadRequest, Conflict, NotFound, PreconditionFailed, Unavailable
+from emco_common.errors import BadRequest, Conflict, LoginRefused, NotFound, PreconditionFailed, Unavailable
 
 Json = dict[str, Any]
 Key = Mapping[str, str]
@@ -119,6 +119,10 @@ class BadPlace(BadRequest):
 
 class StoreUnavailable(Unavailable):
     """The store cannot be reached or cannot write."""
+
+
+class StoreLoginRefused(StoreUnavailable, LoginRefused):
+    """The store does not take our credentials, or they give no right to what is needed."""
 
 
 class BlobMissing(Unavailable):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 KEEP_ALIVE = 75
 """Seconds an idle connection is kept: longer than clients' pools do, so that no request meets a closing one."""
@@ -23,14 +23,20 @@ class _Quiet(uvicorn.Server):
 
 
 class HttpServer:
-    """``port`` is known after ``start`` also when it was chosen by the system."""
+    """``port`` is known after ``start`` also when it was chosen by the system.
+
+    ``app`` may be exchanged while it serves: what is under way ends with the one it began with, and only the first one
+    hears of the server's life cycle.
+    """
 
     def __init__(self, app: ASGIApp, host: str, port: int, *, name: str) -> None:
+        self.app = app
         self.host = host
         self.port = port
         self._name = name
         config = uvicorn.Config(
-            app,
+            self._answer,
+            interface="asgi3",
             log_config=None,
             access_log=False,
             lifespan="on",
@@ -40,6 +46,9 @@ class HttpServer:
         )
         self._server = _Quiet(config)
         self._task: asyncio.Task[None] | None = None
+
+    def _answer(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self.app(scope, receive, send)
 
     async def start(self) -> None:
         """Returns when requests are served. Raises ``OSError`` if the address is taken."""

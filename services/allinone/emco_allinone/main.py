@@ -101,7 +101,7 @@ async def _up(data: Path, host: str, ingress_port: int) -> None:
 
 async def _serve(name: str, config: Path) -> None:
     from emco_allinone.catalogue import CATALOGUE
-    from emco_common.runtime import open_deps
+    from emco_allinone.serving import serve_one
 
     entry = next((entry for entry in CATALOGUE if entry.name == name), None)
     if entry is None:
@@ -110,15 +110,7 @@ async def _serve(name: str, config: Path) -> None:
     settings = entry.settings.load(name, os.environ, config=config)
     configure_logging(settings.log_level)
     os.nice(settings.nice)
-    async with open_deps(settings) as deps:
-        service = entry.create(settings, deps)
-        await service.start()
-        stopped = watch_signals()
-        try:
-            click.echo(f"{name} is up: REST {settings.host}:{service.http_port}, gRPC {service.grpc_port or 'none'}")
-            await stopped.wait()
-        finally:
-            await service.stop()
+    await serve_one(entry, settings, stopped=watch_signals(), said=click.echo)
 
 
 async def _agent() -> None:

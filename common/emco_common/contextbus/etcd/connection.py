@@ -12,9 +12,9 @@ import grpc
 import structlog
 from grpc import aio
 
-from emco_common.contextbus.api import BusUnavailable
+from emco_common.contextbus.api import BusLoginRefused, BusUnavailable
 from emco_common.contextbus.etcd import etcd_v3_pb2 as pb
-from emco_common.contextbus.etcd.failures import Remedy, remedy_of, without_login
+from emco_common.contextbus.etcd.failures import Remedy, is_refusal, remedy_of, without_login
 from emco_common.contextbus.etcd.methods import Metadata, Methods
 from emco_common.errors import EmcoError
 
@@ -111,7 +111,7 @@ class Connection:
             if remedy is Remedy.LOGIN:
                 logins += 1
                 if logins > _MAX_LOGINS:
-                    raise BusUnavailable(f"etcd does not accept our login: {reason.details()}") from reason
+                    raise BusLoginRefused(f"etcd does not accept our login: {reason.details()}") from reason
                 await self.renew_login(attempt)
             else:
                 repeated = True
@@ -132,7 +132,7 @@ class Connection:
     async def renew_login(self, attempt: Attempt) -> None:
         """Log in again unless someone has done so since ``attempt`` was made."""
         if not self._user:
-            raise BusUnavailable("etcd asks for a login, but no user is configured")
+            raise BusLoginRefused("etcd asks for a login, but no user is configured")
         stale = dict(attempt.metadata).get("token", "")
         await self._login(attempt.methods, asyncio.get_running_loop().time() + self.deadline, stale=stale)
 
@@ -200,7 +200,8 @@ class Connection:
                 if without_login(error):
                     self._token = ""
                     return
-                raise BusUnavailable(f"the login at etcd as {self._user} failed: {error.details()}") from error
+                kind = BusLoginRefused if is_refusal(error) else BusUnavailable
+                raise kind(f"the login at etcd as {self._user} failed: {error.details()}") from error
 
     async def unless_closed(self, work: Awaitable[T]) -> T:
         """Closing a channel cancels its calls; the caller is told so instead of being cancelled."""

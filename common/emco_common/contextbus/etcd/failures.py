@@ -7,7 +7,7 @@ from enum import Enum
 import grpc
 from grpc import aio
 
-from emco_common.contextbus.api import BusUnavailable, Compacted, LeaseLost
+from emco_common.contextbus.api import BusLoginRefused, BusUnavailable, Compacted, LeaseLost
 from emco_common.errors import BadRequest, EmcoError, TooLarge
 
 
@@ -22,6 +22,14 @@ _RETRIED = frozenset(
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.CANCELLED,  # by a server that shuts down; our own cancellation never comes as an error
         grpc.StatusCode.INTERNAL,  # a stream reset under the call
+    }
+)
+
+_REFUSALS = frozenset(
+    {
+        grpc.StatusCode.INVALID_ARGUMENT,  # so etcd calls a wrong password
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
     }
 )
 
@@ -44,7 +52,8 @@ def remedy_of(error: aio.AioRpcError) -> Remedy | EmcoError:
         return Remedy.RETRY
     if code is grpc.StatusCode.INVALID_ARGUMENT and "authentication failed" not in text:
         return BadRequest(f"etcd refuses the request: {text}")
-    return BusUnavailable(f"etcd refuses the call: {text or code.name}")
+    kind = BusLoginRefused if is_refusal(error) else BusUnavailable
+    return kind(f"etcd refuses the call: {text or code.name}")
 
 
 def remedy_of_cancelled_watch(reason: str, *, compact_revision: int) -> Remedy | EmcoError:
@@ -58,6 +67,11 @@ def remedy_of_cancelled_watch(reason: str, *, compact_revision: int) -> Remedy |
     if "permission denied" in reason or any(part in reason for part in _LOGIN_TEXTS):
         return Remedy.LOGIN
     return Remedy.RETRY
+
+
+def is_refusal(error: aio.AioRpcError) -> bool:
+    """Whether the server has answered, and does not take who we are."""
+    return error.code() in _REFUSALS
 
 
 def without_login(error: aio.AioRpcError) -> bool:
