@@ -11,7 +11,7 @@ Documents of other writers have no ``emco``; they are children and referrers lik
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bson import Int64, ObjectId
@@ -19,7 +19,7 @@ from bson import Int64, ObjectId
 from emco_common import jsontext
 from emco_common.store import api
 from emco_common.store.api import BodyText, Document, Json, Key, kind_of
-from emco_common.store.encoding import blob_target, named_digest, path_of, targets_of, tokens_of
+from emco_common.store.encoding import blob_target, named_digest, path_of, targets_of, token_of, tokens_of
 
 Stored = Mapping[str, Any]
 OWN = "emco"
@@ -127,8 +127,12 @@ def behind(place: str) -> Json:
     return {"_id": {"$gt": ObjectId(place)}}
 
 
-def all_of(tokens: Sequence[str]) -> Any:
-    """The condition that a document has all ``tokens``; of one a plain equality, which every server's planner uses."""
+def all_of(key: Key) -> Any:
+    """The condition that a document has every token of ``key``; of one a plain equality, which every planner uses.
+
+    The index is asked for the first alone, and the last part of a key is the rarest.
+    """
+    tokens = [token_of(name, value) for name, value in reversed(list(key.items()))]
     return tokens[0] if len(tokens) == 1 else {"$all": tokens}
 
 

@@ -34,12 +34,12 @@ class Looks:
         """Raises for a child or a referrer; answers the unfinished writes that might become one."""
         path = path_of(key)
         others = {"emco.path": {"$ne": path}}
-        holding = {"emco.holds": all_of(tokens_of(key)), **others}
+        holding = {"emco.holds": all_of(key), **others}
         found = await self._look(holding, key, target=path)
         foreign_child, foreign_referrer = await self.foreign.hindering(key)
         child, referrer = found.child or foreign_child, found.referrer or foreign_referrer
         if child is None and found.referrer is not None:  # the look ended there, but a child is told first
-            child = (await self._look({"emco.tokens": all_of(tokens_of(key)), **others}, key, target=None)).child
+            child = (await self._look({"emco.tokens": all_of(key), **others}, key, target=None)).child
         if child is not None:
             raise api.HasChildren(child=key_of(child))
         if referrer is not None:

@@ -56,9 +56,12 @@ public class QuickMongo {
         protected Index<Integer> openOrCreateSecondaryIndex(
                 String collection, String name, List<IndexKey> keys, boolean sparse) {
             List<Postings> all = indexes.computeIfAbsent(collection, unseen -> new CopyOnWriteArrayList<>());
-            Postings made = new Postings(name, keys, all);
-            all.add(made);
-            return made;
+            // Every process asks for its indexes when it comes, and the library passes over one that it has.
+            return all.stream().filter(former -> former.getName().equals(name)).findFirst().orElseGet(() -> {
+                Postings made = new Postings(name, keys, all);
+                all.add(made);
+                return made;
+            });
         }
     }
 
