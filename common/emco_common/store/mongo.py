@@ -17,13 +17,14 @@ from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.errors import (
     ConfigurationError,
     DocumentTooLarge,
+    OperationFailure,
     PyMongoError,
     WriteError,
 )
 
 from emco_common.errors import BadRequest, TooLarge
-from emco_common.store.api import BodyText, Document, Key, ListText, StoreUnavailable, kind_of
-from emco_common.store.encoding import path_of, token_of, tokens_of
+from emco_common.store.api import BodyText, Document, Key, ListText, StoreLoginRefused, StoreUnavailable, kind_of
+from emco_common.store.encoding import path_of
 from emco_common.store.mongo_blobs import Blobs
 from emco_common.store.mongo_documents import Stored, all_of, behind, decoded, in_order, place_of, text_of, written
 from emco_common.store.mongo_foreign import Foreign
@@ -38,6 +39,7 @@ PING_TIMEOUT = 2.0
 LEASE = 3.0  # seconds after which an unchanged mark of another is taken for a dead one's; needs two round trips
 PATIENCE = 20.0  # seconds an operation waits for others' marks: longer than it takes to bury one dead owner or two
 OBJECT_TOO_LARGE = 10334
+LOGIN_REFUSED = (13, 18)  # Unauthorized, AuthenticationFailed
 BODY = {"data": 1}  # with the identity, by which it is put in order
 PIECE = 500  # documents of a snapshot at a time
 BATCH = 100_000  # documents to a reply; the 16 MB of a message end one before
@@ -211,7 +213,9 @@ async def _explained() -> AsyncIterator[None]:
             raise TooLarge("The resource is larger than the 16 MB a document may have") from error
         raise StoreUnavailable(f"The document store refused a write: {error.code}") from error
     except PyMongoError as error:
-        raise StoreUnavailable(f"The document store cannot be used: {_first_cause(error)}") from error
+        refused = isinstance(error, OperationFailure) and error.code in LOGIN_REFUSED
+        kind = StoreLoginRefused if refused else StoreUnavailable
+        raise kind(f"The document store cannot be used: {_first_cause(error)}") from error
 
 
 def _first_cause(error: PyMongoError) -> str:
