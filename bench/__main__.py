@@ -16,6 +16,7 @@ RUN = {
     "store": (),
     "fanout": (),
     "unchanged": (),
+    "isolation": (),
     "latency": (),
     "idle": (),
     "transport": (),

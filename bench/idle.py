@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ TOGETHER = 100
 PER_PROCESS = 125
 AIM_KILOBYTES, AIM_PERCENT = 200.0, 0.02
 SETTLE_SECONDS = 20.0
+CALM_SECONDS, CALM_SHARE, CALM_WITHIN = 5.0, 0.1, 900.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -63,6 +65,17 @@ async def settled(side: Child, *, seconds: float) -> tuple[float, float]:
     before = processor(side.pid)
     await asyncio.sleep(seconds)
     return side.memory(), processor(side.pid) - before
+
+
+async def calm(side: Child) -> float:
+    """Returns when it has nothing to catch up with any more; seconds that this took."""
+    began = time.perf_counter()
+    async with asyncio.timeout(CALM_WITHIN):
+        while True:
+            before = processor(side.pid)
+            await asyncio.sleep(CALM_SECONDS)
+            if processor(side.pid) - before < CALM_SECONDS * CALM_SHARE:
+                return time.perf_counter() - began - CALM_SECONDS
 
 
 def processor(pid: int) -> float:
@@ -114,7 +127,9 @@ async def measure(count: int, seconds: float, folder: Path) -> tuple[Cost, Cost,
             first = _cost(await settled(side, seconds=seconds), empty, idle, count, seconds)
             first = replace(first, slope=(side.memory() - at_half) * 1000 / (count - half) if half else None)
         async with child("bench.rsyncside", *arguments) as side:
-            await asyncio.sleep(count / 20)
+            caught_up = await calm(side)
+            used = processor(side.pid)
+            print(f"  taken up within {caught_up:.0f} s, {used:.0f} s of the processor", flush=True)
             again = _cost(await settled(side, seconds=seconds), empty, idle, count, seconds)
         return first, again, empty, "etcd" if etcd else "the embedded bus, whose memory counts"
 
