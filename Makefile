@@ -3,14 +3,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 4
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
-.PHONY: demo up test check testbed conformance faults bench proto clean
+.PHONY: demo up image compose-secrets test check testbed conformance faults bench proto clean
 
 demo: $(VENV)/.runs ## SmartCity on two clusters; EDGE= and CLOUD= name kubeconfigs of real ones, KEEP=1 leaves it running
 	@$(BIN)/emco demo $(if $(EDGE),--edge $(EDGE)) $(if $(CLOUD),--cloud $(CLOUD)) $(if $(KEEP),--keep)
 
 up: $(VENV)/.runs ## every service in one process, data in ./data
 	$(BIN)/emco up
+
+image: ## the container image emco:<version>, for the chart and docker compose; BASE= names another base
+	docker build --file deploy/Dockerfile --tag emco:$(VERSION) --build-arg VERSION=$(VERSION) \
+	  --build-arg EMCO_META_EMCO_SHA=$$(git rev-parse HEAD) $(if $(BASE),--build-arg BASE=$(BASE)) .
+
+compose-secrets: ## what docker-compose.yaml needs to know, made once in deploy/compose/secrets
+	@deploy/compose/secrets.sh
 
 test: $(VENV)/.tests check ## all checks and tests; suites on real servers run where `make testbed` has built them
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
