@@ -10,7 +10,7 @@ import structlog
 
 from emco_common.errors import EmcoError, Unavailable, Unprocessable
 from emco_common.rpc import contextupdate_pb2, contextupdate_pb2_grpc, placement_pb2, placement_pb2_grpc
-from emco_common.rpc.channels import Channels, PeerUnreachable, cause_of
+from emco_common.rpc.channels import Channels, PeerUnreachable, PeerUntrusted, cause_of
 
 _log = structlog.get_logger()
 PLACEMENT = "placement"
@@ -51,7 +51,7 @@ class ControllerClient:
                     placement_pb2.ResourceRequest(appContext=instance), timeout=self._timeout
                 )
             except PeerUnreachable as error:
-                raise Unavailable(f"FilterClusters Failed - Could not get client connection. {where}") from error
+                raise _away(f"FilterClusters Failed - Could not get client connection. {where}", error) from error
             except grpc.RpcError as error:
                 raise ControllerFailed(cause_of(error)) from error
             if not answer.status:
@@ -68,7 +68,7 @@ class ControllerClient:
                 answer = await stub.UpdateAppContext(request, timeout=self._timeout)
             except PeerUnreachable as error:
                 text = f"ContextUpdate Failed - Could not get ContextupdateClient: {controller.name}"
-                raise Unavailable(text) from error
+                raise _away(text, error) from error
             except grpc.RpcError as error:
                 raise ControllerFailed(cause_of(error)) from error
             if not answer.app_context_updated:
@@ -82,7 +82,7 @@ class ControllerClient:
                 request = contextupdate_pb2.TerminateRequest(app_context=instance)
                 answer = await stub.TerminateAppContext(request, timeout=self._timeout)
             except PeerUnreachable as error:
-                raise Unavailable(f"Error in callTerminateScheduler: {controller.name} is unreachable") from error
+                raise _away(f"Error in callTerminateScheduler: {controller.name} is unreachable", error) from error
             except grpc.RpcError as error:
                 if error.code() is grpc.StatusCode.UNIMPLEMENTED or "not implemented" in (error.details() or ""):
                     continue
@@ -107,6 +107,11 @@ class ControllerClient:
 
     async def _action(self, controller: ControllerInput) -> contextupdate_pb2_grpc.contextupdateStub:
         return contextupdate_pb2_grpc.contextupdateStub(await self._channels.ready(controller.host, controller.port))
+
+
+def _away(text: str, error: PeerUnreachable) -> Unavailable:
+    """The original's text, and what it cannot know of: that somebody answers who is not believed."""
+    return Unavailable(f"{text} ({error})" if isinstance(error, PeerUntrusted) else text, detail=str(error))
 
 
 def _of_type(controllers: Iterable[ControllerInput], kind: str) -> list[ControllerInput]:

@@ -21,6 +21,7 @@ from emco_common.courtesy import giving_way
 from emco_common.errors import Conflict, EmcoError
 from emco_common.rpc.channels import Channels
 from emco_common.rpc.serving import GrpcServer
+from emco_common.rpc.tls import client_tls
 from emco_common.secrets import Sealer
 from emco_common.settings import BadSettings, Settings
 from emco_common.store.api import DocumentStore
@@ -108,11 +109,11 @@ def sealer_of(settings: Settings) -> Sealer:
 async def open_deps(settings: Settings, *, opening: Opening = at_once) -> AsyncIterator[Deps]:
     """Everything that services share. Raises ``BadSettings``, ``Unavailable``, or ``Conflict`` where a restore was cut
     off."""
-    sealer = sealer_of(settings)
+    sealer, tls = sealer_of(settings), client_tls(settings)
     async with open_doors(settings, opening=opening) as (store, bus):
         if await bus.get(UNFINISHED_RESTORE) is not None:
             raise Conflict("a restore is not finished: run `emco restore FILE --replace` to its end")
-        channels = Channels(connect_timeout=settings.grpc_connect_timeout)
+        channels = Channels(connect_timeout=settings.grpc_connect_timeout, credentials=tls)
         try:
             yield Deps(store, bus, sealer, channels)
         finally:

@@ -12,13 +12,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose, which tests use."""
+
+GRPC_OFF: Literal["off"] = "off"
+GRPC_TLS: Literal["tls"] = "tls"
+GRPC_MTLS: Literal["mtls"] = "mtls"
 
 
 class BadSettings(ValueError):
@@ -52,6 +56,17 @@ class Settings(BaseModel):
     max_upload: int = Field(64 << 20, gt=0, description="Largest multipart body. A chart of 64 MiB is already unusual.")
     grpc_connect_timeout: float = Field(1.0, gt=0, description="How long a controller may take to become reachable.")
     grpc_call_timeout: float = Field(10.0, gt=0, description="Deadline of one call to a controller.")
+    grpc_tls: Literal["off", "tls", "mtls"] = Field(
+        GRPC_OFF,
+        description="`tls`: servers of gRPC show a certificate, `mtls`: clients as well. One word for all who call one "
+        "another. Off, since a mesh does it too, and certificates have to come from somewhere.",
+    )
+    grpc_cert_file: str = Field("", description="Certificate for gRPC and its chain, PEM. Read again when it changes.")
+    grpc_key_file: str = Field("", description="Private key of that certificate, PEM.")
+    grpc_ca_file: str = Field("", description="CA of the servers that are called, and of clients with mtls, PEM.")
+    grpc_server_name: str = Field(
+        "", description="Name expected in the certificates of all servers that are called, instead of their own."
+    )
     status_window: float = Field(
         3.0, ge=0, description="Seconds between two looks at a watched object at least; news in between are joined."
     )

@@ -44,17 +44,25 @@ class Authority:
         builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
         return cls(_certificate(builder, key), _pem(key))
 
-    def issue(self, common_name: str, *, organizations: Sequence[str] = (), hosts: Sequence[str] = ()) -> KeyPair:
+    def issue(
+        self,
+        common_name: str,
+        *,
+        organizations: Sequence[str] = (),
+        hosts: Sequence[str] = (),
+        ends_in: datetime.timedelta = LIFETIME,
+        uses: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
+    ) -> KeyPair:
         """A certificate good for both ends of a connection; `hosts` are names or IP addresses of a server.
 
-        To Kubernetes the common name is the user and the organizations are the groups.
+        To Kubernetes the common name is the user and the organizations are the groups. One that ends before now has
+        been valid for a day.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         issuer = x509.load_pem_x509_certificate(self.certificate).subject
-        builder = _builder(_name(common_name, organizations), issuer, key.public_key())
+        builder = _builder(_name(common_name, organizations), issuer, key.public_key(), ends_in=ends_in)
         builder = builder.add_extension(_key_usage(signs_certificates=False), critical=True)
-        usages = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-        builder = builder.add_extension(usages, critical=False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         if hosts:
             builder = builder.add_extension(
                 x509.SubjectAlternativeName([_alternative(host) for host in hosts]), critical=False
@@ -69,7 +77,13 @@ def _name(common_name: str, organizations: Sequence[str] = ()) -> x509.Name:
     return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    *,
+    ends_in: datetime.timedelta = LIFETIME,
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -77,8 +91,8 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + LIFETIME)
+        .not_valid_before(min(now, now + ends_in - LIFETIME) - datetime.timedelta(minutes=5))
+        .not_valid_after(now + ends_in)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emco_common.rpc.serving import GrpcServer
+from emco_common.rpc.tls import server_credentials
 from emco_common.status.notify import Contract, Notifier, serve_status
 from emco_common.store.api import Key
 from emco_orchestrator.settings import OrchestratorSettings
@@ -22,5 +23,8 @@ CONTRACT = Contract(
 
 def status_server(settings: OrchestratorSettings, notifier: Notifier) -> GrpcServer:
     return GrpcServer(
-        settings.host, settings.grpc_port, serve_status(notifier, CONTRACT, limit=settings.status_clients)
+        settings.host,
+        settings.grpc_port,
+        serve_status(notifier, CONTRACT, limit=settings.status_clients),
+        credentials=server_credentials(settings),
     )

@@ -15,6 +15,7 @@ from emco_common.cloudconfig import CloudConfigs
 from emco_common.kube.descriptors import descriptors_of_process
 from emco_common.kube.network import Network
 from emco_common.rpc.serving import GrpcServer
+from emco_common.rpc.tls import server_credentials
 from emco_common.runtime import Deps, Service
 from emco_common.syncobjects import SyncObjects
 from emco_common.tidying import keep_tidy
@@ -148,7 +149,7 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
         register_plans(aio_server, Foresight(deps.bus, links, settings=settings.apply))
         agents.register_relay(aio_server)
 
-    server = GrpcServer(settings.host, settings.grpc_port, serve)
+    server = GrpcServer(settings.host, settings.grpc_port, serve, credentials=server_credentials(settings))
     return Service(
         NAME,
         app,

@@ -21,7 +21,7 @@ from emco_common.errors import EmcoError
 from emco_common.kube.errors import KubeError, Unreachable
 from emco_common.rpc import agents_pb2_grpc
 from emco_common.rpc.agents_pb2 import AgentAnswer, AgentAnswers, AgentOrder, AgentOrders, AgentRequest
-from emco_common.rpc.channels import Channels
+from emco_common.rpc.channels import Channels, PeerUntrusted
 from emco_common.secrets import SealBroken, Sealer
 from emco_rsync.delivery.carrying import carry
 from emco_rsync.delivery.session import BATCH, MAX_RELAYED, Call, Session
@@ -85,6 +85,8 @@ class Relays:
             raise Unreachable(f"the replica {replica} does not answer", reason="AgentAway") from None
         except KubeError:
             raise
+        except PeerUntrusted as error:
+            raise Unreachable(f"the replica {replica} cannot be reached: {error}", reason="AgentAway") from error
         except (EmcoError, RpcError) as error:
             raise Unreachable(f"the replica {replica} cannot be reached", reason="AgentAway") from error
         session = self._sessions[replica] = Session(f"replica {replica}", calls=MAX_RELAYED)
