@@ -9,13 +9,15 @@ orchestrator-api 1.1, deployment 3).
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from emco_common.configfile import BadConfigFile, ConfigFile, read_config
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """0 lets the system choose, which tests use."""
@@ -23,6 +25,9 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 GRPC_OFF: Literal["off"] = "off"
 GRPC_TLS: Literal["tls"] = "tls"
 GRPC_MTLS: Literal["mtls"] = "mtls"
+
+
+_TAKES_TRACES = re.compile(r"https?://[^/\s@?#]+(?:/[^\s?#]*)?\Z")
 
 
 class BadSettings(ValueError):
@@ -80,14 +85,43 @@ class Settings(BaseModel):
         0, ge=0, le=19, description="How far the process gives way to others on the same machine; not of `emco up`."
     )
     rsync_timeout: float = Field(10.0, gt=0, description="How long rsync may take to queue work.")
+    trace_endpoint: str = Field(
+        "",
+        description="Where traces go: the URL of an OTLP/HTTP collector, `http://collector:4318`, or of Zipkin, "
+        "`http://zipkin:9411/api/v2/spans`. Off by default, as somebody has to take them.",
+    )
+    trace_sample: float = Field(
+        1.0, ge=0, le=1, description="Share of the traces that is recorded; a caller that has decided goes before."
+    )
+    trace_headers: SecretStr = Field(
+        SecretStr(""), description="What whoever takes the traces wants to be sent, `name=value,name=value`."
+    )
+    trace_service: str = Field("", description="Name in traces; by default `<APP_NAME>.<POD_NAMESPACE>`.")
+    zipkin_ip: str = Field("", description="Host of Zipkin, as in `config.json`; `trace_endpoint` goes before.")
+    zipkin_port: Port = Field(9411, description="Its port.")
+
+    @field_validator("trace_endpoint")
+    @classmethod
+    def _a_url(cls, given: str) -> str:
+        if given and not _TAKES_TRACES.match(given):
+            raise ValueError(f"{given!r} is not http://host:port or https://host:port")
+        return given
+
+    @property
+    def zipkin_endpoint(self) -> str:
+        host = f"[{self.zipkin_ip}]" if self.zipkin_ip.count(":") > 1 else self.zipkin_ip
+        return f"http://{host}:{self.zipkin_port}/api/v2/spans" if host else ""
 
     @classmethod
     def load(cls, service: str, environment: Mapping[str, str], *, config: Path | None = None, **defaults: Any) -> Self:
         """Settings of ``service``. Raises ``BadSettings`` with one sentence when something makes no sense."""
-        values: dict[str, Any] = dict(defaults)
+        fields = frozenset(cls.model_fields)
+        values = dict(defaults) | _injected(service, environment)
         if config is not None and config.exists():
-            values |= _from_config(config)
-        values |= _from_environment(service, environment, frozenset(cls.model_fields))
+            values |= {name: value for name, value in _read(config).values.items() if name in fields}
+        values |= _from_environment(service, environment, fields)
+        values |= _with_logins(values, environment)
+        values.setdefault("trace_service", _name_in_traces(service, environment))
         try:
             return cls(**values)
         except ValidationError as error:
@@ -95,50 +129,57 @@ class Settings(BaseModel):
             raise BadSettings(f"setting {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-def _from_config(path: Path) -> dict[str, Any]:
+def unused_keys(config: Path) -> Sequence[str]:
+    """Keys of an existing ``config.json`` that say something which has no meaning here. ``BadSettings``."""
+    return _read(config).unused
+
+
+def _read(config: Path) -> ConfigFile:
     try:
-        raw = json.loads(path.read_text())
-    except ValueError as error:
-        raise BadSettings(f"{path} is not JSON: {error}") from error
-    if not isinstance(raw, dict):
-        raise BadSettings(f"{path} must hold a JSON object")
-    values: dict[str, Any] = {}
-    if raw.get("database-ip"):
-        values["database_url"] = f"mongodb://{raw['database-ip']}:27017"
-    if raw.get("etcd-ip"):
-        values["bus_url"] = f"etcd://{raw['etcd-ip']}:2379"
-    renamed = {
-        "service-port": "http_port",
-        "log-level": "log_level",
-        "etcd-cert": "bus_cert_file",
-        "etcd-key": "bus_key_file",
-        "etcd-ca-file": "bus_ca_file",
-    }
-    values |= {name: raw[key] for key, name in renamed.items() if raw.get(key)}
-    milliseconds = {"grpc-conn-timeout": "grpc_connect_timeout", "grpc-call-timeout": "grpc_call_timeout"}
-    values |= {name: raw[key] / 1000 for key, name in milliseconds.items() if key in raw}
-    return values
+        return read_config(config)
+    except BadConfigFile as error:
+        raise BadSettings(str(error)) from error
+    except OSError as error:
+        raise BadSettings(f"{config} cannot be read: {error.strerror}") from error
+
+
+def _injected(service: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Kubernetes tells each pod the first port of each Service, which in the original's charts is that of gRPC."""
+    port = environment.get(f"{service.upper().replace('-', '_')}_SERVICE_PORT", "")
+    return {"grpc_port": port} if port.isascii() and port.isdigit() else {}
+
+
+def _name_in_traces(service: str, environment: Mapping[str, str]) -> str:
+    """Spec deployment 3.2; an empty variable says nothing."""
+    return f"{environment.get('APP_NAME') or service}.{environment.get('POD_NAMESPACE') or 'default'}"
 
 
 def _from_environment(service: str, environment: Mapping[str, str], fields: frozenset[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    injected = environment.get(f"{service.upper().replace('-', '_')}_SERVICE_PORT", "")
-    if injected.isdigit():
-        values["grpc_port"] = injected
     for prefix in ("EMCO", f"EMCO_{service.upper().replace('-', '_')}"):
         given = {name: _given(f"{prefix}_{name.upper()}", environment) for name in fields}
         values |= {name: value for name, value in given.items() if value is not None}
     if isinstance(values.get("retired_data_keys"), str):
         values["retired_data_keys"] = tuple(filter(None, values["retired_data_keys"].split(",")))
+    return values
+
+
+def _with_logins(settings: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """The addresses of store and bus with the credentials that the original is given beside them."""
+    values: dict[str, Any] = {}
     user, password = environment.get("DB_EMCO_USERNAME"), environment.get("DB_EMCO_PASSWORD")
     if user and password:
-        plain = values.get("database_url", "mongodb://127.0.0.1:27017")
-        login = f"mongodb://{quote(user, safe='')}:{quote(password, safe='')}@"
-        if plain.startswith("mongodb://") and "@" not in plain:
-            values["database_url"] = plain.replace("mongodb://", login, 1) + "/?authSource=emco"
+        plain = settings.get("database_url", "mongodb://127.0.0.1:27017")
+        scheme, _, rest = plain.partition("://")
+        if scheme.startswith("mongodb") and "@" not in rest:
+            address, _, options = rest.partition("?")
+            if "authsource=" not in options.lower():
+                options = f"{options}&authSource=emco".lstrip("&")
+            place = address if "/" in address else f"{address}/"
+            values["database_url"] = f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{place}?{options}"
     user, password = environment.get("CONTEXTDB_EMCO_USERNAME"), environment.get("CONTEXTDB_EMCO_PASSWORD")
     if user and password:
-        plain = values.get("bus_url", "etcd://127.0.0.1:2379")
+        plain = settings.get("bus_url", "etcd://127.0.0.1:2379")
         scheme, _, rest = plain.partition("://")
         if scheme.startswith("etcd") and "@" not in rest:
             values["bus_url"] = f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}"

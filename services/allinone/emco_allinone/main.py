@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from emco_allinone.configuring import config_option, tell_unused
 from emco_allinone.deploying.command import deploy
 from emco_allinone.running import run
 from emco_allinone.safekeeping.command import backup_command, restore_command, rotate_command
@@ -54,7 +55,7 @@ def up(data: Path, host: str, ingress_port: int, log_level: str) -> None:
 
 @cli.command()
 @click.argument("service")
-@click.option("--config", type=click.Path(path_type=Path), default=Path("config.json"), help="EMCO's config.json.")
+@config_option
 def serve(service: str, config: Path) -> None:
     """Run one SERVICE alone on MongoDB and etcd; settings come from the environment and CONFIG.
 
@@ -109,6 +110,7 @@ async def _serve(name: str, config: Path) -> None:
         raise BadSettings(f"there is no service {name!r}; choose one of {', '.join(names)}")
     settings = entry.settings.load(name, os.environ, config=config)
     configure_logging(settings.log_level)
+    tell_unused(config)
     os.nice(settings.nice)
     await serve_one(entry, settings, stopped=watch_signals(), said=click.echo)
 
@@ -128,6 +130,7 @@ async def _ingress(config: Path) -> None:
 
     settings = IngressSettings.load("ingress", os.environ, config=config)
     configure_logging(settings.log_level)
+    tell_unused(config)
     await _alone(create_service(settings), f"ingress is up: {settings.host}")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from emco_allinone.configuring import config_option
 from emco_allinone.running import run
 from emco_common.errors import BadRequest, Conflict
 from emco_common.log import configure_logging
@@ -25,10 +26,7 @@ def _where(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Path(path_type=Path, file_okay=False),
         help="Data folder of `emco up`; without it settings come from the environment and CONFIG, as for `emco serve`.",
     )
-    config = click.option(
-        "--config", type=click.Path(path_type=Path), default=Path("config.json"), help="EMCO's config.json."
-    )
-    return data(config(command))
+    return data(config_option(command))
 
 
 @click.command("backup")
