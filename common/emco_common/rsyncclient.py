@@ -15,6 +15,7 @@ from grpc import aio
 
 from emco_common.contextbus.api import Put
 from emco_common.errors import Conflict, EmcoError, Unavailable
+from emco_common.metrics.peers import PeerCalls
 from emco_common.rpc import (
     installapp_pb2,
     installapp_pb2_grpc,
@@ -54,33 +55,39 @@ class RsyncLacksMethod(RsyncRefused):
 
 
 class RsyncClient:
-    """``timeout`` is how long rsync may take to queue the work, in seconds."""
+    """``timeout`` is how long rsync may take to queue the work, in seconds; ``calls`` are told how each goes."""
 
-    def __init__(self, store: DocumentStore, channels: Channels, *, timeout: float) -> None:
+    def __init__(
+        self, store: DocumentStore, channels: Channels, *, timeout: float, calls: PeerCalls | None = None
+    ) -> None:
         self._store = store
+        self._calls = calls or PeerCalls()
         self._channels = channels
         self._timeout = timeout
 
     async def install(self, context_id: str) -> None:
         """Bring the context to the clusters. Raises one of the errors of this module."""
-        stub = installapp_pb2_grpc.installappStub(await self._channel("InstallApp"))
-        request = installapp_pb2.InstallAppRequest(app_context=context_id)
-        answer = await self._call(stub.InstallApp, request)
-        _accepted("InstallApp", answer.app_context_installed, answer.app_context_install_message)
+        with self._calls.timed("rsync", "InstallApp"):
+            stub = installapp_pb2_grpc.installappStub(await self._channel("InstallApp"))
+            request = installapp_pb2.InstallAppRequest(app_context=context_id)
+            answer = await self._call(stub.InstallApp, request)
+            _accepted("InstallApp", answer.app_context_installed, answer.app_context_install_message)
 
     async def uninstall(self, context_id: str) -> None:
         """Remove what the context brought."""
-        stub = installapp_pb2_grpc.installappStub(await self._channel("UninstallApp"))
-        request = installapp_pb2.UninstallAppRequest(app_context=context_id)
-        answer = await self._call(stub.UninstallApp, request)
-        _accepted("UninstallApp", answer.app_context_uninstalled, answer.app_context_uninstall_message)
+        with self._calls.timed("rsync", "UninstallApp"):
+            stub = installapp_pb2_grpc.installappStub(await self._channel("UninstallApp"))
+            request = installapp_pb2.UninstallAppRequest(app_context=context_id)
+            answer = await self._call(stub.UninstallApp, request)
+            _accepted("UninstallApp", answer.app_context_uninstalled, answer.app_context_uninstall_message)
 
     async def update(self, old: str, new: str) -> None:
         """Replace what context ``old`` brought by what ``new`` holds."""
-        stub = updateapp_pb2_grpc.updateappStub(await self._channel("UpdateApp"))
-        request = updateapp_pb2.UpdateAppRequest(update_from_appContext=old, update_to_appContext=new)
-        answer = await self._call(stub.UpdateApp, request)
-        _accepted("UpdateApp", answer.app_context_updated, answer.app_context_update_message)
+        with self._calls.timed("rsync", "UpdateApp"):
+            stub = updateapp_pb2_grpc.updateappStub(await self._channel("UpdateApp"))
+            request = updateapp_pb2.UpdateAppRequest(update_from_appContext=old, update_to_appContext=new)
+            answer = await self._call(stub.UpdateApp, request)
+            _accepted("UpdateApp", answer.app_context_updated, answer.app_context_update_message)
 
     async def alerts(
         self, status_context: str, *, client: str, patience: float = CONFIRMED_WITHIN
@@ -133,14 +140,15 @@ class RsyncClient:
 
         A resource synchronizer that knows no rollback is asked for an update, as the original asks for both.
         """
-        stub = updateapp_pb2_grpc.updateappStub(await self._channel("UpdateApp"))
-        request = updateapp_pb2.RollbackAppRequest(rollback_from_appContext=old, rollback_to_appContext=new)
-        try:
-            answer = await self._call(stub.RollbackApp, request)
-        except RsyncLacksMethod:
-            await self.update(old, new)
-        else:
-            _accepted("UpdateApp", answer.app_context_rolledback, answer.app_context_rollback_message)
+        with self._calls.timed("rsync", "RollbackApp"):
+            stub = updateapp_pb2_grpc.updateappStub(await self._channel("UpdateApp"))
+            request = updateapp_pb2.RollbackAppRequest(rollback_from_appContext=old, rollback_to_appContext=new)
+            try:
+                answer = await self._call(stub.RollbackApp, request)
+            except RsyncLacksMethod:
+                await self.update(old, new)
+            else:
+                _accepted("UpdateApp", answer.app_context_rolledback, answer.app_context_rollback_message)
 
     async def _channel(self, operation: str) -> aio.Channel:
         record = await self._store.get(CONTROLLER_KEY)

@@ -62,6 +62,14 @@ def check_pair(certificate_pem: bytes, key_pem: bytes, *, now: datetime) -> Pair
     return None
 
 
+def end_of(certificate_pem: bytes) -> datetime | None:
+    """When a certificate ends; ``None`` if that is not one."""
+    try:
+        return x509.load_pem_x509_certificate(certificate_pem).not_valid_after_utc
+    except ValueError:
+        return None
+
+
 def tls_context(
     *, ca: bytes | None, certificate: bytes | None = None, key: bytes | None = None, verify: bool = True
 ) -> ssl.SSLContext:

@@ -9,12 +9,14 @@ import json
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import orjson
 
 from emco_common.kube.api import Carrier, Json, ObjectList, Ref, WatchEvent
+from emco_common.kube.certificates import end_of
 from emco_common.kube.discovery import Discovery, Kind, Resource
 from emco_common.kube.errors import (
     AlreadyExists,
@@ -86,6 +88,12 @@ class KubeClient:
         self._discovery = Discovery(self._fetch)
         self.server = kubeconfig.server
         self.namespace = kubeconfig.namespace or "default"
+        self._certificate = kubeconfig.client_certificate
+
+    @property
+    def expires(self) -> datetime | None:
+        """When the certificate of the caller ends; ``None`` where there is none."""
+        return end_of(self._certificate) if self._certificate is not None else None
 
     @property
     def lapses(self) -> int:

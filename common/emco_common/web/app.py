@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import iter_route_contexts
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
@@ -26,6 +26,7 @@ from emco_common.web.dispatch import Direct, Dispatcher, Route, Table
 from emco_common.web.failures import answer_crash, answer_error, answer_routing
 from emco_common.web.limits import Limits
 from emco_common.web.requests import RequestRecorder
+from emco_common.web.scraping import OK, Scrape, Scraped, Verdicts
 
 READINESS_DEADLINE = 2.0
 
@@ -43,12 +44,12 @@ def create_app(
     ready: Mapping[str, ReadyCheck] | None = None,
     lifespan: Callable[[], AbstractAsyncContextManager[None]] | None = None,
     metrics: CollectorRegistry | None = None,
-    before_scrape: Callable[[], Awaitable[None]] | None = None,
+    before_scrape: Iterable[Scraped] = (),
     layers: Iterable[Callable[[ASGIApp], ASGIApp]] = (),
 ) -> FastAPI:
     """The web application of one service.
 
-    ``ready`` are the named dependencies that ``/readyz`` asks; ``before_scrape`` brings ``metrics`` up to date.
+    ``ready`` are the named dependencies that ``/readyz`` asks; ``before_scrape`` bring ``metrics`` up to date.
     ``layers`` are what a request goes through after it was named and bounded, innermost first.
     """
 
@@ -61,6 +62,7 @@ def create_app(
                 yield
 
     registry = metrics or CollectorRegistry()
+    ProcessCollector(registry=registry)
     app = _Application(
         title=f"EMCO {service}",
         version=version,
@@ -73,7 +75,8 @@ def create_app(
     # not ``include_router``, which works every route out a second time: a third of a service's start
     for router in routers:
         app.router.routes.extend(router.routes)
-    app.router.routes.extend(_housekeeping(ready or {}, registry, before_scrape).routes)
+    ask = _asking(ready or {})
+    app.router.routes.extend(_housekeeping(ask, Scrape(registry, ask, before_scrape)).routes)
     app.add_exception_handler(EmcoError, _on_error)
     app.add_exception_handler(HTTPException, _on_routing)
     app.add_exception_handler(Exception, _on_crash)
@@ -120,9 +123,7 @@ class Readiness(BaseModel):
     checks: dict[str, str]
 
 
-def _housekeeping(
-    ready: Mapping[str, ReadyCheck], registry: CollectorRegistry, before_scrape: Callable[[], Awaitable[None]] | None
-) -> APIRouter:
+def _housekeeping(ask: Verdicts, scrape: Scrape) -> APIRouter:
     router = APIRouter(tags=["operations"])
 
     @router.get("/healthz", summary="The process lives")
@@ -136,18 +137,25 @@ def _housekeeping(
         responses={503: {"description": "Not ready", "model": Readiness}},
     )
     async def readyz() -> Response:
-        verdicts = dict(zip(ready, await asyncio.gather(*(_ask(check) for check in ready.values())), strict=True))
-        good = all(verdict == "ok" for verdict in verdicts.values())
-        answer = Readiness(status="ok" if good else "unavailable", checks=verdicts)
+        verdicts = await ask()
+        good = all(verdict == OK for verdict in verdicts.values())
+        answer = Readiness(status="ok" if good else "unavailable", checks=dict(verdicts))
         return encoded(answer.model_dump(), 200 if good else 503)
 
     @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
-        if before_scrape is not None:
-            await before_scrape()
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return await scrape.answer()
 
     return router
+
+
+def _asking(ready: Mapping[str, ReadyCheck]) -> Verdicts:
+    """What asks all of them at once, and answers their verdicts."""
+
+    async def ask_all() -> dict[str, str]:
+        return dict(zip(ready, await asyncio.gather(*(_ask(check) for check in ready.values())), strict=True))
+
+    return ask_all
 
 
 async def _ask(check: ReadyCheck) -> str:
@@ -158,7 +166,7 @@ async def _ask(check: ReadyCheck) -> str:
         return f"no answer within {READINESS_DEADLINE:g} s"
     except EmcoError as error:
         return str(error)
-    return "ok"
+    return OK
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,30 +29,60 @@ class StoredGauge:
     read: Callable[[Document], Sequence[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredCount:
+    """How many documents of the gauge ``of`` there are, by what ``read`` answers; of ``known`` values also 0."""
+
+    name: str
+    text: str
+    of: str
+    label: str
+    known: tuple[str, ...]
+    read: Callable[[Document], str]
+
+
 class StoreGauges(Collector):
     """``refresh`` before each scrape; while the store is away there are no series, since nothing is known."""
 
-    def __init__(self, registry: CollectorRegistry, store: DocumentStore, gauges: Iterable[StoredGauge]) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        store: DocumentStore,
+        gauges: Iterable[StoredGauge],
+        counts: Iterable[StoredCount] = (),
+    ) -> None:
         self._store = store
         self._gauges = tuple(gauges)
+        self._counts = tuple(counts)
         self._found: Mapping[str, Sequence[Document]] = {}
         registry.register(self)
 
     async def refresh(self) -> None:
+        found: Mapping[str, Sequence[Document]] = {}
         try:
-            self._found = {
+            found = {
                 gauge.name: await self._store.list(gauge.resource.key_names, gauge.resource.fixed)
                 for gauge in self._gauges
             }
         except EmcoError as error:
-            self._found = {}
             _log.warning("gauges_not_read", error=str(error))
+        finally:  # also where it takes too long and is cut
+            self._found = found
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
+        found = self._found
         for gauge in self._gauges:
             family = GaugeMetricFamily(gauge.name, gauge.text, labels=gauge.labels)
-            for document in self._found.get(gauge.name, ()):
+            for document in found.get(gauge.name, ()):
                 family.add_metric(list(gauge.read(document)), 1.0)
+            yield family
+        for count in self._counts:
+            family = GaugeMetricFamily(count.name, count.text, labels=[count.label])
+            if count.of in found:
+                counted = Counter(dict.fromkeys(count.known, 0))
+                counted.update(map(count.read, found[count.of]))
+                for value, number in counted.items():
+                    family.add_metric([value], number)
             yield family
 
 

@@ -7,15 +7,19 @@ import time
 import uuid
 
 import structlog
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emco_common.courtesy import waited_for
+from emco_common.metrics.counts import Counts
+from emco_common.metrics.timings import OTHER, Series, Timings
 
 _log = structlog.get_logger()
 _HEADER = b"x-request-id"
 _FIT = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _QUIET = ("/healthz", "/readyz", "/metrics")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Others are counted together: a caller can think of any number of them."""
 
 
 class RequestRecorder:
@@ -24,13 +28,16 @@ class RequestRecorder:
     def __init__(self, app: ASGIApp, *, service: str, registry: CollectorRegistry) -> None:
         self._app = app
         self._service = service
-        self._seconds = Histogram(
+        self._seconds = Timings(
             "emco_http_request_seconds",
-            "Time to answer a request",
+            "Time to answer a request, by the template of its path and the class of the status (2xx, 4xx, 5xx)",
             ["service", "method", "route", "status"],
             registry=registry,
         )
-        self._series: dict[tuple[str, str, int], Histogram] = {}
+        self._answers = Counts(
+            "emco_http_responses", "Requests that were answered, by status", ["service", "status"], registry=registry
+        )
+        self._series: dict[tuple[str, str, int], Series] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,6 +64,7 @@ class RequestRecorder:
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         self._series_of(scope, status).observe(seconds)
+        self._answers.add(self._service, str(status))
         if scope["path"] not in _QUIET:
             _log.info(
                 "request_answered",
@@ -66,12 +74,13 @@ class RequestRecorder:
                 ms=round(seconds * 1000, 2),
             )
 
-    def _series_of(self, scope: Scope, status: int) -> Histogram:
-        known = (scope["method"], getattr(scope.get("route"), "path", "unknown"), status)
+    def _series_of(self, scope: Scope, status: int) -> Series:
+        method = scope["method"] if scope["method"] in _METHODS else OTHER
+        known = (method, getattr(scope.get("route"), "path", "unknown"), status // 100)
         series = self._series.get(known)
         if series is None:
-            method, route, _ = known
-            series = self._series[known] = self._seconds.labels(self._service, method, route, str(status))
+            series = self._seconds.series(self._service, *known[:2], f"{known[2]}xx")
+            self._series[known] = series
         return series
 
 

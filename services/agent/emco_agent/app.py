@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import grpc
+from prometheus_client import CollectorRegistry
 
 from emco_agent.cluster import OwnCluster, Read, named_cluster, own_cluster
 from emco_agent.connection import Connection, Place
@@ -18,6 +19,7 @@ from emco_common.kube.kubeconfig import Policy
 from emco_common.runtime import Service
 from emco_common.settings import BadSettings
 from emco_common.web.app import create_app
+from emco_common.web.gauges import build_gauge
 
 NAME = "agent"
 _MAX_BODY = 4096
@@ -34,6 +36,8 @@ def create_service(settings: AgentSettings, environment: Mapping[str, str] = os.
         version=__version__,
         random=random.random,
     )
+    metrics = CollectorRegistry()
+    build_gauge(metrics, component=NAME, version=__version__, revision=environment.get("EMCO_META_EMCO_SHA", ""))
     app = create_app(
         NAME,
         [],
@@ -41,6 +45,7 @@ def create_service(settings: AgentSettings, environment: Mapping[str, str] = os.
         max_body=_MAX_BODY,
         max_upload=_MAX_BODY,
         ready={"rsync": connection.ready},
+        metrics=metrics,
     )
     return Service(
         NAME,

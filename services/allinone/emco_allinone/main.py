@@ -125,13 +125,15 @@ async def _agent() -> None:
 
 
 async def _ingress(config: Path) -> None:
+    from emco_common.tracing.opening import tracing_of
     from emco_ingress.app import create_service
     from emco_ingress.settings import IngressSettings
 
     settings = IngressSettings.load("ingress", os.environ, config=config)
     configure_logging(settings.log_level)
     tell_unused(config)
-    await _alone(create_service(settings), f"ingress is up: {settings.host}")
+    async with tracing_of(settings) as tracing:
+        await _alone(create_service(settings, tracing=tracing), f"ingress is up: {settings.host}")
 
 
 async def _alone(service: Service, said: str) -> None:

@@ -17,6 +17,7 @@ from emco_common import __version__
 from emco_common.appcontext.io import AppContextStore
 from emco_common.cloudconfig import CloudConfigs
 from emco_common.kube.kubeconfig import parse_kubeconfig
+from emco_common.metrics import PeerCalls, measured
 from emco_common.resources.declaration import Resource
 from emco_common.resources.router import build_router
 from emco_common.resources.service import Hooks
@@ -29,13 +30,20 @@ NAME = "clm"
 
 def create_service(settings: ClmSettings, deps: Deps) -> Service:
     """Cluster registration over its dependencies."""
-    events = ClusterEvents(deps.store, deps.channels, timeout=settings.event_timeout, every=settings.event_retry)
+    metrics = CollectorRegistry()
+    build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
+    deps = measured(deps, metrics)
+    events = ClusterEvents(
+        deps.store,
+        deps.channels,
+        timeout=settings.event_timeout,
+        every=settings.event_retry,
+        calls=PeerCalls(metrics),
+    )
     access = CloudConfigs(deps.store, deps.sealer)
     contexts = AppContextStore(deps.bus)
     users = ClusterUsers(deps.store, contexts)
     clusters = ClusterHooks(deps.store, access, contexts, events, users, deps.clock)
-    metrics = CollectorRegistry()
-    build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
     served: list[tuple[Resource, Hooks]] = [
         (resources.PROVIDER, Hooks()),
         (_cluster(settings), clusters),
@@ -52,7 +60,7 @@ def create_service(settings: ClmSettings, deps: Deps) -> Service:
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=metrics,
-        before_scrape=StoreGauges(metrics, deps.store, GAUGES).refresh,
+        before_scrape=[StoreGauges(metrics, deps.store, GAUGES).refresh],
     )
     return Service(NAME, app, settings.host, settings.http_port, background=(clusters.sweep, events.run))
 

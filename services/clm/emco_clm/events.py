@@ -18,6 +18,7 @@ import structlog
 
 from emco_clm.resources import CONTROLLER
 from emco_common.errors import EmcoError
+from emco_common.metrics.peers import PeerCalls
 from emco_common.rpc.channels import Channels, PeerUnreachable, cause_of
 from emco_common.rpc.clmevents_pb2 import (
     CLUSTER_CREATED,
@@ -55,13 +56,25 @@ class ControllerRefused(EmcoError):
 
 
 class ClusterEvents:
-    """``timeout`` is what one controller may take over one event, ``every`` the pause between attempts; seconds."""
+    """``timeout`` is what one controller may take over one event, ``every`` the pause between attempts; seconds.
 
-    def __init__(self, store: DocumentStore, channels: Channels, *, timeout: float, every: float) -> None:
+    ``calls`` are told how each goes.
+    """
+
+    def __init__(
+        self,
+        store: DocumentStore,
+        channels: Channels,
+        *,
+        timeout: float,
+        every: float,
+        calls: PeerCalls | None = None,
+    ) -> None:
         self._store = store
         self._channels = channels
         self._timeout = timeout
         self._every = every
+        self._calls = calls or PeerCalls()
         self._telling: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def created(self, cluster: Key) -> None:
@@ -137,6 +150,10 @@ class ClusterEvents:
         return list(await self._store.list(CONTROLLER.key_names, CONTROLLER.fixed))
 
     async def _publish(self, controller: Document, request: ClmControllerEventRequest) -> None:
+        with self._calls.timed(controller.key["controller"], "Publish"):
+            await self._tell(controller, request)
+
+    async def _tell(self, controller: Document, request: ClmControllerEventRequest) -> None:
         spec = controller.body["spec"]
         try:
             channel = await self._channels.ready(spec["host"], spec["port"])

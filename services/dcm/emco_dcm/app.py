@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from emco_common import __version__
 from emco_common.appcontext import AppContextStore
 from emco_common.cloudconfig import CloudConfigs
+from emco_common.metrics import MeasuredRpc, PeerCalls, measured
 from emco_common.presence import Presence
 from emco_common.resources.router import build_router
 from emco_common.rsyncclient import RsyncClient
@@ -40,11 +41,12 @@ NAME = "dcm"
 
 def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new_key) -> Service:
     """Logical clouds over their dependencies."""
-    contexts, records = AppContextStore(deps.bus), CloudConfigs(deps.store, deps.sealer)
     metrics = CollectorRegistry()
     build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
+    deps = measured(deps, metrics)
+    contexts, records = AppContextStore(deps.bus), CloudConfigs(deps.store, deps.sealer)
     presence = Presence(deps.bus, NAME)
-    rsync = RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout)
+    rsync = RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout, calls=PeerCalls(metrics))
     bell = Bell(deps.bus, NAME)
     clouds = Clouds(replace(clouds_in(deps.store, deps.clock, presence), changed=bell.ring), contexts)
     twins, members = Twins(clouds, records), Members(deps.store, clouds, contexts)
@@ -77,14 +79,14 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=metrics,
-        before_scrape=CloudGauge(metrics, clouds, status).refresh,
+        before_scrape=[CloudGauge(metrics, clouds, status).refresh],
     )
     return Service(
         NAME,
         app,
         settings.host,
         settings.http_port,
-        grpc=status_server(settings, notifier),
+        grpc=status_server(settings, notifier, interceptors=[MeasuredRpc(metrics)]),
         background=(presence.run, operations.resume, partial(reconciler.run, operations.renew), notifier.run),
         leaving=notifier.leave,
     )

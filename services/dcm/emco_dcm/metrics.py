@@ -29,13 +29,13 @@ class CloudGauge(Collector):
         registry.register(self)
 
     async def refresh(self) -> None:
+        found: list[Sequence[str]] = []
         try:
-            clouds = await self._clouds.all()
+            found = [await self._read(cloud) for cloud in await self._clouds.all()]
         except EmcoError as error:
-            clouds = []
             _log.warning("gauges_not_read", error=str(error))
-        found = [await self._read(cloud) for cloud in clouds]
-        self._found = [one for one in found if one]
+        finally:
+            self._found = [one for one in found if one]
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         family = GaugeMetricFamily("emco_logical_cloud", "Logical clouds", labels=_LABELS)

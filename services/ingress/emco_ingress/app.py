@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from prometheus_client import CollectorRegistry
+
 from emco_common import __version__
 from emco_common.access.settings import Access
 from emco_common.runtime import Service
 from emco_common.web.app import create_app
+from emco_common.web.gauges import build_gauge
 from emco_ingress.proxy import Proxy
 from emco_ingress.settings import IngressSettings
 
@@ -14,6 +17,8 @@ NAME = "ingress"
 
 def create_service(settings: IngressSettings) -> Service:
     """The ingress; it has neither store nor bus."""
+    metrics = CollectorRegistry()
+    build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
     access = Access.of(settings)
     proxy = Proxy(settings.upstreams, connect_timeout=settings.connect_timeout, answer_timeout=settings.answer_timeout)
 
@@ -29,6 +34,7 @@ def create_service(settings: IngressSettings) -> Service:
         max_body=settings.max_body,
         max_upload=settings.max_upload,
         ready={"issuers": access.authenticator.ready} if access else {},
+        metrics=metrics,
         layers=[proxy.in_front_of, *([access.guarded] if access else [])],
     )
     return Service(NAME, app, settings.host, settings.http_port, closing=close)

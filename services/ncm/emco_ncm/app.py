@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from emco_common import __version__
 from emco_common.appcontext import AppContextStore
 from emco_common.controllerclient import ControllerClient
+from emco_common.metrics import MeasuredRpc, PeerCalls, measured
 from emco_common.presence import Presence
 from emco_common.resources.router import build_router
 from emco_common.rsyncclient import RsyncClient
@@ -32,19 +33,20 @@ NAME = "ncm"
 
 def create_service(settings: NcmSettings, deps: Deps) -> Service:
     """Networks of clusters over their dependencies."""
+    metrics = CollectorRegistry()
+    build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
+    deps, calls = measured(deps, metrics), PeerCalls(metrics)
     contexts = AppContextStore(deps.bus)
     presence = Presence(deps.bus, NAME)
     bell = Bell(deps.bus, NAME)
-    metrics = CollectorRegistry()
-    build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
     clusters = replace(clusters_in(deps.store, deps.clock, presence), changed=bell.ring)
     status = network_status(clusters, contexts)
     notifier = Notifier(status, deps.bus, bell, window=settings.status_window, metrics=metrics)
     tools = Tools(
         NetworkSets(deps.store, contexts),
         contexts,
-        ControllerClient(deps.channels, timeout=settings.grpc_call_timeout),
-        RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout),
+        ControllerClient(deps.channels, timeout=settings.grpc_call_timeout, calls=calls),
+        RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout, calls=calls),
         deps.randbelow,
     )
     networks = Networks(clusters, tools)
@@ -63,14 +65,14 @@ def create_service(settings: NcmSettings, deps: Deps) -> Service:
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=metrics,
-        before_scrape=StoreGauges(metrics, deps.store, GAUGES).refresh,
+        before_scrape=[StoreGauges(metrics, deps.store, GAUGES).refresh],
     )
     return Service(
         NAME,
         app,
         settings.host,
         settings.http_port,
-        grpc=status_server(settings, notifier),
+        grpc=status_server(settings, notifier, interceptors=[MeasuredRpc(metrics)]),
         background=(presence.run, networks.resume, notifier.run),
         leaving=notifier.leave,
     )

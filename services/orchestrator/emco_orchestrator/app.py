@@ -12,6 +12,7 @@ from emco_common.controllerclient import ControllerClient
 from emco_common.helm.api import Renderer
 from emco_common.helm.factory import make_renderer
 from emco_common.helm.pool import PooledRenderer
+from emco_common.metrics import MeasuredRpc, PeerCalls, measured
 from emco_common.operations import Subjects
 from emco_common.presence import Presence
 from emco_common.resources.router import build_router
@@ -30,7 +31,7 @@ from emco_orchestrator.grpc import status_server
 from emco_orchestrator.history import Revisions
 from emco_orchestrator.inputs import InputReader
 from emco_orchestrator.keeping import Keeper
-from emco_orchestrator.metrics import GAUGES, Steps
+from emco_orchestrator.metrics import COUNTS, GAUGES, Steps
 from emco_orchestrator.planning import Planner
 from emco_orchestrator.planroutes import plan_router
 from emco_orchestrator.removalguard import RemovalGuard
@@ -48,13 +49,14 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
     renderer = renderer or renderer_of(settings)
     metrics = CollectorRegistry()
     build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
+    deps = measured(deps, metrics)
     contexts = AppContextStore(deps.bus)
     presence = Presence(deps.bus, NAME)
     bell = Bell(deps.bus, NAME)
     groups = replace(groups_in(deps.store, deps.clock, presence), changed=bell.ring)
     status = group_status(groups, contexts)
     notifier = Notifier(status, deps.bus, bell, window=settings.status_window, metrics=metrics)
-    tools = make_tools(settings, deps, groups, renderer=renderer, steps=Steps(metrics))
+    tools = make_tools(settings, deps, groups, renderer=renderer, steps=Steps(metrics), calls=PeerCalls(metrics))
     deployments = Deployments(groups, tools)
     routers = [
         build_router(resource, deps.store, hook)
@@ -71,14 +73,14 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=metrics,
-        before_scrape=StoreGauges(metrics, deps.store, GAUGES).refresh,
+        before_scrape=[StoreGauges(metrics, deps.store, GAUGES, COUNTS).refresh],
     )
     return Service(
         NAME,
         app,
         settings.host,
         settings.http_port,
-        grpc=status_server(settings, notifier),
+        grpc=status_server(settings, notifier, interceptors=[MeasuredRpc(metrics)]),
         background=(presence.run, deployments.resume, renderer.warm, notifier.run),
         leaving=notifier.leave,
         closing=renderer.close,
@@ -91,19 +93,25 @@ def renderer_of(settings: OrchestratorSettings) -> PooledRenderer:
 
 
 def make_tools(
-    settings: OrchestratorSettings, deps: Deps, groups: Subjects, *, renderer: Renderer, steps: Steps
+    settings: OrchestratorSettings,
+    deps: Deps,
+    groups: Subjects,
+    *,
+    renderer: Renderer,
+    steps: Steps,
+    calls: PeerCalls | None = None,
 ) -> Tools:
-    """What the lifecycle of ``groups`` works with."""
+    """What the lifecycle of ``groups`` works with; ``calls`` are told how each call to another service goes."""
     contexts = AppContextStore(deps.bus)
     inputs = InputReader(deps.store, contexts)
-    controllers = ControllerClient(deps.channels, timeout=settings.grpc_call_timeout)
+    controllers = ControllerClient(deps.channels, timeout=settings.grpc_call_timeout, calls=calls)
     return Tools(
         groups=groups,
         inputs=inputs,
         builder=Builder(inputs, Renderings(deps.store, renderer), contexts, controllers, steps),
         contexts=contexts,
         controllers=controllers,
-        rsync=RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout),
+        rsync=RsyncClient(deps.store, deps.channels, timeout=settings.rsync_timeout, calls=calls),
         keeper=Keeper(deps.store, contexts, revisions=settings.revisions_kept),
         guard=RemovalGuard(settings.removal_guard),
         steps=steps,

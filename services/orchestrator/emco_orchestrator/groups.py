@@ -27,7 +27,7 @@ class Verb(StrEnum):
     LEAVE = "terminate with giveUp"
 
 
-_STATES = (
+STATES = (
     State.CREATED,
     State.APPROVED,
     State.INSTANTIATED,
@@ -47,7 +47,7 @@ NOTHING_UNDER_WAY = "DeploymentIntentGroup is not instantiating or terminating:{
 
 def _while_running(then: State) -> dict[State, Rule]:
     """What takes a deployment that is there."""
-    rules: dict[State, Rule] = dict.fromkeys(_STATES, _NOT_RUNNING)
+    rules: dict[State, Rule] = dict.fromkeys(STATES, _NOT_RUNNING)
     return rules | {State.INSTANTIATED: then, State.INSTANTIATE_STOPPED: then}
 
 
@@ -88,9 +88,9 @@ LIFECYCLE = Lifecycle(
         Verb.MIGRATE: _while_running(State.UPDATED),
         Verb.GIVE_UP: {
             state: None if state in (State.INSTANTIATED, State.TERMINATED) else Refusal(NOTHING_UNDER_WAY)
-            for state in _STATES
+            for state in STATES
         },
-        Verb.RECEIVE: {state: State.INSTANTIATED if state is State.APPROVED else _NOT_APPROVED for state in _STATES},
+        Verb.RECEIVE: {state: State.INSTANTIATED if state is State.APPROVED else _NOT_APPROVED for state in STATES},
     }
 )
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from grpc import aio
+
 from emco_common.rpc.serving import GrpcServer
 from emco_common.rpc.tls import server_credentials
 from emco_common.status.notify import Contract, Notifier, serve_status
@@ -21,10 +25,14 @@ CONTRACT = Contract(
 )
 
 
-def status_server(settings: OrchestratorSettings, notifier: Notifier) -> GrpcServer:
+def status_server(
+    settings: OrchestratorSettings, notifier: Notifier, *, interceptors: Sequence[aio.ServerInterceptor] = ()
+) -> GrpcServer:
+    """Raises ``BadSettings``."""
     return GrpcServer(
         settings.host,
         settings.grpc_port,
         serve_status(notifier, CONTRACT, limit=settings.status_clients),
         credentials=server_credentials(settings),
+        interceptors=interceptors,
     )

@@ -5,27 +5,34 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 
+from emco_common.metrics import Timings
+from emco_common.operations import Subject
 from emco_common.resources.declaration import Resource
 from emco_common.store.api import Document
-from emco_common.web.gauges import StoredGauge
+from emco_common.web.gauges import StoredCount, StoredGauge
 from emco_orchestrator import resources
+from emco_orchestrator.groups import STATES
 
 
 class Steps:
     """``emco_instantiate_step_seconds`` by step: read, place, render, assemble, write, controllers, queue."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._seconds = Histogram(
+        self._seconds = Timings(
             "emco_instantiate_step_seconds", "Time of one step of an instantiate", ["step"], registry=registry
         )
 
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
-        with self._seconds.labels(step).time():
+        started = perf_counter()
+        try:
             yield
+        finally:
+            self._seconds.series(step).observe(perf_counter() - started)
 
 
 def _gauge(name: str, text: str, resource: Resource) -> StoredGauge:
@@ -54,4 +61,15 @@ GAUGES = (
     _gauge("emco_deployment_intent_group", "Deployment intent groups", resources.GROUP),
     _gauge("emco_generic_placement_intent", "Generic placement intents", resources.PLACEMENT),
     _gauge("emco_generic_app_placement_intent", "Placement intents of apps", resources.APP_PLACEMENT),
+)
+
+COUNTS = (
+    StoredCount(
+        "emco_deployment_intent_groups",
+        "Deployment intent groups by what they are in",
+        of="emco_deployment_intent_group",
+        label="state",
+        known=tuple(map(str, STATES)),
+        read=lambda found: str(Subject(found).state.state),
+    ),
 )

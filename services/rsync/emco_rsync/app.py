@@ -14,12 +14,14 @@ from emco_common import __version__
 from emco_common.cloudconfig import CloudConfigs
 from emco_common.kube.descriptors import descriptors_of_process
 from emco_common.kube.network import Network
+from emco_common.metrics import MeasuredRpc, measured
 from emco_common.rpc.serving import GrpcServer
 from emco_common.rpc.tls import server_credentials
 from emco_common.runtime import Deps, Service
 from emco_common.syncobjects import SyncObjects
 from emco_common.tidying import keep_tidy
 from emco_common.web.app import create_app
+from emco_common.web.gauges import build_gauge
 from emco_rsync.apply.executor import Executor
 from emco_rsync.apply.site import Pace
 from emco_rsync.delivery.hosting import AgentHost
@@ -54,6 +56,10 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
     """The resource synchronizer over its dependencies. ``network`` bounds the connections to clusters, by default as
     the process's limit of open files does."""
     network = network or Network(descriptors_of_process())
+    registry = CollectorRegistry()
+    build_gauge(registry, component=NAME, version=__version__, revision=settings.meta_emco_sha)
+    deps = measured(deps, registry)
+    metrics = Metrics(registry, descriptors=network.descriptors)
     pace = Pace(
         Backoff(random.random, longest=settings.max_backoff), bus_backoff=Backoff(random.random, first=0.1, longest=5.0)
     )
@@ -68,7 +74,7 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
         }
     )
     same = remembered(deps.bus, access, open_way)
-    links = Links(access, open_way, same=same, settings=settings.link, backoff=pace.backoff)
+    links = Links(access, open_way, same=same, settings=settings.link, backoff=pace.backoff, measures=metrics.measures)
     subscriptions = Subscriptions(deps.bus, backoff=pace.bus_backoff)
     journal = Journal(deps.bus, backoff=pace.bus_backoff, gone=lambda context: tracker.abandon(context))
     tracker = Tracker(
@@ -78,17 +84,10 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
         inspector=Inspector(manifests=manifests_on(deps.bus), leave_alone=settings.apply.leave_alone),
         heal=lambda *what: supervisor.heal(*what),
         monitor=settings.monitor == "auto",
+        measures=metrics.measures,
     )
     executor = Executor(links, tracker, settings=settings.apply, pace=pace)
     queue = Queue(deps.bus)
-    registry = CollectorRegistry()
-    metrics = Metrics(
-        registry,
-        version=__version__,
-        states=links.states,
-        breakers=links.breakers,
-        descriptors=network.descriptors,
-    )
     shop = Workshop(
         bus=deps.bus,
         queue=queue,
@@ -106,8 +105,7 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
         backoff=pace.bus_backoff,
     )
     supervisor = Supervisor(shop, ownership)
-    metrics.owns(lambda: ownership.owned)
-    metrics.watches(tracker.drifted)
+    metrics.shows(reach=links, watched=tracker, lease=ownership, shared=supervisor)
     agents = AgentHost(
         settings.agents,
         deps,
@@ -142,6 +140,7 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
         max_upload=settings.max_upload,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=registry,
+        before_scrape=[metrics.refresh],
     )
 
     def serve(aio_server: aio.Server) -> None:
@@ -149,7 +148,13 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
         register_plans(aio_server, Foresight(deps.bus, links, settings=settings.apply))
         agents.register_relay(aio_server)
 
-    server = GrpcServer(settings.host, settings.grpc_port, serve, credentials=server_credentials(settings))
+    server = GrpcServer(
+        settings.host,
+        settings.grpc_port,
+        serve,
+        interceptors=[MeasuredRpc(registry)],
+        credentials=server_credentials(settings),
+    )
     return Service(
         NAME,
         app,

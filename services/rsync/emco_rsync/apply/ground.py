@@ -62,19 +62,21 @@ class Ground:
         """Where work is done; not ``anew`` within ``unless_given_up``."""
         async with self.link(plan, cluster, anew=anew) as link:
             unheard = link.listen(lambda state, _: self._heard(cluster, link, state))
+            site = Site(
+                link,
+                cluster,
+                recorder,
+                consignment=consignment_of(plan, cluster),
+                settings=self._settings,
+                pace=self._pace,
+                saw=self._tracker.saw,
+                admin=lambda: self._links.use(admin_of(cluster.cluster)),
+                options=plan.options,
+            )
             try:
-                yield Site(
-                    link,
-                    cluster,
-                    recorder,
-                    consignment=consignment_of(plan, cluster),
-                    settings=self._settings,
-                    pace=self._pace,
-                    saw=self._tracker.saw,
-                    admin=lambda: self._links.use(admin_of(cluster.cluster)),
-                    options=plan.options,
-                )
+                yield site
             finally:
+                site.outstanding.end()
                 unheard()
 
     def _heard(self, cluster: ClusterPlan, link: Link, state: Connectivity) -> None:

@@ -83,6 +83,7 @@ async def _mend(site: Site, item: Item, recorded: str, fights: Fights) -> None:
     what = "; ".join(one.changes for one in found.values())
     if healed and (why := fights.again(site.plan.label, site.plan.cluster, item.resource, what=what)):
         site.note(item, why)
+    site.link.measures.drift("healed" if healed else "not_healed")
     _log.info(
         "drift_healed" if healed else "drift_not_healed",
         app=site.plan.app,

@@ -21,6 +21,7 @@ from emco_common.kube import KubeApi, KubeError
 from emco_rsync.apply.fenced import fenced
 from emco_rsync.delivery.indirect import Indirect
 from emco_rsync.delivery.layout import Consignment
+from emco_rsync.measures import Outstanding
 from emco_rsync.plan.manifests import Json
 from emco_rsync.plan.plan import ClusterPlan, Item, Wave
 from emco_rsync.reach.backoff import Backoff
@@ -93,6 +94,7 @@ class Site:
         self.problems: list[str] = []
         self.leaving = False
         """Is everything of the app being taken away?"""
+        self.outstanding = Outstanding(link.tally)
         self._passed_over: dict[str, str] = {}
         self._held_up: dict[str, Callable[[], None]] = {}
 
@@ -137,7 +139,7 @@ class Site:
                     lambda client: operation(fenced(self._seen_by(item, client), self.recorder.fence)), turn=turn
                 )
             except KubeError as error:
-                if not verdict(error).transient:
+                if not (found := verdict(error)).transient:
                     raise
                 if self.link.outages != outages:  # it was the cluster's fault so far
                     outages, tried, since = self.link.outages, 0, self.pace.clock()
@@ -145,6 +147,7 @@ class Site:
                 too_long = self.pace.clock() - since > self.settings.give_up_after
                 if too_long if attempts is None else tried >= attempts:
                     raise
+                self.link.measures.retried(found.value)
                 self.note(item, describe(error, kind=item.kind))
                 if (told := self._held_up.get(item.resource)) is not None:
                     told()
@@ -190,6 +193,7 @@ class Site:
 
     def applied(self, item: Item, *, digest: str = "", remark: str = "") -> None:
         """``digest`` is of what the cluster acknowledged as ours (``watch.drift``)."""
+        self.outstanding.settle(item.resource)
         self.recorder.resource(
             self.plan.app, self.plan.cluster, item.resource, ResourceState.APPLIED, reason=remark, digest=digest
         )
@@ -221,4 +225,6 @@ class Site:
         self._tell(item, ResourceState.FAILED, reason)
 
     def _tell(self, item: Item, state: ResourceState, reason: str = "") -> None:
+        if state is not ResourceState.PENDING:
+            self.outstanding.settle(item.resource)
         self.recorder.resource(self.plan.app, self.plan.cluster, item.resource, state, reason=reason)

@@ -23,6 +23,7 @@ async def install(site: Site, missing: Change, *, finished: Finished, again: boo
     """Definitions, hooks before, everything that is missing, hooks after. ``again``: it may have been begun before a
     restart."""
     plan = site.plan
+    site.outstanding.add(item.resource for item in missing.items)
     await begin(site, HookPhase.INSTALL)
     if not await install_crds(site, missing.crds):
         return
@@ -43,6 +44,7 @@ async def update(site: Site, change: Change, phase: HookPhase, *, finished: Fini
     before, after = (site.plan.due(event) for event in (phase.before, phase.after))
     for item in (*change.items, *(hook for hook in (*before, *after) if not finished(hook.resource))):
         site.starts(item)
+    site.outstanding.add(item.resource for item in change.items)
     await begin(site, phase)
     if not await install_crds(site, change.crds, change=phase is not HookPhase.INSTALL):
         return
@@ -57,6 +59,7 @@ async def update(site: Site, change: Change, phase: HookPhase, *, finished: Fini
 async def take_away(site: Site) -> None:
     """Hooks of deletion, everything backwards, then the hooks themselves; definitions stay (D6)."""
     plan = site.plan
+    site.outstanding.add(item.resource for wave in plan.removal_waves for item in wave)
     site.leaving = True  # a hook that the user may not run keeps nobody from leaving
     if await run_hooks(site, plan.due(HookPhase.DELETE.before), finished=lambda _: False, again=True):
         await remove_waves(site, plan.removal_waves)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from time import perf_counter
 from types import MappingProxyType
 
 from emco_common.kube import KubeApi, KubeError, Ref, errors
@@ -22,6 +23,7 @@ from emco_rsync.watch.health import counts, established
 NOTHING_SEEN: Mapping[Ref, Looked] = MappingProxyType({})
 QUICK_ATTEMPTS = 3
 """Attempts on an object before what comes after it goes on without it."""
+_PUT_OFF = "put_off"
 IN_SIGHT = 2
 """Objects begun for each that may be sent at once: each weighs some kilobytes, a large deployment has a million."""
 
@@ -76,6 +78,14 @@ async def apply_item(
         return True
     if not again:
         site.starts(item)
+    started = perf_counter()
+    outcome = await _apply(site, item, attempts=attempts, looked=looked)
+    site.link.measures.objects.series(outcome).observe(perf_counter() - started)
+    return outcome != _PUT_OFF
+
+
+async def _apply(site: Site, item: Item, *, attempts: int | None, looked: Mapping[Ref, Looked]) -> str:
+    """What came of it."""
     digests, remarks = [], []
     try:
         for piece in item.pieces:
@@ -86,15 +96,15 @@ async def apply_item(
                 await _until_established(site, item, piece.ref)
     except KubeError as error:
         if attempts is not None and classify(error).transient:
-            return False
+            return _PUT_OFF
         reason = describe(error, kind=item.kind)
         if site.leaving and is_refusal(error):
             site.pass_over(item, f"not run, as it was refused: {reason}")
         else:
             site.failed(item, reason)
-        return True
+        return "failed"
     site.applied(item, digest=joined(digests), remark="; ".join(remarks))
-    return True
+    return "applied"
 
 
 async def _bring(

@@ -135,6 +135,8 @@ class Ownership:
         self._sleep = sleep
         self._lease: Lease | None = None
         self._tokens: dict[str, Token] = {}
+        self.leases_lost = 0
+        """How often a lease was over before it was given back."""
         self._told_lost: Callable[[Sequence[Token]], None] = lambda tokens: None
 
     @property
@@ -174,6 +176,7 @@ class Ownership:
             _log.info("presence_begun", replica=self.replica)
             present()
             await lease.wait_lost()
+            self.leases_lost += 1
             _log.warning("presence_lost", replica=self.replica, deployments=len(self._tokens))
         finally:
             self._lease = None

@@ -40,6 +40,18 @@ MOST_HANDED_OVER = 4_000
 """Keys of a context that are kept from its acceptance until it is worked on; those of a larger one are read again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What there is to do, as this replica knows. ``waiting`` are contexts with events that are not done with, of
+    deployments that are this replica's, ``busy`` the deployments on which something is being done; ``unowned`` such
+    contexts of deployments that nobody has taken. ``replicas`` live."""
+
+    waiting: int = 0
+    unowned: int = 0
+    busy: int = 0
+    replicas: int = 0
+
+
 @dataclass(slots=True)
 class _Deployment:
     """``live`` and ``active`` are contexts: with objects on clusters, and with work in their queues."""
@@ -80,6 +92,17 @@ class Sharing:
     def _mirror(self, prefix: str, changed: Callable[[str, bytes | None], None]) -> Mirror:
         backoff = self._shop.pace.bus_backoff
         return Mirror(self._shop.bus, prefix, changed=changed, backoff=backoff, sleep=self._shop.pace.sleep)
+
+    def load(self) -> Load:
+        """For metrics."""
+        waiting = unowned = busy = 0
+        for name, found in self._deployments.items():
+            if found.held is not None:
+                waiting += len(found.active)
+                busy += found.held.busy
+            elif name not in self._owners.values:
+                unowned += len(found.active)
+        return Load(waiting, unowned, busy, len(self._replicas.values))
 
     def holding(self, name: str) -> Holding | None:
         """Of a deployment that is ours."""

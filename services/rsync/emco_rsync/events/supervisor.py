@@ -14,7 +14,7 @@ from emco_common.appcontext.states import QueueEvent
 from emco_rsync.events.loading import check
 from emco_rsync.events.ownership import Ownership
 from emco_rsync.events.queue import desk_of
-from emco_rsync.events.sharing import STAGGER_SECONDS, Sharing
+from emco_rsync.events.sharing import STAGGER_SECONDS, Load, Sharing
 from emco_rsync.events.states import FIRST
 from emco_rsync.events.worker import Workshop
 
@@ -61,6 +61,10 @@ class Supervisor:
         held = self._sharing.holding(status_context)
         if held is not None:
             held.heal(self._sharing.contexts(status_context), app, cluster, resources)
+
+    def load(self) -> Load:
+        """For metrics."""
+        return self._sharing.load()
 
     async def run(self) -> None:
         """Work on what is this replica's to work on, until cancelled."""

@@ -90,8 +90,8 @@ class Workshop:
     journal: Journal
     executor: Executor
     pace: Pace
-    finished: Callable[[str, QueueState], None]
-    """Told of each event that is done with."""
+    finished: Callable[[str, QueueState, float | None], None]
+    """Told of each event that is done with, and of the seconds since it was begun, if it was."""
     turns: Turns = field(default_factory=Turns)
     """All contexts of a deployment write to the same places, so one works at a time."""
     heal: Heal | None = None
@@ -143,6 +143,7 @@ class Worker:
         self._given_up = GivenUp()
         self._woken = False
         self._at: QueueElement | None = None
+        self._began: float | None = None
         self._plan: Plan | None = None
 
     @property
@@ -223,7 +224,7 @@ class Worker:
 
     async def _run(self, desk: Desk, element: QueueElement, found: Transition) -> bool:
         self._given_up = GivenUp(desk.given_up)
-        self._at = element
+        self._at, self._began = element, self._shop.pace.clock()
         again = desk.state is found.running
         loaded = None if again else await self._forget_hooks(element)
         await self._mark_replaced(element, ContextState.UPDATING)
@@ -380,7 +381,9 @@ class Worker:
             lambda: queue.finish(desk, element, result, state=state, fence=self._fence, reason=reason)
         )
         _log.info("event_finished", context=self.context, queued=element.event, result=str(result), why=reason)
-        self._shop.finished(element.event, result)
+        seconds = self._shop.pace.clock() - self._began if self._began is not None else None
+        self._shop.finished(element.event, result, seconds)
+        self._began = None
         if state is ContextState.TERMINATED and self._plan is not None:
             self._home.terminated(self._plan)
         return last

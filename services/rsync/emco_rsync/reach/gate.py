@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from emco_common.kube import KubeError, errors
+from emco_rsync.measures import Tally
 from emco_rsync.reach.breaker import Breaker
 from emco_rsync.reach.classify import describe
 from emco_rsync.reach.lanes import MAX_PAUSE_SECONDS, SLOW_CALL_SECONDS, Lane, Shared, Turn, pause
@@ -130,6 +131,7 @@ class Gate:
 
     def __init__(self, cluster: str, shared: Shared) -> None:
         self.cluster = cluster
+        self.tally = Tally()
         self._shared = shared
         self._servers: dict[str, Server] = {}
         self._listeners: set[Callable[[], None]] = set()

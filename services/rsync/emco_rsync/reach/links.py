@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, TypeVar
 
 import structlog
@@ -21,13 +22,14 @@ from emco_common.errors import EmcoError
 from emco_common.kube import KubeApi, KubeError
 from emco_common.kube.errors import BadAnswer, Unauthorized, Unreachable
 from emco_rsync.delivery.indirect import Indirect
+from emco_rsync.measures import Measures, Tally
 from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.breaker import BreakerState
-from emco_rsync.reach.gate import CLOSED, Gate
+from emco_rsync.reach.gate import CLOSED, Gate, is_fault
 from emco_rsync.reach.lanes import NOBODY, Shared, Sleep, Turn
 from emco_rsync.reach.sameness import SameCluster, believed
 from emco_rsync.reach.slots import FairSlots
-from emco_rsync.reach.ways import Access, Identity, Open, Way
+from emco_rsync.reach.ways import Access, Identity, Open, Way, expiry_of
 
 __all__ = ["Link", "LinkSettings", "Links", "Listener", "RetriesExceeded", "Sleep"]
 
@@ -52,6 +54,18 @@ class LinkSettings:
     """Give a cluster up after so many attempts in a row; ``None`` never does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What is known of one cluster. ``answers`` somebody, whoever asks; ``breaker`` is the worst there is; ``expires``
+    the first certificate to end, as a Unix time, 0 if none is known."""
+
+    cluster: str
+    answers: bool
+    breaker: BreakerState
+    tally: Tally
+    expires: float
+
+
 class RetriesExceeded(EmcoError):
     """The cluster stayed away for as many attempts as the operator allows."""
 
@@ -74,10 +88,14 @@ class Link:
         settings: LinkSettings,
         backoff: Backoff,
         sleep: Sleep,
+        measures: Measures,
     ) -> None:
         self.identity = identity
+        self.measures = measures
         self.state = Connectivity.UNKNOWN
         self.reason = ""
+        self.expires = 0.0
+        """When the certificate as which the cluster knows this user ends, as a Unix time; 0 if that is not known."""
         self.outages = 0
         """How often the cluster was found to be away."""
         self._gate = gate
@@ -114,6 +132,11 @@ class Link:
         """Calls at once that may change something."""
         return self._settings.connections
 
+    @property
+    def tally(self) -> Tally:
+        """Of the cluster."""
+        return self._gate.tally
+
     async def renew(self) -> None:
         """Before new work: take up credentials that were changed meanwhile, which what is under way need not notice."""
         if self._client is None or self._prober is not None:
@@ -146,11 +169,22 @@ class Link:
                     return await self._answered(operation, client, turn)
 
     async def _answered(self, operation: Callable[[KubeApi], Awaitable[T]], client: KubeApi, turn: Turn) -> T:
+        started, outcome = perf_counter(), "cut"
         try:
-            return await self._to_its_end(operation(client), reading=turn.reading)
+            answer = await self._to_its_end(operation(client), reading=turn.reading)
+            outcome = "ok"
+            return answer
         except KubeError as error:
+            outcome = "failed" if is_fault(error) else "refused"
             self.doubt(error, client=client)
             raise
+        finally:
+            self._took(perf_counter() - started, outcome, reading=turn.reading)
+
+    def _took(self, seconds: float, outcome: str, *, reading: bool) -> None:
+        self.measures.calls.series("read" if reading else "write", outcome).observe(seconds)
+        if not reading:
+            self.tally.wrote(seconds)
 
     def doubt(self, error: KubeError, *, client: KubeApi) -> None:
         """Take note of an error that ``client`` met, also outside of ``call`` (a watch)."""
@@ -251,6 +285,7 @@ class Link:
         elif way.mark != self._way:
             self._client = await self._exchanged(self._client, way)
         client = self._client
+        self.expires = expiry_of(client)
         if isinstance(client, Indirect):
             client.listen(self._gate_changed)
         await self._ask(client)
@@ -315,7 +350,9 @@ class Links:
         same: SameCluster = believed,
         sleep: Sleep = asyncio.sleep,
         clock: Callable[[], float] = lambda: asyncio.get_running_loop().time(),
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures or Measures()
         self._access = access
         self._open_way = open_way
         self._same = same
@@ -363,6 +400,7 @@ class Links:
             settings=self._settings,
             backoff=self._shared.backoff,
             sleep=self._shared.sleep,
+            measures=self._measures,
         )
 
     def hurry(self, cluster: str) -> None:
@@ -394,6 +432,17 @@ class Links:
         """For metrics and readiness."""
         return [(identity, link.state) for identity, link in self._links.items()]
 
-    def breakers(self) -> list[tuple[str, BreakerState]]:
-        """By cluster, the worst there is."""
-        return [(name, max(breaker.state for breaker in gate.breakers())) for name, gate in self._gates.items()]
+    def reached(self) -> Iterator[Reached]:
+        """By cluster, for metrics. To be read at once."""
+        links: dict[str, list[Link]] = {}
+        for identity, link in self._links.items():
+            links.setdefault(identity.cluster, []).append(link)
+        for name, gate in self._gates.items():
+            through = links.get(name, [])
+            yield Reached(
+                name,
+                any(link.state is Connectivity.AVAILABLE for link in through),
+                max(breaker.state for breaker in gate.breakers()),
+                gate.tally,
+                min((link.expires for link in through if link.expires), default=0.0),
+            )

@@ -162,3 +162,8 @@ def open_directly(settings: DirectSettings, *, network: Network | None = None) -
         )
 
     return make
+
+
+def expiry_of(client: KubeApi) -> float:
+    """When the certificate with which it calls ends, as a Unix time; 0 where there is none."""
+    return client.expires.timestamp() if isinstance(client, KubeClient) and client.expires is not None else 0.0

@@ -71,6 +71,8 @@ class ClusterWatch:
         self._known = Known(changed, share=share)
         self._tasks: dict[Kind, asyncio.Task[None]] = {}
         self._synced: set[Kind] = set()
+        self._late: dict[Kind, float] = {}
+        """Since when a kind is not followed, and nobody has said that it is not to be."""
         self._monitor = monitor
         self._barred: set[Kind] = set()
         self._bundles: dict[tuple[str, str], Json] = {}
@@ -79,8 +81,14 @@ class ClusterWatch:
         """Watch these as well."""
         for kind in kinds:
             if kind not in self._tasks:
+                self._late[kind] = self._pace.clock()
                 name = f"watch {kind} on {self.link.identity.cluster}"
                 self._tasks[kind] = asyncio.create_task(self._follow(kind), name=name)
+
+    @property
+    def late(self) -> float:
+        """For how many seconds a kind is not followed that is to be; 0 if all are."""
+        return self._pace.clock() - min(self._late.values()) if self._late else 0.0
 
     def synced(self, kinds: Iterable[Kind]) -> bool:
         """Is what is known of these kinds complete?"""
@@ -110,6 +118,7 @@ class ClusterWatch:
             try:
                 client = await self.link.available()
                 version = await self._list(kind)
+                self._late.pop(kind, None)
                 client = await self.link.available()
                 spread = 0.5 + self._pace.backoff.random() / 2  # lists that came together do not come together again
                 try:
@@ -119,23 +128,28 @@ class ClusterWatch:
                     failures = 0
             except errors.UnknownKind:
                 failures += 1
+                self._late.pop(kind, None)
                 if kind != BUNDLE:
                     self._listed(kind, (), before=self._known.answers())  # what is not served does not exist
             except errors.Forbidden as error:
                 failures += 1
+                self._late.pop(kind, None)
                 _log.info("kind_not_to_be_seen", cluster=self.link.identity.cluster, kind=str(kind), why=str(error))
                 self._believe_monitor(kind)
             except KubeError as error:
                 failures += 1
+                self._late.setdefault(kind, self._pace.clock())
                 patience = min(error.retry_after, MAX_PAUSE_SECONDS)
                 self.link.doubt(error, client=client)
                 if not isinstance(error, errors.Gone):
                     _log.info("watch_interrupted", cluster=self.link.identity.cluster, kind=str(kind), why=str(error))
             except EmcoError as error:
                 failures += 1
+                self._late.setdefault(kind, self._pace.clock())
                 _log.info("watch_interrupted", cluster=self.link.identity.cluster, kind=str(kind), why=str(error))
             except Exception:
                 failures += 1
+                self._late.setdefault(kind, self._pace.clock())
                 _log.exception("watch_failed", cluster=self.link.identity.cluster, kind=str(kind))
             else:
                 failures = 0

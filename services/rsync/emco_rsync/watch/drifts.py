@@ -15,6 +15,7 @@ import structlog
 
 from emco_common.errors import EmcoError
 from emco_rsync.apply.site import Pace
+from emco_rsync.measures import Measures
 from emco_rsync.watch.followed import Followed, Place
 from emco_rsync.watch.inspection import Inspector
 from emco_rsync.watch.observe import Suspect, suspects
@@ -48,7 +49,16 @@ class Healings:
 class Drifts:
     """``look_again`` is asked to have a place looked at once more, at once."""
 
-    def __init__(self, *, inspector: Inspector, heal: Heal, pace: Pace, look_again: Callable[[Place], None]) -> None:
+    def __init__(
+        self,
+        *,
+        inspector: Inspector,
+        heal: Heal,
+        pace: Pace,
+        look_again: Callable[[Place], None],
+        measures: Measures,
+    ) -> None:
+        self._measures = measures
         self._inspector = inspector
         self._heal = heal
         self._pace = pace
@@ -108,9 +118,11 @@ class Drifts:
         for resource in recorder.drifted(app, cluster) if followed.complete else ():
             if resource not in texts and resource not in undecided:
                 recorder.drift(app, cluster, resource, "")
+                self._measures.drift("gone")
                 _log.info("drift_gone", app=app, cluster=cluster, resource=resource)
         for resource, text in texts.items():
             if recorder.drift(app, cluster, resource, text):
+                self._measures.drift("seen")
                 _log.info("drift_seen", app=app, cluster=cluster, resource=resource, what=text)
         for resource in texts if followed.heal else ():
             if (followed.place, resource) not in self._healing:

@@ -17,6 +17,7 @@ import structlog
 from emco_common.appcontext.states import Connectivity
 from emco_common.appcontext.status import ResourceUpdate
 from emco_rsync.apply.site import Pace
+from emco_rsync.measures import Measures
 from emco_rsync.plan.manifests import Json
 from emco_rsync.reach.links import Link, Links
 from emco_rsync.reach.ways import Identity, admin_of
@@ -62,12 +63,14 @@ class Tracker:
         inspector: Inspector,
         heal: Heal = lambda status_context, app, cluster, resources: None,
         monitor: bool = True,
+        measures: Measures | None = None,
     ) -> None:
         self._links = links
+        self._measures = measures or Measures()
         self._resync = resync
         self._pace = pace
         self._monitor = Monitor(on=monitor, pace=pace)
-        self._drifts = Drifts(inspector=inspector, heal=heal, pace=pace, look_again=self._look)
+        self._drifts = Drifts(inspector=inspector, heal=heal, pace=pace, look_again=self._look, measures=self._measures)
         self._brought: WeakValueDictionary[str, Brought] = WeakValueDictionary()
         self._followed: dict[Place, Followed] = {}
         self._watches: dict[str, ClusterWatch] = {}
@@ -79,6 +82,10 @@ class Tracker:
         self._leaving: set[Place] = set()
         self._aside: set[asyncio.Task[None]] = set()
         self._work = asyncio.Event()
+        self._since: float | None = None
+        """When the first of what is to be told was seen."""
+        self._telling: float | None = None
+        """The same of what is being told."""
         self._news = asyncio.Condition()
 
     def brought(self, label: str, digest: bytes) -> Brought | None:
@@ -183,6 +190,7 @@ class Tracker:
             await self._pace.sleep(GATHER_SECONDS)
             self._work.clear()
             dirty, self._dirty = self._dirty, set()
+            self._telling, self._since = self._since, None
             for place in self._leaving & set(self._followed):
                 await self._drop(place)
             self._leaving.clear()
@@ -195,6 +203,9 @@ class Tracker:
                     _log.exception("status_not_told", label=place[0], cluster=place[1])
                 spent += self._pace.clock() - started
                 await asyncio.sleep(0)
+            if self._telling is not None:
+                self._measures.told.series().observe(self._pace.clock() - self._telling)
+                self._telling = None
             async with self._news:
                 self._news.notify_all()
             await self._pace.sleep(min(_SHARE * spent, _LONGEST_REST))
@@ -224,6 +235,16 @@ class Tracker:
         await asyncio.gather(*self._aside, return_exceptions=True)
         for place in list(self._followed):
             await self._drop(place)
+
+    @property
+    def late(self) -> float:
+        """Seconds since the first change was seen that is not told yet; 0 if all is."""
+        since = self._telling if self._telling is not None else self._since
+        return self._pace.clock() - since if since is not None else 0.0
+
+    def watched(self) -> list[tuple[str, float]]:
+        """For metrics: by cluster, for how many seconds something of it was not seen."""
+        return [(cluster, watch.late) for cluster, watch in self._watches.items()]
 
     def drifted(self) -> list[tuple[str, int]]:
         """For metrics: by cluster, how many objects others have changed."""
@@ -347,6 +368,8 @@ class Tracker:
     def _mark(self, places: Iterable[Place]) -> None:
         for label, cluster in places:
             self._dirty |= self._users.get(cluster, set()) if label == EVERYBODY else {(label, cluster)}
+        if self._since is None:
+            self._since = self._pace.clock()
         self._work.set()
 
     async def _drop(self, place: Place) -> None:
