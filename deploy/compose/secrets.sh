@@ -32,29 +32,35 @@ random mongo-password
     keep store-url
 }
 
-# etcd speaks to whoever has a certificate of this authority, whose key is not kept: one certificate for all, ten years.
-if ! [ -e etcd-ca.crt ] || ! [ -e etcd.crt ] || ! [ -e etcd.key ]; then
-    cat >"$work/openssl.cnf" <<'CONFIGURATION'
+# issue NAME HOST…: an authority, whose key is not kept, and its one certificate, for servers and clients. Ten years.
+issue() {
+    name=$1
+    shift
+    if [ -e "$name-ca.crt" ] && [ -e "$name.crt" ] && [ -e "$name.key" ]; then return; fi
+    cat >"$work/openssl.cnf" <<CONFIGURATION
 [req]
 distinguished_name = name
 prompt = no
 [name]
-CN = emco-etcd
+CN = emco-$name
 [authority]
 basicConstraints = critical, CA:TRUE
 keyUsage = critical, keyCertSign
 [certificate]
 basicConstraints = critical, CA:FALSE
 extendedKeyUsage = serverAuth, clientAuth
-subjectAltName = DNS:etcd, DNS:localhost, IP:127.0.0.1
+subjectAltName = $(printf 'DNS:%s, ' "$@")DNS:localhost, IP:127.0.0.1
 CONFIGURATION
-    for name in authority etcd; do
-        openssl ecparam -name prime256v1 -genkey -noout -out "$work/$name.key"
+    for key in authority "$name"; do
+        openssl ecparam -name prime256v1 -genkey -noout -out "$work/$key.key"
     done
-    openssl req -x509 -new -config "$work/openssl.cnf" -extensions authority -subj "/CN=emco-etcd authority" -days 3650 -sha256 \
-        -key "$work/authority.key" -out "$work/etcd-ca.crt"
-    openssl req -new -config "$work/openssl.cnf" -key "$work/etcd.key" -out "$work/etcd.csr"
-    openssl x509 -req -in "$work/etcd.csr" -CA "$work/etcd-ca.crt" -CAkey "$work/authority.key" -set_serial 1 \
-        -extfile "$work/openssl.cnf" -extensions certificate -days 3650 -sha256 -out "$work/etcd.crt" 2>/dev/null
-    for name in etcd-ca.crt etcd.crt etcd.key; do keep "$name"; done
-fi
+    openssl req -x509 -new -config "$work/openssl.cnf" -extensions authority -subj "/CN=emco-$name authority" \
+        -days 3650 -sha256 -key "$work/authority.key" -out "$work/$name-ca.crt"
+    openssl req -new -config "$work/openssl.cnf" -key "$work/$name.key" -out "$work/$name.csr"
+    openssl x509 -req -in "$work/$name.csr" -CA "$work/$name-ca.crt" -CAkey "$work/authority.key" -set_serial 1 \
+        -extfile "$work/openssl.cnf" -extensions certificate -days 3650 -sha256 -out "$work/$name.crt" 2>/dev/null
+    for file in "$name-ca.crt" "$name.crt" "$name.key"; do keep "$file"; done
+}
+
+issue etcd etcd                                  # speaks to whoever has this certificate
+issue grpc orchestrator clm dcm ncm rsync        # so do the services with each other
