@@ -13,6 +13,8 @@ import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
+from emco_common.tracing.spans import names_here
+
 _SECRET_WORDS = (
     "password",
     "token",
@@ -33,6 +35,7 @@ def configure_logging(level: str = "info", *, stream: TextIO | None = None, huma
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            name_trace,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),  # locals hold secrets
@@ -43,6 +46,12 @@ def configure_logging(level: str = "info", *, stream: TextIO | None = None, huma
         logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def name_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say in which trace and span it was, where there is one."""
+    event.update(names_here())
+    return event
 
 
 def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

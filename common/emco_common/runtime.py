@@ -25,6 +25,10 @@ from emco_common.rpc.tls import client_tls
 from emco_common.secrets import Sealer
 from emco_common.settings import BadSettings, Settings
 from emco_common.store.api import DocumentStore
+from emco_common.tracing.doors import traced_bus, traced_store
+from emco_common.tracing.grpc import calling
+from emco_common.tracing.opening import tracing_of
+from emco_common.tracing.spans import Tracing
 from emco_common.waiting import Opening, at_once
 from emco_common.web.serving import HttpServer
 
@@ -50,6 +54,7 @@ class Deps:
     channels: Channels
     clock: Clock = wall_clock
     randbelow: Callable[[int], int] = secrets.randbelow
+    tracing: Tracing | None = None
 
 
 UNFINISHED_RESTORE = "/restore/unfinished/"
@@ -110,12 +115,14 @@ async def open_deps(settings: Settings, *, opening: Opening = at_once) -> AsyncI
     """Everything that services share. Raises ``BadSettings``, ``Unavailable``, or ``Conflict`` where a restore was cut
     off."""
     sealer, tls = sealer_of(settings), client_tls(settings)
-    async with open_doors(settings, opening=opening) as (store, bus):
+    async with tracing_of(settings) as tracing, open_doors(settings, opening=opening) as (store, bus):
         if await bus.get(UNFINISHED_RESTORE) is not None:
             raise Conflict("a restore is not finished: run `emco restore FILE --replace` to its end")
-        channels = Channels(connect_timeout=settings.grpc_connect_timeout, credentials=tls)
+        channels = Channels(connect_timeout=settings.grpc_connect_timeout, interceptors=calling(), credentials=tls)
         try:
-            yield Deps(store, bus, sealer, channels)
+            if tracing is not None:
+                store, bus = traced_store(store), traced_bus(bus)
+            yield Deps(store, bus, sealer, channels, tracing=tracing)
         finally:
             await channels.close()
 

@@ -17,11 +17,17 @@ from emco_common.contextbus.api import Entry, Put
 
 @dataclass(frozen=True, slots=True)
 class QueueElement:
-    """``update_context`` is the other context of an update (``uCID``)."""
+    """``update_context`` is the other context of an update (``uCID``).
+
+    ``request`` and ``trace`` are where it comes from (``tracing.origin``). They make no difference: another version, or
+    the original, passes over them and writes the element without.
+    """
 
     event: str
     status: str
     update_context: str = ""
+    request: str = field(default="", compare=False)
+    trace: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,8 @@ def encode_queue(queue: Iterable[QueueElement]) -> bytes:
                 {"event": item.event}
                 | ({"uCID": item.update_context} if item.update_context else {})
                 | {"status": item.status}
+                | ({"requestID": item.request} if item.request else {})
+                | ({"traceparent": item.trace} if item.trace else {})
                 for item in queue
             ]
         }
@@ -291,7 +299,10 @@ def _queue_element(key: str, fields: Mapping[str, object]) -> QueueElement:
     event, status, other = fields.get("event", ""), fields.get("status", ""), fields.get("ucid", "")
     if not isinstance(event, str) or not isinstance(status, str) or not isinstance(other, str):
         raise MalformedContext(f"the value of {key} is not an event queue")
-    return QueueElement(event, status, other)
+    request, trace = (
+        text if isinstance(text := fields.get(name), str) else "" for name in ("requestid", "traceparent")
+    )
+    return QueueElement(event, status, other, request, trace)
 
 
 def _text(leaves: Mapping[str, Entry], leaf: str) -> str | None:

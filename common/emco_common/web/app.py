@@ -1,7 +1,7 @@
 """The application factory: every service is the same shell around its routes.
 
 It maps errors to answers, bounds bodies, names requests, measures them, writes one access line each, and serves
-``/healthz``, ``/readyz``, ``/metrics`` and the OpenAPI description.
+``/v2``, ``/healthz``, ``/readyz``, ``/metrics`` and the OpenAPI description.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from emco_common.errors import EmcoError
+from emco_common.tracing.requests import TracedRequests
+from emco_common.tracing.spans import Tracing
 from emco_common.web.answers import encoded
 from emco_common.web.description import completed
+from emco_common.web.discovery import discovery_router
 from emco_common.web.dispatch import Direct, Dispatcher, Route, Table
 from emco_common.web.failures import answer_crash, answer_error, answer_routing
 from emco_common.web.limits import Limits
@@ -46,11 +49,14 @@ def create_app(
     metrics: CollectorRegistry | None = None,
     before_scrape: Iterable[Scraped] = (),
     layers: Iterable[Callable[[ASGIApp], ASGIApp]] = (),
+    tracing: Tracing | None = None,
+    behind: Iterable[str] = (),
 ) -> FastAPI:
     """The web application of one service.
 
     ``ready`` are the named dependencies that ``/readyz`` asks; ``before_scrape`` bring ``metrics`` up to date.
-    ``layers`` are what a request goes through after it was named and bounded, innermost first.
+    ``layers`` are what a request goes through after it was named and bounded, innermost first; ``behind`` are the
+    services that it stands in front of.
     """
 
     @asynccontextmanager
@@ -76,6 +82,7 @@ def create_app(
     for router in routers:
         app.router.routes.extend(router.routes)
     ask = _asking(ready or {})
+    app.router.routes.extend(discovery_router(service, version, behind=behind).routes)
     app.router.routes.extend(_housekeeping(ask, Scrape(registry, ask, before_scrape)).routes)
     app.add_exception_handler(EmcoError, _on_error)
     app.add_exception_handler(HTTPException, _on_routing)
@@ -85,6 +92,8 @@ def create_app(
         app.add_middleware(layer)
     app.add_middleware(Limits, max_body=max_body, max_upload=max_upload)
     app.add_middleware(RequestRecorder, service=service, registry=registry)
+    if tracing is not None:
+        app.add_middleware(TracedRequests, service=service, tracing=tracing)
     return app
 
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from emco_common.errors import EmcoError, Unavailable
+from emco_common.tracing.spans import failed
 from emco_common.web.answers import INTERNAL, NO_SUCH_PATH, empty, refusal
 from emco_common.web.requests import request_id_of
 
@@ -21,6 +22,7 @@ def answer_error(scope: Scope, error: EmcoError) -> Response:
     if error.status == 415:
         headers["Accept-Encoding"] = "identity"
     if error.status >= 500:
+        failed(error)
         cause = repr(error.__cause__) if error.__cause__ else None
         _log.error("request_failed", error=str(error), kind=type(error).__name__, cause=cause)
     return _shaped(scope, error.status, str(error), detail=error.detail, headers=headers)

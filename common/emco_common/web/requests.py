@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 
@@ -13,10 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from emco_common.courtesy import waited_for
 from emco_common.metrics.counts import Counts
 from emco_common.metrics.timings import OTHER, Series, Timings
+from emco_common.tracing.origin import is_fit
 
 _log = structlog.get_logger()
 _HEADER = b"x-request-id"
-_FIT = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _QUIET = ("/healthz", "/readyz", "/metrics")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Others are counted together: a caller can think of any number of them."""
@@ -72,6 +71,7 @@ class RequestRecorder:
                 path=scope["path"],
                 status=status,
                 ms=round(seconds * 1000, 2),
+                client=(scope.get("client") or ("",))[0],
             )
 
     def _series_of(self, scope: Scope, status: int) -> Series:
@@ -88,7 +88,8 @@ def given_id(scope: Scope) -> str:
     """The id that the caller gave the request, ``""`` for none that is fit."""
     for name, value in scope["headers"]:
         if name == _HEADER:
-            return value.decode() if _FIT.fullmatch(value) else ""
+            given: str = value.decode("latin-1")
+            return given if is_fit(given) else ""
     return ""
 
 

@@ -58,6 +58,7 @@ def create_service(settings: ClmSettings, deps: Deps) -> Service:
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,
+        tracing=deps.tracing,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=metrics,
         before_scrape=[StoreGauges(metrics, deps.store, GAUGES).refresh],

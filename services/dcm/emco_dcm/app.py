@@ -77,6 +77,7 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,
+        tracing=deps.tracing,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=metrics,
         before_scrape=[CloudGauge(metrics, clouds, status).refresh],

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from emco_common import __version__
 from emco_common.access.settings import Access
 from emco_common.runtime import Service
+from emco_common.tracing.spans import Tracing
 from emco_common.web.app import create_app
 from emco_common.web.gauges import build_gauge
 from emco_ingress.proxy import Proxy
@@ -15,7 +16,7 @@ from emco_ingress.settings import IngressSettings
 NAME = "ingress"
 
 
-def create_service(settings: IngressSettings) -> Service:
+def create_service(settings: IngressSettings, *, tracing: Tracing | None = None) -> Service:
     """The ingress; it has neither store nor bus."""
     metrics = CollectorRegistry()
     build_gauge(metrics, component=NAME, version=__version__, revision=settings.meta_emco_sha)
@@ -33,8 +34,10 @@ def create_service(settings: IngressSettings) -> Service:
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,
+        tracing=tracing,
         ready={"issuers": access.authenticator.ready} if access else {},
         metrics=metrics,
+        behind=proxy.services,
         layers=[proxy.in_front_of, *([access.guarded] if access else [])],
     )
     return Service(NAME, app, settings.host, settings.http_port, closing=close)

@@ -7,7 +7,7 @@ is broken off for the other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -17,8 +17,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from yarl import URL
 
+from emco_common.access.patterns import Pattern
 from emco_common.access.routes import Route, RouteTable, routes_to
 from emco_common.errors import EmcoError, Unavailable
+from emco_common.tracing.spans import Kind, headers_here, traced
+from emco_common.tracing.wire import HEADERS as TRACE_HEADERS
+from emco_common.web.discovery import BEHIND, OPENAPI, service_behind
 from emco_common.web.failures import answer_error
 from emco_common.web.limits import raw_path
 from emco_common.web.requests import request_id_of
@@ -29,6 +33,8 @@ _OF_ONE_HOP = frozenset(
     | {"proxy-connection", "transfer-encoding"}
 )
 _OURS = frozenset({"host", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id"})
+_DESCRIPTIONS = Pattern(f"{BEHIND}*")
+_DESCRIPTION = {"path": OPENAPI, "raw_path": OPENAPI.encode()}
 _IDLE_SECONDS = 30
 """Less than services keep an idle connection, so that none is used that is being closed."""
 
@@ -53,10 +59,23 @@ class Proxy:
         """Answers the paths of the services; everything else is ``app``'s."""
 
         async def proxied(scope: Scope, receive: Receive, send: Send) -> None:
-            route = self._table.find(scope["path"].split("/")[1:]) if scope["type"] == "http" else None
-            await (app(scope, receive, send) if route is None else self._answer(route, scope, receive, send))
+            if scope["type"] != "http":
+                return await app(scope, receive, send)
+            if (described := service_behind(scope["path"])) in self._bases:
+                route, asked = Route(described, _DESCRIPTIONS), scope | _DESCRIPTION
+            else:
+                found, asked = self._table.find(scope["path"].split("/")[1:]), scope
+                if found is None:
+                    return await app(scope, receive, send)
+                route = found
+            scope["route"] = _Label(route.pattern.text)
+            return await self._answer(route, asked, receive, send)
 
         return proxied
+
+    @property
+    def services(self) -> Collection[str]:
+        return self._bases.keys()
 
     async def close(self) -> None:
         if self._session is not None:
@@ -64,10 +83,10 @@ class Proxy:
             self._session = None
 
     async def _answer(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["route"] = _Label(route.pattern.text)
         passing = _Passing(scope, receive, send)
         try:
-            await passing.run(self._connected(), self._bases[route.service], route)
+            with traced(f"to {route.service}", {"emco.upstream": route.service}, kind=Kind.CLIENT):
+                await passing.run(self._connected(), self._bases[route.service], route)
         except ClientDisconnect:
             _log.info("client_left", method=scope["method"], path=scope["path"])
         except EmcoError as error:
@@ -189,6 +208,11 @@ def _forwarded(scope: Scope) -> CIMultiDict[str]:
     headers["X-Forwarded-For"] = client[0] if client else "unknown"
     headers["X-Forwarded-Proto"] = scope.get("scheme", "http")
     headers["X-Request-Id"] = request_id_of(scope)
+    if told := headers_here():
+        for name in TRACE_HEADERS:
+            if name != "tracestate":
+                headers.popall(name, None)
+        headers.update(told)
     if host := next((value for name, value in given if name == "host"), ""):
         headers["Host"] = headers["X-Forwarded-Host"] = host
     return headers

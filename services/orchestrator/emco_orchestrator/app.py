@@ -71,6 +71,7 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,
+        tracing=deps.tracing,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=metrics,
         before_scrape=[StoreGauges(metrics, deps.store, GAUGES, COUNTS).refresh],

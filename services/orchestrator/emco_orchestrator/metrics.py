@@ -13,6 +13,7 @@ from emco_common.metrics import Timings
 from emco_common.operations import Subject
 from emco_common.resources.declaration import Resource
 from emco_common.store.api import Document
+from emco_common.tracing.spans import traced
 from emco_common.web.gauges import StoredCount, StoredGauge
 from emco_orchestrator import resources
 from emco_orchestrator.groups import STATES
@@ -30,7 +31,8 @@ class Steps:
     def timed(self, step: str) -> Iterator[None]:
         started = perf_counter()
         try:
-            yield
+            with traced(step):
+                yield
         finally:
             self._seconds.series(step).observe(perf_counter() - started)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from emco_common.helm.api import RenderedApp, Renderer, RenderRequest
 from emco_common.store.api import DocumentStore
+from emco_common.tracing.spans import traced
 from emco_orchestrator.inputs import AppInput, Inputs
 
 CACHED_RENDERINGS = 256
@@ -45,7 +46,10 @@ class Renderings:
 
     async def _render(self, app: AppInput, release: str, namespace: str) -> RenderedApp:
         chart, profile = await asyncio.gather(self._store.get_blob(app.chart), self._store.get_blob(app.profile))
-        return await self._renderer.render(RenderRequest(app.folder, chart, profile, release, namespace, app.overrides))
+        with traced("helm render", {"emco.app": app.name}):
+            return await self._renderer.render(
+                RenderRequest(app.folder, chart, profile, release, namespace, app.overrides)
+            )
 
     def _forget_failure(self, identity: _Identity, done: asyncio.Future[RenderedApp]) -> None:
         if done.cancelled() or done.exception() is not None:

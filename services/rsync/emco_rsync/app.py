@@ -20,6 +20,7 @@ from emco_common.rpc.tls import server_credentials
 from emco_common.runtime import Deps, Service
 from emco_common.syncobjects import SyncObjects
 from emco_common.tidying import keep_tidy
+from emco_common.tracing.grpc import serving
 from emco_common.web.app import create_app
 from emco_common.web.gauges import build_gauge
 from emco_rsync.apply.executor import Executor
@@ -96,6 +97,7 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
         pace=pace,
         finished=metrics.finished,
         heal=executor.heal,
+        tracing=deps.tracing,
     )
     ownership = Ownership(
         deps.bus,
@@ -138,6 +140,7 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
         version=__version__,
         max_body=settings.max_body,
         max_upload=settings.max_upload,
+        tracing=deps.tracing,
         ready={"store": deps.store.ping, "bus": deps.bus.ping},
         metrics=registry,
         before_scrape=[metrics.refresh],
@@ -152,7 +155,7 @@ def create_service(settings: RsyncSettings, deps: Deps, *, network: Network | No
         settings.host,
         settings.grpc_port,
         serve,
-        interceptors=[MeasuredRpc(registry)],
+        interceptors=[MeasuredRpc(registry), *serving(deps.tracing)],
         credentials=server_credentials(settings),
     )
     return Service(

@@ -18,6 +18,7 @@ from emco_common.appcontext import keys
 from emco_common.appcontext.model import DeliveryOptions
 from emco_common.appcontext.states import Connectivity, ResourceState
 from emco_common.kube import KubeApi, KubeError
+from emco_common.tracing.spans import counted
 from emco_rsync.apply.fenced import fenced
 from emco_rsync.delivery.indirect import Indirect
 from emco_rsync.delivery.layout import Consignment
@@ -34,6 +35,9 @@ from emco_rsync.watch.drift import LeaveAlone
 _log = structlog.get_logger()
 T = TypeVar("T")
 
+CALLS, CALLS_FAILED = "emco.kube.calls", "emco.kube.failures"
+APPLIED, REMOVED = "emco.objects.applied", "emco.objects.removed"
+"""What the span of an app on a cluster counts."""
 LOOK_AGAIN = Backoff(lambda: 1.0, first=0.05, longest=2.0)
 """Between two looks at an object that is expected to change."""
 
@@ -134,11 +138,13 @@ class Site:
         turn = Turn(keys.context_of_label(self.plan.label), subject, item.kind, reading)
         outages, tried, since = self.link.outages, 0, self.pace.clock()
         while True:
+            counted(CALLS)
             try:
                 return await self.link.call(
                     lambda client: operation(fenced(self._seen_by(item, client), self.recorder.fence)), turn=turn
                 )
             except KubeError as error:
+                counted(CALLS_FAILED)
                 if not (found := verdict(error)).transient:
                     raise
                 if self.link.outages != outages:  # it was the cluster's fault so far
@@ -193,6 +199,7 @@ class Site:
 
     def applied(self, item: Item, *, digest: str = "", remark: str = "") -> None:
         """``digest`` is of what the cluster acknowledged as ours (``watch.drift``)."""
+        counted(APPLIED)
         self.outstanding.settle(item.resource)
         self.recorder.resource(
             self.plan.app, self.plan.cluster, item.resource, ResourceState.APPLIED, reason=remark, digest=digest
@@ -209,6 +216,7 @@ class Site:
         self.spared(item, reason)
 
     def removed(self, item: Item, *, remark: str = "") -> None:
+        counted(REMOVED)
         self._tell(item, ResourceState.DELETED, remark or self._passed_over.get(item.resource, ""))
 
     def spared(self, item: Item, reason: str) -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,7 +15,9 @@ from emco_common.cloudconfig import ADMIN_LEVEL, IMPERSONATED, AccessMissing, Cl
 from emco_common.kube import KubeApi, KubeClient
 from emco_common.kube.kubeconfig import Kubeconfig
 from emco_common.rpc import agents_pb2_grpc
+from emco_common.rpc.certificates import SERVER, File, Files
 from emco_common.rpc.serving import GrpcServer
+from emco_common.rpc.tls import credentials_of
 from emco_common.runtime import Deps
 from emco_common.settings import BadSettings
 from emco_common.syncobjects import SyncObjects
@@ -136,12 +137,9 @@ def server_credentials(settings: AgentSettings) -> grpc.ServerCredentials | None
             "setting agents_port: agents send tokens, so agents_cert_file and agents_key_file are needed beside it; "
             "agents_plaintext only where a proxy in front ends TLS"
         )
-    try:
-        pair = (Path(settings.key_file).read_bytes(), Path(settings.cert_file).read_bytes())
-        clients = Path(settings.client_ca_file).read_bytes() if settings.client_ca_file else None
-    except OSError as error:
-        raise BadSettings(f"setting agents_port: {error.filename} cannot be read: {error.strerror}") from error
-    return grpc.ssl_server_credentials([pair], root_certificates=clients, require_client_auth=clients is not None)
+    pair = File("agents_cert_file", settings.cert_file), File("agents_key_file", settings.key_file)
+    clients = File("agents_client_ca_file", settings.client_ca_file) if settings.client_ca_file else None
+    return credentials_of(Files(pair, clients, frozenset({SERVER})))
 
 
 def _is_loopback(host: str) -> bool:

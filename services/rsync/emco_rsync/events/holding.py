@@ -15,6 +15,7 @@ from emco_common.appcontext.io import ContextNotFound
 from emco_common.appcontext.states import ContextState
 from emco_common.courtesy import giving_way
 from emco_common.errors import EmcoError
+from emco_common.tracing.spans import nobodys
 from emco_rsync.events.loading import load_part
 from emco_rsync.events.states import REPLACED
 from emco_rsync.events.worker import Fresh, Heal, Places, Worker, Workshop
@@ -96,7 +97,7 @@ class Holding:
         await self._shop.executor.let_go(self.name)
 
     def _start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
-        task = asyncio.create_task(self._borne(work, name), name=name, context=giving_way())
+        task = asyncio.create_task(self._borne(work, name), name=name, context=nobodys(giving_way()))
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

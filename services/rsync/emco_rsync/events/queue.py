@@ -16,6 +16,7 @@ from emco_common.appcontext.states import ContextState, QueueEvent, QueueState
 from emco_common.appcontext.status import QueueElement, decode_queue, encode_queue
 from emco_common.contextbus.api import Compare, ContextBus, Delete, Entry, LeaseLost, Put
 from emco_common.errors import Conflict, Unavailable
+from emco_common.tracing.origin import NOBODY, Origin
 from emco_rsync.events.ownership import Claim
 from emco_rsync.events.states import GONE
 from emco_rsync.fence import Fence
@@ -117,10 +118,17 @@ class Queue:
         return desk_of(context, (await self._bus.read(keys=known, prefixes=[root + _EVENTS, root + _FLAGS])).entries)
 
     async def add(
-        self, context: str, event: QueueEvent, *, desk: Desk | None = None, claim: Claim | None = None
+        self,
+        context: str,
+        event: QueueEvent,
+        *,
+        desk: Desk | None = None,
+        claim: Claim | None = None,
+        origin: Origin = NOBODY,
     ) -> Added:
         """Queue an event durably. The same event still waiting at the end of the queue is not queued twice.
 
+        ``origin`` is who asks for it.
         ``desk`` if it was read a moment ago. ``claim``: the deployment is taken with it, if nobody has it.
         """
         for _ in range(_SWAPS):
@@ -129,7 +137,7 @@ class Queue:
             if waiting and waiting[-1].event == event:
                 elements = desk.elements
             else:
-                elements = (*desk.elements, QueueElement(event, QueueState.PENDING))
+                elements = (*desk.elements, _element(event, origin))
             writes = [
                 Put(keys.queue(context), encode_queue(_shortened(elements))),
                 Put(keys.active(context), values.encode(context)),
@@ -150,7 +158,9 @@ class Queue:
             desk = claim = None
         raise Unavailable(f"the queue of context {context} is being changed by too many writers at once")
 
-    async def add_update(self, old: str, new: str, event: QueueEvent, *, desks: Sequence[Desk] = ()) -> Added:
+    async def add_update(
+        self, old: str, new: str, event: QueueEvent, *, desks: Sequence[Desk] = (), origin: Origin = NOBODY
+    ) -> Added:
         """Queue the replacement of context ``old`` by ``new`` durably; what ``old`` was still to do is not done.
 
         A stop that was asked for before this is over with (lifecycle defect 23), and the state that ``new`` may have of
@@ -166,7 +176,8 @@ class Queue:
                 if _terminates(desk) or (desk is target and desk.state in GONE):
                     what = "is being terminated" if _terminates(desk) else f"is {desk.state}"
                     raise Conflict(f"no update of context {old} to {new}: context {desk.context} {what}")
-            writes, guard = self._update_writes(target, old, event), target.guard()
+            element = replace(_element(event, origin), update_context=old)
+            writes, guard = self._update_writes(target, element), target.guard()
             if source is not target:
                 writes += await self._superseded_writes(source, new)
                 guard += source.guard()
@@ -176,8 +187,8 @@ class Queue:
                 return Added(target.after(own, revision=revision), revision, first=not target.elements)
         raise Unavailable(f"the queues of contexts {old} and {new} are being changed by too many writers at once")
 
-    def _update_writes(self, desk: Desk, old: str, event: QueueEvent) -> list[Put | Delete]:
-        context, element = desk.context, QueueElement(event, QueueState.PENDING, old)
+    def _update_writes(self, desk: Desk, element: QueueElement) -> list[Put | Delete]:
+        context = desk.context
         writes: list[Put | Delete] = [
             Put(keys.active(context), values.encode(context)),
             Put(f"{LIVE}{context}/", values.encode(desk.status_context)),
@@ -272,6 +283,10 @@ class Queue:
             return True
         await fence.confirm()
         return False
+
+
+def _element(event: QueueEvent, origin: Origin) -> QueueElement:
+    return QueueElement(event, QueueState.PENDING, request=origin.request, trace=origin.trace)
 
 
 def desk_of(context: str, entries: Iterable[Entry]) -> Desk:

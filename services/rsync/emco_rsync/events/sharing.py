@@ -19,6 +19,7 @@ import structlog
 from emco_common.appcontext import keys, values
 from emco_common.courtesy import giving_way
 from emco_common.errors import EmcoError
+from emco_common.tracing.spans import nobodys
 from emco_rsync.events.division import ranking
 from emco_rsync.events.holding import Holding
 from emco_rsync.events.loading import Checked
@@ -343,7 +344,7 @@ class Sharing:
         self._consider(name)
 
     def _start(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
-        task = asyncio.create_task(self._borne(work), name=name, context=giving_way())
+        task = asyncio.create_task(self._borne(work), name=name, context=nobodys(giving_way()))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import structlog
 
 from emco_common.appcontext.states import QueueEvent
+from emco_common.tracing.origin import origin_here
 from emco_rsync.events.loading import check
 from emco_rsync.events.ownership import Ownership
 from emco_rsync.events.queue import desk_of
@@ -36,7 +37,7 @@ class Supervisor:
         checked = await check(self._shop.bus, context)  # what makes no sense is refused now, not later
         desk = desk_of(context, checked.entries)
         with self._sharing.adding(desk, claims=True) as claim:
-            added = await self._queue.add(context, event, desk=desk, claim=claim)
+            added = await self._queue.add(context, event, desk=desk, claim=claim, origin=origin_here())
             _log.info("event_queued", context=context, queued=str(event))
             self._sharing.added(added, checked)
 
@@ -51,7 +52,7 @@ class Supervisor:
         before = desks[0].state not in FIRST
         event = QueueEvent.ROLLBACK if rollback or before else QueueEvent.UPDATE
         with self._sharing.adding(desks[0], claims=False):
-            added = await self._queue.add_update(old, new, event, desks=desks)
+            added = await self._queue.add_update(old, new, event, desks=desks, origin=origin_here())
             _log.info("event_queued", context=new, queued=str(event), replaces=old)
             self._sharing.added(added, checked)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -20,6 +22,9 @@ from emco_common.appcontext.states import ContextState, HookPhase, QueueEvent, Q
 from emco_common.appcontext.status import QueueElement
 from emco_common.contextbus.api import ContextBus
 from emco_common.errors import EmcoError
+from emco_common.tracing.origin import on_behalf_of
+from emco_common.tracing.spans import NOTHING, Facts, Kind, Span, Tracing, here, untraced, within
+from emco_common.tracing.wire import caller_in
 from emco_rsync.apply.executor import Executor
 from emco_rsync.apply.leaving import Removal
 from emco_rsync.apply.site import Pace
@@ -96,8 +101,15 @@ class Workshop:
     """All contexts of a deployment write to the same places, so one works at a time."""
     heal: Heal | None = None
     """Where drift can be healed."""
+    tracing: Tracing | None = None
     loads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOADED_AT_ONCE))
     recalls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(RECALLED_AT_ONCE))
+
+    def span(self, name: str, trace: str, facts: Facts) -> AbstractContextManager[Span]:
+        """What is done within is part of this trace, or of one of its own."""
+        if self.tracing is None:
+            return nullcontext(NOTHING)
+        return within(self.tracing.begin(name, Kind.CONSUMER, caller=caller_in(trace), facts=facts))
 
     async def surely(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Done on the bus, however long that is away."""
@@ -223,6 +235,18 @@ class Worker:
         return await self._run(desk, element, found)
 
     async def _run(self, desk: Desk, element: QueueElement, found: Transition) -> bool:
+        """For whoever asked for it, also after a restart: a new span below the same one."""
+        facts: Facts = {
+            "emco.service": "rsync",
+            "emco.context": self.context,
+            "emco.event": element.event,
+            "emco.again": desk.state is found.running,
+            "emco.request_id": element.request,
+        }
+        with on_behalf_of(element.request), self._shop.span(f"deliver {element.event}", element.trace, facts):
+            return await self._run_event(desk, element, found)
+
+    async def _run_event(self, desk: Desk, element: QueueElement, found: Transition) -> bool:
         self._given_up = GivenUp(desk.given_up)
         self._at, self._began = element, self._shop.pace.clock()
         again = desk.state is found.running
@@ -253,11 +277,13 @@ class Worker:
                 _log.info("event_superseded", context=self.context, queued=element.event)
                 return False  # an update has taken its place, and said so of all contexts concerned
         if outcome.failure:
+            here().fail("failed")
             why = f"the update to context {self.context} failed: {outcome.failure}"
             await self._mark_replaced(element, ContextState.UPDATE_FAILED, reason=why[:MAX_REASON])
             reason = outcome.failure[:MAX_REASON]
             return await self._finish(desk, element, QueueState.ERROR, state=found.failed, reason=reason)
         if outcome.left:
+            here().fail("left")
             await self._mark_replaced(element, ContextState.UPDATE_FAILED, reason=outcome.left[:MAX_REASON])
             why = f"not removed: {outcome.left}"
             return await self._finish(desk, element, QueueState.ERROR, state=found.done, reason=why[:MAX_REASON])
@@ -342,7 +368,8 @@ class Worker:
     async def _until_cut_short(self, work: Awaitable[Outcome], element: QueueElement) -> Outcome:
         """The outcome of the work, unless a stop or a terminate comes first."""
         run = asyncio.ensure_future(work)
-        stop = asyncio.create_task(self._stop_requested(), name=f"stop flag {self.context}")
+        apart = untraced(copy_context())  # it asks once a second, for as long as it takes
+        stop = asyncio.create_task(self._stop_requested(), name=f"stop flag {self.context}", context=apart)
         waits: set[asyncio.Future[Any]] = {run, stop}
         if element.event != QueueEvent.TERMINATE:
             waits.add(asyncio.create_task(self._interrupted.wait(), name=f"interrupt {self.context}"))
