@@ -25,6 +25,8 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 ]
+_SECOND_LOOK = 0.1
+"""Seconds after which a reason must still be there: a peer that stops says the same for a moment."""
 
 
 class PeerUnreachable(Unavailable):
@@ -81,7 +83,10 @@ class Channels:
             await channel.wait_for_state_change(state)
 
     async def _ask_why(self, host: str, port: int) -> None:
-        reason = await (self._tls.trouble(host, port) if self._tls else trouble(host, port, context=None))
+        reason = await self._trouble(host, port)
+        if reason:
+            await asyncio.sleep(_SECOND_LOOK)
+            reason = await self._trouble(host, port)
         if not reason:
             return
         address = f"{host}:{port}"
@@ -89,6 +94,9 @@ class Channels:
             self._told[address] = reason
             _log.warning("grpc_peer_not_trusted", address=address, reason=reason)
         raise PeerUntrusted(reason)
+
+    async def _trouble(self, host: str, port: int) -> str:
+        return await (self._tls.trouble(host, port) if self._tls else trouble(host, port, context=None))
 
     def _channel(self, address: str) -> aio.Channel:
         if self._tls is not None and (version := self._tls.version()) != self._version:

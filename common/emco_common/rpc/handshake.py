@@ -8,6 +8,8 @@ import ssl
 _NAME_MISMATCH = frozenset({62, 64})
 """X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
+_ALIKE = "grpc_tls (emcoctl: statusTls) has to be alike on both sides"
+
 
 async def trouble(host: str, port: int, *, context: ssl.SSLContext | None, name: str = "", ours: str = "") -> str:
     """A sentence about ``host:port``, or ``""`` where TLS is not what is wrong, as when nothing listens.
@@ -27,10 +29,12 @@ async def trouble(host: str, port: int, *, context: ssl.SSLContext | None, name:
         if error.verify_code in _NAME_MISMATCH:
             return f"the certificate of {address} is for another name: {what}"
         return f"the certificate of {address} is not trusted: {what}"
+    except ssl.SSLEOFError:
+        return ""  # it has gone away
     except ssl.SSLError as error:
         if "ALERT" in (error.reason or ""):
             return _not_taken(address, ours)
-        return f"{address} answers, but does not speak TLS ({_words(error)}); here grpc_tls is on"
+        return f"{address} answers, but does not speak TLS ({_words(error)}), and we do: {_ALIKE}"
     except OSError:
         return ""
     try:
@@ -59,13 +63,13 @@ async def _of_plain(host: str, port: int) -> str:
         return ""
     else:
         writer.close()
-    return f"{host}:{port} speaks TLS; here grpc_tls is off"
+    return f"{host}:{port} speaks TLS, and we do not: {_ALIKE}"
 
 
 def _not_taken(address: str, ours: str) -> str:
     if ours:
         return f"{address} does not take our certificate, {ours}: by its authorities, or since it is over"
-    return f"{address} wants a certificate of ours, and we have none for it (grpc_tls is tls, not mtls)"
+    return f"{address} wants a certificate of ours, and we show none: {_ALIKE}"
 
 
 def _bare(host: str) -> str:

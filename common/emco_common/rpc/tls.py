@@ -22,7 +22,7 @@ from emco_common.settings import GRPC_MTLS, GRPC_OFF, BadSettings, Settings
 @dataclass(frozen=True, slots=True)
 class ClientTls:
     """How servers are connected to. ``name`` is expected in the certificates of all of them; ``""``: what each is
-    called by."""
+    called by. Without authorities those of the system are believed."""
 
     kept: Kept
     files: Files
@@ -41,12 +41,16 @@ class ClientTls:
     def credentials(self) -> grpc.ChannelCredentials:
         """Of the files as they are now."""
         found = self.kept.look()
-        return grpc.ssl_channel_credentials(found.authorities, found.key, found.chain)
+        return grpc.ssl_channel_credentials(found.authorities or _of_the_system(), found.key, found.chain)
 
     async def trouble(self, host: str, port: int) -> str:
         """See ``handshake``."""
         ours = self.files.pair[0].path if self.files.pair else ""
-        return await trouble(host, port, context=self._context(), name=self.name, ours=ours)
+        try:
+            context = self._context()
+        except OSError:  # of which ssl.SSLError is one
+            return ""  # the files are being exchanged
+        return await trouble(host, port, context=context, name=self.name, ours=ours)
 
     def _context(self) -> ssl.SSLContext:
         found = self.kept.look()
@@ -72,8 +76,14 @@ def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
         return None
     mutual = settings.grpc_tls == GRPC_MTLS
     authorities = _named(settings, "grpc_ca_file", "it says which clients to believe") if mutual else None
-    kept = Kept(Files(_pair(settings), authorities, frozenset({SERVER})))
-    return grpc.dynamic_ssl_server_credentials(_configuration(kept.material), _fetcher(kept), mutual)
+    return credentials_of(Files(_pair(settings), authorities, frozenset({SERVER})))
+
+
+def credentials_of(files: Files) -> grpc.ServerCredentials:
+    """What a server shows; with authorities clients need a certificate of theirs. Raises ``BadSettings``."""
+    kept = Kept(files)
+    asked_for = files.authorities is not None
+    return grpc.dynamic_ssl_server_credentials(_configuration(kept.material), _fetcher(kept), asked_for)
 
 
 def _fetcher(kept: Kept) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
@@ -100,6 +110,12 @@ def _configuration(found: Material) -> grpc.ServerCertificateConfiguration:
 def _pair(settings: Settings) -> tuple[File, File]:
     why = "a client needs a certificate as well as a server" if settings.grpc_tls == GRPC_MTLS else "a server needs it"
     return _named(settings, "grpc_cert_file", why), _named(settings, "grpc_key_file", why)
+
+
+def _of_the_system() -> bytes | None:
+    """Whom this machine believes; gRPC would take a list of its own instead."""
+    found = ssl.create_default_context().get_ca_certs(binary_form=True)
+    return "".join(map(ssl.DER_cert_to_PEM_cert, found)).encode() or None
 
 
 def _named(settings: Settings, name: str, why: str) -> File:
