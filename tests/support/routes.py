@@ -10,7 +10,7 @@ from emco_allinone.catalogue import CATALOGUE
 from emco_common.runtime import Deps, open_deps
 from emco_common.settings import Settings
 
-OWN = ("/healthz", "/readyz", "/metrics")
+OWN = ("/v2", "/healthz", "/readyz", "/metrics")
 _METHODS = ("get", "put", "post", "delete", "patch")
 
 

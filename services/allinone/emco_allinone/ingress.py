@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from emco_common.access.routes import RouteTable, routes_to
+from emco_common import __version__
+from emco_common.access.routes import HTTP_PORTS, RouteTable, routes_to
 from emco_common.web.answers import NO_SUCH_PATH, encoded, refusal
+from emco_common.web.discovery import OPENAPI, PATH, discovery, service_behind
 from emco_common.web.limits import cleaned
 
 
@@ -18,6 +20,7 @@ class Ingress:
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
         self._apps = apps
         self._table = RouteTable(routes_to(apps))
+        self._discovery = discovery("ingress", __version__, behind=(name for name in apps if name in HTTP_PORTS))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -26,6 +29,10 @@ class Ingress:
         route = self._table.find(path.split("/")[1:])
         if route is not None:
             return await self._apps[route.service](scope, receive, send)
+        if path == PATH:
+            return await encoded(self._discovery.model_dump())(scope, receive, send)
+        if (described := self._apps.get(service_behind(path))) is not None:
+            return await described({**scope, "path": OPENAPI, "raw_path": OPENAPI.encode()}, receive, send)
         if path == "/healthz":
             return await encoded({"status": "ok"})(scope, receive, send)
         accept = ",".join(Headers(scope=scope).getlist("accept"))

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from emco_common import __version__
 from emco_common.settings import BadSettings
 from emco_common.web.serving import HttpServer
 from emco_ingress.settings import IngressSettings
@@ -49,6 +50,27 @@ async def test_every_service_is_reached_through_one_port(front: httpx.AsyncClien
     file = await front.get("/v2/cluster-providers/acme/clusters/hq", headers={"Accept": "application/octet-stream"})
     assert file.content == credentials
     assert (await front.delete("/v2/projects/alpha/logical-clouds/lc")).status_code == 204
+
+
+async def test_who_answers_and_where_it_is_described_is_the_same_with_either_port(
+    front: httpx.AsyncClient, emco: RunningSuite
+) -> None:
+    names = ["clm", "dcm", "ncm", "orchestrator"]
+    for client in (front, emco.client):
+        found = (await client.get("/v2")).json()
+        assert (found["name"], found["version"], found["apiVersion"]) == ("ingress", __version__, "v2")
+        assert [one["name"] for one in found["services"]] == names
+        for one in found["services"]:
+            described = await client.get(one["openapi"])
+            assert described.json()["info"]["title"] == f"EMCO {one['name']}"
+        for nobody in ("/v2/openapi/", "/v2/openapi/nobody", "/v2/openapi"):
+            assert (await client.get(nobody)).status_code == 404
+    for name in names:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{emco.port(name)}") as service:
+            own = (await service.get("/v2")).json()
+            assert (own["name"], own["version"], own["services"]) == (name, __version__, [])
+            assert (await service.get(own["openapi"])).json()["paths"]["/v2"]["get"]["summary"]
+    assert 'route="/v2/openapi/*"' in (await front.get("/metrics")).text
 
 
 async def test_an_answer_is_the_same_with_the_ingress_and_without(front: httpx.AsyncClient, emco: RunningSuite) -> None:
