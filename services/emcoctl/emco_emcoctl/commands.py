@@ -169,6 +169,7 @@ def _watch(
     for word in wanted.ignored:
         report.warning(f"the filter '{word}' is unknown and ignored")
     host, port = settings.status_endpoint(wanted.service)
+    tls = settings.status_tls(wanted.service).client(wanted.service)
 
     import asyncio
     import uuid
@@ -197,6 +198,7 @@ def _watch(
         pause=pause,
         deregisters=not session.compat,
         patience=Patience(first=min(Patience.first, timeout), again=timeout),
+        tls=tls,
     )
     with seen or nullcontext():
         asyncio.run(watcher.run())

@@ -9,7 +9,7 @@ from typing import Any
 
 from emco_emcoctl import configformats
 from emco_emcoctl.errors import ConfigError, NoServiceError
-from emco_emcoctl.tls import Tls, tls_of
+from emco_emcoctl.tls import StatusTls, Tls, status_tls_of, tls_of
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Section:
     status_port: int = 0
     url: str = ""
     tls: Tls = field(default_factory=Tls)
+    status_tls: StatusTls = field(default_factory=StatusTls)
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,10 @@ class Config:
         self._check(service, "host", section.host)
         self._check(service, "statusPort", section.status_port)
         return _bracketed(section.host), section.status_port
+
+    def status_tls(self, service: str) -> StatusTls:
+        """How that port is spoken to; raises ``ConfigError``."""
+        return self._usable(service).status_tls
 
     def _usable(self, service: str) -> Section:
         if service in self.problems:
@@ -157,12 +162,14 @@ def _section(
     if compat:
         port, status_port = (_loose_port(values.get(key)) for key in ("port", "statusport"))
         return Section(str(values.get("host") or ""), port, status_port)
+    tls = tls_of(values, section=name, folder=folder)
     return Section(
         _host(values.get("host", default.host), key=f"{name}.host"),
         _port(values.get("port", default.port), key=f"{name}.port"),
         _port(values.get("statusport", default.status_port), key=f"{name}.statusPort"),
         _url(values.get("url"), key=f"{name}.url"),
-        tls_of(values, section=name, folder=folder),
+        tls,
+        status_tls_of(values, section=name, folder=folder, shared=tls),
     )
 
 

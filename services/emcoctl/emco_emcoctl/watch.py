@@ -17,7 +17,8 @@ from grpc import aio
 
 from emco_common.rpc import statusnotify_pb2 as messages
 from emco_common.rpc import statusnotify_pb2_grpc as stubs
-from emco_common.rpc.channels import Channels, PeerUnreachable
+from emco_common.rpc.channels import Channels, PeerUnreachable, PeerUntrusted
+from emco_common.rpc.tls import ClientTls
 from emco_emcoctl.errors import ConfigError, TransportError
 from emco_emcoctl.output import Reporter
 from emco_emcoctl.registration import Registration
@@ -73,29 +74,37 @@ class Watcher:
     pause: Callable[[float], Awaitable[None]]
     patience: Patience
     deregisters: bool = True
+    tls: ClientTls | None = None
 
     async def run(self) -> None:
         """Ends only by an error: ``ConfigError`` if nobody ever answered, ``TransportError`` if nobody does any more,
         ``RefusedError``; or by cancellation, after which the client is deregistered."""
-        channels = Channels(connect_timeout=self.patience.first)
+        channels = Channels(connect_timeout=self.patience.first, credentials=self.tls)
         try:
-            channel = await channels.ready(self.host, self.port)
-        except PeerUnreachable as error:
-            service = self.registration.service
-            raise ConfigError(f"{error}; check {service}.host and {service}.statusPort") from error
-        try:
-            await self._follow(channel)
-        except asyncio.CancelledError:
-            if self.deregisters:
-                await self._deregister(channel)
-            raise
+            await self._connected(channels)
+            try:
+                await self._follow(channels)
+            except asyncio.CancelledError:
+                if self.deregisters:
+                    await self._deregister(channels)
+                raise
         finally:
             await channels.close()
 
-    async def _follow(self, channel: aio.Channel) -> None:
+    async def _connected(self, channels: Channels) -> None:
+        service = self.registration.service
+        try:
+            await channels.ready(self.host, self.port)
+        except PeerUntrusted as error:
+            raise ConfigError(f"{error}; check {service}.statusTls and the certificates named beside it") from error
+        except PeerUnreachable as error:
+            raise ConfigError(f"{error}; check {service}.host and {service}.statusPort") from error
+
+    async def _follow(self, channels: Channels) -> None:
         pause = _FIRST_PAUSE
-        stub: Any = stubs.StatusNotifyStub(channel)
+        channel = await channels.ready(self.host, self.port)
         while True:
+            stub: Any = stubs.StatusNotifyStub(channel)
             reason = "the server ended the stream"
             try:
                 async for notification in stub.StatusRegister(self._request(), metadata=self._metadata):
@@ -106,12 +115,15 @@ class Watcher:
             self.report.warning(f"{reason}; registering again in {pause:g} s")
             await self.pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-            await self._reconnected(channel)
+            channel = await self._reconnected(channels)
 
-    async def _reconnected(self, channel: aio.Channel) -> None:
+    async def _reconnected(self, channels: Channels) -> aio.Channel:
+        """With the certificates that are there by now."""
         try:
-            await asyncio.wait_for(channel.channel_ready(), self.patience.again)
-        except TimeoutError as error:
+            return await channels.ready(self.host, self.port, within=self.patience.again)
+        except PeerUntrusted as error:
+            raise TransportError(str(error)) from error
+        except PeerUnreachable as error:
             raise TransportError(f"{self._address} has not answered for {self.patience.again:g} s") from error
 
     def _passing_reason(self, error: aio.AioRpcError) -> str:
@@ -120,11 +132,14 @@ class Watcher:
             raise RefusedError(f"{self._address} refused the watch: {code.name}: {details}") from error
         return f"the stream broke: {code.name}: {details}"
 
-    async def _deregister(self, channel: aio.Channel) -> None:
-        stub: Any = stubs.StatusNotifyStub(channel)
+    async def _deregister(self, channels: Channels) -> None:
         request = messages.StatusDeregistration(clientId=self.client_id)
         try:
+            channel = await channels.ready(self.host, self.port, within=_DEREGISTER_SECONDS)
+            stub: Any = stubs.StatusNotifyStub(channel)
             await stub.StatusDeregister(request, timeout=_DEREGISTER_SECONDS, metadata=self._metadata)
+        except PeerUnreachable as error:
+            self.report.warning(f"the client could not be deregistered: {error}")
         except aio.AioRpcError as error:
             self.report.warning(f"the client could not be deregistered: {error.code().name}")
 
