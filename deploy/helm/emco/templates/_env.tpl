@@ -2,6 +2,16 @@
 {{- define "emco.env" -}}
 {{- $v := .root.Values }}
 {{- $set := dict "EMCO_HOST" "0.0.0.0" "EMCO_LOG_LEVEL" $v.global.loglevel "HOME" "/tmp" }}
+{{- if or $v.tracing.endpoint $v.global.zipkinIp }}
+{{- $_ := set $set "APP_NAME" .name }}
+{{- $_ := set $set "POD_NAMESPACE" .root.Release.Namespace }}
+{{- $_ := set $set "EMCO_TRACE_SAMPLE" (toString $v.tracing.sample) }}
+{{- if $v.tracing.endpoint }}{{ $_ := set $set "EMCO_TRACE_ENDPOINT" $v.tracing.endpoint }}
+{{- else }}
+{{- $_ := set $set "EMCO_ZIPKIN_IP" $v.global.zipkinIp }}
+{{- $_ := set $set "EMCO_ZIPKIN_PORT" (toString $v.global.zipkinPort) }}
+{{- end }}
+{{- end }}
 {{- if eq .name "ingress" }}
 {{- with $v.oidc.issuers }}{{ $_ := set $set "EMCO_INGRESS_OIDC_ISSUER" (join "," .) }}
 {{- with $v.oidc }}
@@ -42,6 +52,10 @@
 {{- end }}
 {{- range $name, $value := merge (deepCopy $given) $set }}
 - {name: {{ $name }}, value: {{ $value | toString | quote }}}
+{{- end }}
+{{- with $v.tracing.headersSecret }}
+- name: EMCO_TRACE_HEADERS
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: headers}}
 {{- end }}
 {{- if ne .name "ingress" }}
 - name: EMCO_DATABASE_URL
