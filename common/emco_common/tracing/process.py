@@ -84,7 +84,7 @@ class SdkTracing:
         loop = asyncio.get_running_loop()
 
         def end() -> None:
-            self._batches.shutdown()
+            self._batches.shutdown()  # type: ignore[no-untyped-call]
             try:
                 loop.call_soon_threadsafe(ended.set)
             except RuntimeError:

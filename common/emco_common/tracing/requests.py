@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from emco_common.tracing.spans import Kind, Tracing, within
+from emco_common.tracing.spans import Fact, Facts, Kind, Tracing, within
 from emco_common.tracing.wire import caller_of
 
 _QUIET = ("/healthz", "/readyz", "/metrics")
@@ -40,10 +40,12 @@ class TracedRequests:
                 if span.open:
                     route = str(getattr(scope.get("route"), "path", ""))
                     span.named(f"{method} {route}" if route else method)
-                    names = {f"emco.{name}": str(value) for name, value in scope.get("path_params", {}).items()}
+                    names: Facts = {f"emco.{name}": str(value) for name, value in scope.get("path_params", {}).items()}
                     request = str(scope.get("state", {}).get("request_id", ""))
-                    told = {"http.response.status_code": status, "emco.request_id": request, **names}
-                    span.note(told | ({"http.route": route} if route else {}))
+                    told: dict[str, Fact] = {"http.response.status_code": status, "emco.request_id": request, **names}
+                    if route:
+                        told["http.route"] = route
+                    span.note(told)
                     if status >= 500:
                         span.fail(str(status))
         return None

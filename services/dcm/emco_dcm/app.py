@@ -16,6 +16,7 @@ from emco_common.resources.router import build_router
 from emco_common.rsyncclient import RsyncClient
 from emco_common.runtime import Deps, Service
 from emco_common.status.notify import Bell, Notifier, StatusStreams
+from emco_common.tracing.grpc import serving
 from emco_common.web.app import create_app
 from emco_common.web.gauges import build_gauge
 from emco_dcm import resources
@@ -87,7 +88,7 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
         app,
         settings.host,
         settings.http_port,
-        grpc=status_server(settings, notifier, interceptors=[MeasuredRpc(metrics)]),
+        grpc=status_server(settings, notifier, interceptors=[MeasuredRpc(metrics), *serving(deps.tracing)]),
         background=(presence.run, operations.resume, partial(reconciler.run, operations.renew), notifier.run),
         leaving=notifier.leave,
     )

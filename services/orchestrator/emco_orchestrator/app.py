@@ -20,6 +20,7 @@ from emco_common.resources.service import Hooks
 from emco_common.rsyncclient import RsyncClient
 from emco_common.runtime import Deps, Service
 from emco_common.status.notify import Bell, Notifier, StatusStreams
+from emco_common.tracing.grpc import serving
 from emco_common.web.app import create_app
 from emco_common.web.gauges import StoreGauges, build_gauge
 from emco_orchestrator import hooks, resources
@@ -81,7 +82,7 @@ def create_service(settings: OrchestratorSettings, deps: Deps, *, renderer: Rend
         app,
         settings.host,
         settings.http_port,
-        grpc=status_server(settings, notifier, interceptors=[MeasuredRpc(metrics)]),
+        grpc=status_server(settings, notifier, interceptors=[MeasuredRpc(metrics), *serving(deps.tracing)]),
         background=(presence.run, deployments.resume, renderer.warm, notifier.run),
         leaving=notifier.leave,
         closing=renderer.close,

@@ -11,7 +11,7 @@ import structlog
 
 from emco_common.appcontext.states import Connectivity
 from emco_common.errors import EmcoError
-from emco_common.tracing.spans import traced
+from emco_common.tracing.spans import Facts, traced
 from emco_rsync.apply.site import ApplySettings, Pace, Site
 from emco_rsync.concurrent import Turns
 from emco_rsync.delivery.layout import Consignment
@@ -138,7 +138,11 @@ class Ground:
         if cluster.empty:
             return []
         try:
-            facts = {"emco.app": cluster.app, "emco.cluster": cluster.cluster, "emco.objects": len(cluster.named)}
+            facts: Facts = {
+                "emco.app": cluster.app,
+                "emco.cluster": cluster.cluster,
+                "emco.objects": len(cluster.named),
+            }
             async with self._busy.one(cluster.label) as only_waits:
                 with traced(f"{cluster.app} on {cluster.cluster}", facts) as span:
                     problems = await self._worked_on(cluster, work, only_waits)
