@@ -367,7 +367,7 @@ class TestRefusals:
         self, client: httpx.AsyncClient, registry: CollectorRegistry
     ) -> None:
         def counted() -> float:
-            labels = {"service": "notes", "method": "GET", "route": "/v2/broken", "status": "500"}
+            labels = {"service": "notes", "method": "GET", "route": "/v2/broken", "status": "5xx"}
             return registry.get_sample_value("emco_http_request_seconds_count", labels) or 0
 
         before = counted()

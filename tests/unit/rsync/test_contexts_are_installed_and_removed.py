@@ -353,5 +353,5 @@ async def test_metrics_and_health_are_served(tmp_path: Path, sim_cluster: SimClu
             assert (await client.get("/readyz")).status_code == 200
             text = (await client.get("/metrics")).text
         assert 'emco_rsync_events_total{event="Instantiate",result="Done"} 1.0' in text
-        assert 'emco_rsync_cluster_available{cluster="p+edge",level="0",namespace="default"} 1.0' in text
-        assert "emco_build_info" in text
+        assert 'emco_rsync_cluster_available{cluster="p+edge"} 1.0' in text
+        assert 'emco_build{component="rsync"' in text
