@@ -150,11 +150,12 @@ class _Served(aio.ServerInterceptor):  # type: ignore[misc]  # as above
         return self._tracing.begin(name, Kind.SERVER, caller=caller_of(lambda key: told.get(key, "")), facts=facts)
 
 
-def name_of(method: str) -> str:
-    return method.removeprefix("/")
+def name_of(method: str | bytes) -> str:
+    """Clients of the library name it in bytes, servers as a text."""
+    return (method.decode() if isinstance(method, bytes) else method).removeprefix("/")
 
 
-def _said_of(method: str) -> tuple[str, Facts]:
+def _said_of(method: str | bytes) -> tuple[str, Facts]:
     name = name_of(method)
     service, _, short = name.partition("/")
     return name, {"rpc.system": "grpc", "rpc.service": service, "rpc.method": short}
