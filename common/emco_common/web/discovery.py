@@ -22,9 +22,9 @@ class Described(BaseModel):
 class Discovery(BaseModel):
     name: str = Field(description="The service that answers.")
     version: str = Field(description="Its version.")
-    apiVersion: Literal["v2"] = Field("v2", description="The version of the API, and the first word of its paths.")
-    openapi: str = Field(OPENAPI, description="Path of the description of what it answers itself.")
-    services: list[Described] = Field([], description="Where it stands in front of others, these.")
+    apiVersion: Literal["v2"] = Field(default="v2", description="The version of the API, the first word of its paths.")
+    openapi: str = Field(default=OPENAPI, description="Path of the description of what it answers itself.")
+    services: list[Described] = Field(default=[], description="Where it stands in front of others, these.")
 
 
 def discovery(service: str, version: str, *, behind: Iterable[str] = ()) -> Discovery:
