@@ -51,8 +51,9 @@ class _Stream(aio.UnaryStreamClientInterceptor):  # type: ignore[misc]  # as abo
     async def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
         if not here().open:
             return await continuation(_telling(details), request)
-        span = here().begin(name_of(details.method), Kind.CLIENT, _said_of(details.method)[1])
         outer = here()
+        name, facts = _said_of(details.method)
+        span = outer.begin(name, Kind.CLIENT, facts)
         enter(span)
         try:
             call = await continuation(_telling(details), request)

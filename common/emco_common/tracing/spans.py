@@ -113,7 +113,7 @@ def traced(name: str, facts: Facts | None = None, *, kind: Kind = Kind.INTERNAL)
 @contextmanager
 def within(span: Span) -> Iterator[Span]:
     """The span is the present one, and ends with this."""
-    token = _here.set(span)
+    token = _here.set(None if span is NOTHING else span)
     try:
         yield span
     except BaseException as error:
@@ -126,7 +126,7 @@ def within(span: Span) -> Iterator[Span]:
 
 def enter(span: Span) -> None:
     """The span is the present one for the rest of the task."""
-    _here.set(span)
+    _here.set(None if span is NOTHING else span)
 
 
 def counted(name: str, by: int = 1) -> None:
