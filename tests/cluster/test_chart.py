@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import istio, monitoring
+from tests.support import certmanager, istio, monitoring
 from tests.support.controlplane import ControlPlane
 from tests.support.helm import CHARTS, Json, Values, helm, named, rendered
 from tests.support.witness import Witness, eventually
@@ -72,7 +72,7 @@ def path_of(document: Json) -> str:
 
 @pytest.fixture(scope="module")
 def place(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    definitions = [*istio.definitions(), *monitoring.definitions()]
+    definitions = [*istio.definitions(), *monitoring.definitions(), *certmanager.definitions()]
     file = tmp_path_factory.mktemp("chart") / "kubeconfig"
     file.touch(mode=0o600)
     file.write_text(control_plane.kubeconfig)
@@ -84,7 +84,7 @@ def place(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
         for namespace in (SPACE, GATEWAY):
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
             assert witness.apply(f"/api/v1/namespaces/{namespace}", body).status in (200, 201)
-        for group in ("networking.istio.io", "security.istio.io", "monitoring.coreos.com"):
+        for group in ("networking.istio.io", "security.istio.io", "monitoring.coreos.com", "cert-manager.io"):
             assert eventually(lambda group=group: witness.send("GET", f"/apis/{group}/v1").status == 200)
         yield Place(witness, file)
 
@@ -141,6 +141,21 @@ def test_it_comes_up_keeps_its_secrets_and_leaves_what_is_needed_later(place: Pl
     assert place.secret("emco-mongo") == kept["emco-mongo"]
     assert place.secret("emco-data-key")["key"] == new
     assert place.helm("uninstall", "emco").returncode == 0
+
+
+def test_services_have_the_same_certificate_after_an_upgrade(place: Place) -> None:
+    chart = str(CHARTS / "emco")
+    values = {"grpc": {"tls": {"enabled": True}}, "mongo": SHORT, "etcd": SHORT, "register": {"enabled": False}}
+    installed = place.helm("install", "tls", chart, values=values)
+    assert installed.returncode == 0, installed.stderr
+    made = place.secret("emco-grpc-tls")
+    assert {name: text[:10] for name, text in made.items()} == dict.fromkeys(
+        ("ca.crt", "tls.crt", "tls.key"), "-----BEGIN"
+    )
+    upgraded = place.helm("upgrade", "tls", chart, values=values | {"defaults": {"replicas": 2}})
+    assert upgraded.returncode == 0, upgraded.stderr
+    assert place.secret("emco-grpc-tls") == made
+    assert place.helm("uninstall", "tls", "--wait").returncode == 0
 
 
 def test_the_agent_comes_up(place: Place) -> None:

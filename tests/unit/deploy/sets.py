@@ -65,6 +65,13 @@ SETS: dict[str, dict[str, Any]] = {
     },
     "small and for a trial": {
         "global": {"flavor": "small", "pullPolicy": "Never", "loglevel": "debug"},
+    "mutual TLS between services": {"grpc": {"tls": {"enabled": True}}, "agents": {"enabled": True, "plaintext": True}},
+    "a certificate of one's own between services": {
+        "grpc": {"tls": {"enabled": True, "mutual": False, "existingSecret": "grpc-own"}}
+    },
+    "certificates of cert-manager": {
+        "grpc": {"tls": {"enabled": True, "certManager": {"issuerRef": {"name": "ours", "kind": "ClusterIssuer"}}}}
+    },
         "mongo": {"persistence": {"enabled": False}},
         "etcd": {"persistence": {"enabled": False}},
         "networkPolicy": {"enabled": False},

@@ -95,6 +95,27 @@ def test_a_password_may_hold_anything() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("case", "mode"),
+    [
+        ("as supplied", "off"),
+        ("mutual TLS between services", "mtls"),
+        ("a certificate of one's own between services", "tls"),
+        ("certificates of cert-manager", "mtls"),
+    ],
+)
+def test_every_service_speaks_grpc_the_same_way(case: str, mode: str) -> None:
+    documents = rendered(values=SETS[case])
+    for name in SETTINGS.keys() - {"ingress"}:
+        (container,) = named(documents, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+        loaded = SETTINGS[name].load(name, _environment(container, documents))
+        files = (loaded.grpc_ca_file, loaded.grpc_cert_file, loaded.grpc_key_file)
+        assert loaded.grpc_tls == mode
+        there = tuple(f"/etc/emco/grpc/{file}" for file in ("ca.crt", "tls.crt", "tls.key"))
+        assert files == (there if mode != "off" else ("", "", ""))
+        assert loaded.grpc_server_name == ("rsync" if name == "rsync" and mode != "off" else "")
+
+
 def test_the_agent_takes_its_settings() -> None:
     values = {"server": "emco.example.org:9034", "cluster": "p+c", "clientCertificate": True, "serverName": "rsync"}
     documents = rendered("emco-agent", values)

@@ -14,7 +14,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from tests.support.helm import CHARTS, Json, helm, named, pods, refusal, rendered
 from tests.unit.deploy.sets import ISSUER, PEER, SETS
 
-GIVEN = {"store", "store-tls", "bus", "bus-tls", "key", "mongo-own", "etcd-own", "issuer-ca", "agents", "tls"}
+GIVEN = {"store", "store-tls", "bus", "bus-tls", "key", "mongo-own", "etcd-own", "issuer-ca", "agents", "tls"} | {
+    "grpc-own",
+    "emco-grpc-issued",
+}
 GIVEN_BY_ISTIO = {"emco-authservice-client"}
 USERS = {"orchestrator", "clm", "dcm", "ncm", "rsync", "operations"}
 
@@ -234,6 +237,41 @@ def test_secrets_are_long_and_stand_in_secrets_only() -> None:
         k: base64.b64decode(v).decode()
         for n in ("emco-data-key", "emco-mongo")
         for k, v in named(documents, "Secret", n)["data"].items()
+def test_one_certificate_serves_all_who_speak_grpc() -> None:
+    documents = rendered(values=SETS["mutual TLS between services"])
+    secret = named(documents, "Secret", "emco-grpc-tls")["data"]
+    certificate = x509.load_pem_x509_certificate(base64.b64decode(secret["tls.crt"]))
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(base64.b64decode(secret["ca.crt"])))
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    found = set(names.get_values_for_type(x509.DNSName))
+    assert found >= {"orchestrator", "dcm.emco", "ncm.emco.svc", "rsync", "localhost"}
+    assert not {"ingress", "clm"} & found
+    uses = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH} <= set(uses)
+    issued = named(rendered(values=SETS["certificates of cert-manager"]), "Certificate", "emco-grpc")["spec"]
+    assert set(issued["dnsNames"]) == found
+    assert issued["issuerRef"] == {"name": "ours", "kind": "ClusterIssuer", "group": "cert-manager.io"}
+
+
+def test_certificates_of_grpc_are_there_for_reading_and_only_where_they_are_used() -> None:
+    def mounted(values: Any) -> dict[str, str]:
+        found = {}
+        for name, pod in pods(rendered(values=values)):
+            volumes = {one["name"]: one for one in pod["spec"]["volumes"]}
+            if "grpc" in volumes:
+                (container,) = pod["spec"]["containers"]
+                mounts = [one for one in container["volumeMounts"] if one["name"] == "grpc"]
+                assert mounts == [{"name": "grpc", "mountPath": "/etc/emco/grpc", "readOnly": True}]
+                found[name] = volumes["grpc"]["secret"]["secretName"]
+        return found
+
+    users = ("orchestrator", "clm", "dcm", "ncm", "rsync")
+    assert mounted({}) == {}
+    assert mounted(SETS["mutual TLS between services"]) == dict.fromkeys(users, "emco-grpc-tls")
+    assert mounted(SETS["a certificate of one's own between services"]) == dict.fromkeys(users, "grpc-own")
+    assert mounted(SETS["certificates of cert-manager"]) == dict.fromkeys(users, "emco-grpc-issued")
+
+
     }
     for key in ("key", "rootPassword", "userPassword"):
         assert re.fullmatch(r"[A-Za-z0-9]{32,}", data[key])
@@ -287,3 +325,6 @@ def test_the_agents_chart_refuses_what_the_agent_would() -> None:
         "verbs": ["impersonate"],
         "resourceNames": ["ada"],
     }
+    ({"grpc": {"tls": {"enabled": "yes"}}}, "/grpc/tls/enabled"),
+    (SETS["in a mesh"] | {"grpc": {"tls": {"enabled": True}}}, "in the mesh gRPC is mutual TLS already"),
+    ({"grpc": {"tls": {"certManager": {"issuer": "ours"}}}}, "issuer"),

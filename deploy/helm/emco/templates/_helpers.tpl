@@ -58,6 +58,26 @@ limits: {memory: {{ . }}}
 {{- if .Values.etcd.enabled }}{{ .Values.etcd.existingSecret | default "emco-etcd-tls" }}{{ else }}{{ .Values.etcd.external.tlsSecret }}{{ end }}
 {{- end }}
 
+{{/* The secret with the certificate for gRPC; nothing where it is in clear. */}}
+{{- define "emco.grpcTlsSecret" -}}
+{{- with .Values.grpc.tls }}
+{{- if .enabled }}{{ .existingSecret | default (ternary "emco-grpc-issued" "emco-grpc-tls" (ne .certManager.issuerRef.name "")) }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* What services are called by others: by Service, and within a pod. */}}
+{{- define "emco.grpcNames" -}}
+{{- $ns := .Release.Namespace }}
+{{- range $name, $ports := include "emco.catalogue" . | fromYaml }}
+{{- if $ports.grpc }}
+- {{ $name }}
+- {{ $name }}.{{ $ns }}
+- {{ $name }}.{{ $ns }}.svc
+{{- end }}
+{{- end }}
+- localhost
+{{- end }}
+
 {{/* Nothing of ours asks the API server of its own cluster for anything. */}}
 {{- define "emco.podSecurity" -}}
 runAsNonRoot: true
