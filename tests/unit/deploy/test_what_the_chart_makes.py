@@ -289,7 +289,7 @@ def test_the_ingress_with_a_gate_is_watched_with_a_token() -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"global": {"zipkinIp": "1.2.3.4"}}, "zipkinIp"),
+    ({"global": {"httpProxy": "http://p"}}, "httpProxy"),
     ({"global": {"repository": "registry.example.com/emco"}}, "/global/repository"),
     ({"global": {"loglevel": "loud"}}, "/global/loglevel"),
     ({"services": {"gac": {}}}, "gac"),

@@ -32,6 +32,14 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if and (ne .name "ingress") $v.grpc.tls.enabled }}
+{{- $_ := set $set "EMCO_GRPC_TLS" (ternary "mtls" "tls" $v.grpc.tls.mutual) }}
+{{- range $what, $file := dict "CA" "ca.crt" "CERT" "tls.crt" "KEY" "tls.key" }}
+{{- $_ := set $set (printf "EMCO_GRPC_%s_FILE" $what) (printf "/etc/emco/grpc/%s" $file) }}
+{{- end }}
+{{- /* it calls other replicas, by addresses that are in no certificate */}}
+{{- if eq .name "rsync" }}{{ $_ := set $set "EMCO_RSYNC_GRPC_SERVER_NAME" "rsync" }}{{ end }}
+{{- end }}
 {{- if eq .name "rsync" }}
 {{- $_ := set $set "EMCO_RSYNC_ADVERTISE" "$(POD_IP):9031" }}
 {{- if $v.agents.enabled }}
