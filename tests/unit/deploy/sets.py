@@ -63,8 +63,6 @@ SETS: dict[str, dict[str, Any]] = {
         "istio": {"enabled": True, "host": "emco.example.com", "browser": {"image": "authservice:1"}},
         "agents": {"enabled": True, "plaintext": True},
     },
-    "small and for a trial": {
-        "global": {"flavor": "small", "pullPolicy": "Never", "loglevel": "debug"},
     "mutual TLS between services": {"grpc": {"tls": {"enabled": True}}, "agents": {"enabled": True, "plaintext": True}},
     "a certificate of one's own between services": {
         "grpc": {"tls": {"enabled": True, "mutual": False, "existingSecret": "grpc-own"}}
@@ -72,6 +70,8 @@ SETS: dict[str, dict[str, Any]] = {
     "certificates of cert-manager": {
         "grpc": {"tls": {"enabled": True, "certManager": {"issuerRef": {"name": "ours", "kind": "ClusterIssuer"}}}}
     },
+    "small and for a trial": {
+        "global": {"flavor": "small", "pullPolicy": "Never", "loglevel": "debug"},
         "mongo": {"persistence": {"enabled": False}},
         "etcd": {"persistence": {"enabled": False}},
         "networkPolicy": {"enabled": False},

@@ -87,14 +87,6 @@ def test_what_is_asked_for_arrives() -> None:
     assert loaded["rsync"]["advertise"] == "10.1.2.3:9031"
 
 
-def test_a_password_may_hold_anything() -> None:
-    documents = rendered(values={"global": {"db": {"emcoPassword": "a/b@c:d e+f%"}}})
-    (container,) = named(documents, "Deployment", "clm")["spec"]["template"]["spec"]["containers"]
-    assert _environment(container, documents)["EMCO_DATABASE_URL"] == (
-        "mongodb://emco:a%2Fb%40c%3Ad%20e%2Bf%25@emco-mongo:27017/emco?authSource=emco"
-    )
-
-
 @pytest.mark.parametrize(
     ("case", "mode"),
     [
@@ -114,6 +106,14 @@ def test_every_service_speaks_grpc_the_same_way(case: str, mode: str) -> None:
         there = tuple(f"/etc/emco/grpc/{file}" for file in ("ca.crt", "tls.crt", "tls.key"))
         assert files == (there if mode != "off" else ("", "", ""))
         assert loaded.grpc_server_name == ("rsync" if name == "rsync" and mode != "off" else "")
+
+
+def test_a_password_may_hold_anything() -> None:
+    documents = rendered(values={"global": {"db": {"emcoPassword": "a/b@c:d e+f%"}}})
+    (container,) = named(documents, "Deployment", "clm")["spec"]["template"]["spec"]["containers"]
+    assert _environment(container, documents)["EMCO_DATABASE_URL"] == (
+        "mongodb://emco:a%2Fb%40c%3Ad%20e%2Bf%25@emco-mongo:27017/emco?authSource=emco"
+    )
 
 
 def test_the_agent_takes_its_settings() -> None:

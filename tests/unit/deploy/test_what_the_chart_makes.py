@@ -207,36 +207,6 @@ def test_the_members_of_etcd_find_and_believe_one_another() -> None:
     assert {"--client-cert-auth", "--peer-client-cert-auth"} <= set(container["args"])
 
 
-def test_stores_of_ones_own_are_all_there_is() -> None:
-    documents = rendered(values=SETS["stores of one's own"])
-    assert [one for one in documents if one["kind"] in ("StatefulSet", "Secret")] == []
-    assert [one for one in rendered(values=SETS["secrets of one's own"]) if one["kind"] == "Secret"] == [
-        named(rendered(values=SETS["secrets of one's own"]), "Secret", "emco-bus")
-    ]
-
-
-def test_keys_outlive_the_release() -> None:
-    for name in ("emco-data-key", "emco-mongo"):
-        kept = named(rendered(), "Secret", name)["metadata"]["annotations"]
-        assert kept == {"helm.sh/resource-policy": "keep"}
-
-
-def test_another_data_key_replaces_the_pods_that_have_it() -> None:
-    marked = [
-        {name: pod["metadata"].get("annotations") for name, pod in pods(rendered(values={"global": {"db": values}}))}
-        for values in ({"dataSecret": "one"}, {"dataSecret": "two"}, {})
-    ]
-    changed = {name for name in marked[0] if marked[0][name] != marked[1][name]}
-    assert changed == {"orchestrator", "clm", "dcm", "ncm", "rsync"}
-    assert marked[2] == dict.fromkeys(marked[0]) | {"emco-test": marked[2]["emco-test"]}
-
-
-def test_secrets_are_long_and_stand_in_secrets_only() -> None:
-    documents = rendered()
-    data = {
-        k: base64.b64decode(v).decode()
-        for n in ("emco-data-key", "emco-mongo")
-        for k, v in named(documents, "Secret", n)["data"].items()
 def test_one_certificate_serves_all_who_speak_grpc() -> None:
     documents = rendered(values=SETS["mutual TLS between services"])
     secret = named(documents, "Secret", "emco-grpc-tls")["data"]
@@ -272,6 +242,36 @@ def test_certificates_of_grpc_are_there_for_reading_and_only_where_they_are_used
     assert mounted(SETS["certificates of cert-manager"]) == dict.fromkeys(users, "emco-grpc-issued")
 
 
+def test_stores_of_ones_own_are_all_there_is() -> None:
+    documents = rendered(values=SETS["stores of one's own"])
+    assert [one for one in documents if one["kind"] in ("StatefulSet", "Secret")] == []
+    assert [one for one in rendered(values=SETS["secrets of one's own"]) if one["kind"] == "Secret"] == [
+        named(rendered(values=SETS["secrets of one's own"]), "Secret", "emco-bus")
+    ]
+
+
+def test_keys_outlive_the_release() -> None:
+    for name in ("emco-data-key", "emco-mongo"):
+        kept = named(rendered(), "Secret", name)["metadata"]["annotations"]
+        assert kept == {"helm.sh/resource-policy": "keep"}
+
+
+def test_another_data_key_replaces_the_pods_that_have_it() -> None:
+    marked = [
+        {name: pod["metadata"].get("annotations") for name, pod in pods(rendered(values={"global": {"db": values}}))}
+        for values in ({"dataSecret": "one"}, {"dataSecret": "two"}, {})
+    ]
+    changed = {name for name in marked[0] if marked[0][name] != marked[1][name]}
+    assert changed == {"orchestrator", "clm", "dcm", "ncm", "rsync"}
+    assert marked[2] == dict.fromkeys(marked[0]) | {"emco-test": marked[2]["emco-test"]}
+
+
+def test_secrets_are_long_and_stand_in_secrets_only() -> None:
+    documents = rendered()
+    data = {
+        k: base64.b64decode(v).decode()
+        for n in ("emco-data-key", "emco-mongo")
+        for k, v in named(documents, "Secret", n)["data"].items()
     }
     for key in ("key", "rootPassword", "userPassword"):
         assert re.fullmatch(r"[A-Za-z0-9]{32,}", data[key])
@@ -305,6 +305,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"oidc": {"issuers": [ISSUER], "algorithms": ["HS256"]}}, "/oidc/algorithms/0"),
     ({"oidc": {"issuers": [ISSUER], "algorithms": ["none"]}}, "/oidc/algorithms/0"),
     ({"replicas": 3}, "replicas"),
+    ({"grpc": {"tls": {"enabled": "yes"}}}, "/grpc/tls/enabled"),
+    (SETS["in a mesh"] | {"grpc": {"tls": {"enabled": True}}}, "in the mesh gRPC is mutual TLS already"),
+    ({"grpc": {"tls": {"certManager": {"issuer": "ours"}}}}, "issuer"),
 ]
 
 
@@ -325,6 +328,3 @@ def test_the_agents_chart_refuses_what_the_agent_would() -> None:
         "verbs": ["impersonate"],
         "resourceNames": ["ada"],
     }
-    ({"grpc": {"tls": {"enabled": "yes"}}}, "/grpc/tls/enabled"),
-    (SETS["in a mesh"] | {"grpc": {"tls": {"enabled": True}}}, "in the mesh gRPC is mutual TLS already"),
-    ({"grpc": {"tls": {"certManager": {"issuer": "ours"}}}}, "issuer"),
