@@ -4,6 +4,7 @@
 
     EmcoError                 500  UNKNOWN              our mistake, or the base of everything
     ├── BadRequest            400  INVALID_ARGUMENT     malformed body, schema, query
+    ├── Forbidden             403  PERMISSION_DENIED    this installation does not allow it to anybody
     ├── NotFound              404  NOT_FOUND            an object of the path is missing
     ├── Conflict              409  FAILED_PRECONDITION  wrong state, name taken, children or references in the way
     ├── PreconditionFailed    412  ABORTED              stale If-Match
@@ -43,6 +44,13 @@ class EmcoError(Exception):
 class BadRequest(EmcoError):
     status = 400
     code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class Forbidden(EmcoError):
+    """Switched off by a setting. Who may do what is not asked here, but in front of the services."""
+
+    status = 403
+    code = grpc.StatusCode.PERMISSION_DENIED
 
 
 class NotFound(EmcoError):

@@ -67,7 +67,10 @@ def create_service(settings: DcmSettings, deps: Deps, *, make_key: MakeKey = new
             build_router(
                 resources.LOGICAL_CLOUD,
                 deps.store,
-                LogicalCloudHooks(deps.store, clouds, contexts, twins, keys, reconciler.changed, deps.clock),
+                LogicalCloudHooks(
+                    *(deps.store, clouds, contexts, twins, keys, reconciler.changed, deps.clock),
+                    level_0=settings.level0 == "allowed",
+                ),
             ),
             references_router(deps.store, clouds, reference_hooks),
             build_router(resources.USER_PERMISSION, deps.store),

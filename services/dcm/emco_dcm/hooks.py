@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from emco_common.appcontext import AppContextStore
-from emco_common.errors import BadRequest, Conflict, NotFound
+from emco_common.errors import BadRequest, Conflict, Forbidden, NotFound
 from emco_common.lifecycle import STATE_TAG, StateInfo
 from emco_common.operations import Subject
 from emco_common.resources.service import Draft, Hooks, Write
@@ -22,7 +22,8 @@ from emco_dcm.twins import Twins, taken
 
 
 class LogicalCloudHooks(Hooks):
-    """A cloud is created with a history and deleted with its contexts."""
+    """A cloud is created with a history and deleted with its contexts. ``level_0``: whether one of level 0 can be made;
+    those that there are stay as they are."""
 
     def __init__(
         self,
@@ -33,7 +34,10 @@ class LogicalCloudHooks(Hooks):
         keys: PrivateKeys,
         changed: Callable[[Key], None],
         clock: Clock,
+        *,
+        level_0: bool,
     ) -> None:
+        self._level_0 = level_0
         self._changed = changed
         self._store = store
         self._keys = keys
@@ -43,6 +47,8 @@ class LogicalCloudHooks(Hooks):
         self._clock = clock
 
     async def prepare(self, draft: Draft) -> Draft:
+        if not self._level_0 and is_admin(Subject(draft.document)):
+            self._refuse_level_0(draft)
         if draft.present is not None:
             return await self._replaced(draft, Subject(draft.present))
         if await self._store.get(PROJECT.key(draft.document.key)) is None:
@@ -64,6 +70,14 @@ class LogicalCloudHooks(Hooks):
             await self._contexts.delete(instance)
         self._changed(document.key)
         await self._clouds.subjects.tell(document.key)
+
+    def _refuse_level_0(self, draft: Draft) -> None:
+        if draft.present is None or not is_admin(Subject(draft.present)):
+            raise Forbidden(
+                "spec.level 0: Logical Clouds of level 0 use clusters with all rights, and cannot be made here; "
+                "make one of level 1, with a namespace and a user",
+                detail="The setting EMCO_DCM_LEVEL0 is `forbidden`",
+            )
 
     async def _replaced(self, draft: Draft, present: Subject) -> Draft:
         """Where the cloud is on clusters, what it is there must stay (defect 15)."""

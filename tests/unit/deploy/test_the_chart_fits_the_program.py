@@ -17,6 +17,7 @@ from emco_agent.settings import AgentSettings
 from emco_allinone.catalogue import CATALOGUE
 from emco_common.access.routes import HTTP_PORTS, OWN
 from emco_common.settings import Settings
+from emco_dcm.settings import DcmSettings
 from emco_ingress.settings import IngressSettings
 from tests.support.helm import CHARTS, Json, named, pods, rendered
 from tests.support.suite import running_suite
@@ -56,6 +57,13 @@ def test_every_service_takes_its_settings(case: str) -> None:
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         assert ports["http"] == loaded.http_port
         assert ports.get("grpc", 0) == loaded.grpc_port
+
+
+def test_whether_there_are_logical_clouds_of_level_0_arrives() -> None:
+    for word in ("allowed", "forbidden"):
+        documents = rendered(values={"logicalClouds": {"level0": word}})
+        (container,) = named(documents, "Deployment", "dcm")["spec"]["template"]["spec"]["containers"]
+        assert DcmSettings.load("dcm", _environment(container, documents)).level0 == word
 
 
 def test_there_is_a_deployment_for_every_service() -> None:

@@ -40,6 +40,9 @@
 {{- /* it calls other replicas, by addresses that are in no certificate */}}
 {{- if eq .name "rsync" }}{{ $_ := set $set "EMCO_RSYNC_GRPC_SERVER_NAME" "rsync" }}{{ end }}
 {{- end }}
+{{- if and (eq .name "dcm") (ne $v.logicalClouds.level0 "allowed") }}
+{{- $_ := set $set "EMCO_DCM_LEVEL0" $v.logicalClouds.level0 }}
+{{- end }}
 {{- if eq .name "rsync" }}
 {{- $_ := set $set "EMCO_RSYNC_ADVERTISE" "$(POD_IP):9031" }}
 {{- if $v.agents.enabled }}
