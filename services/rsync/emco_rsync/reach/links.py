@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from emco_common.appcontext.states import Connectivity
 from emco_common.errors import EmcoError
 from emco_common.kube import KubeApi, KubeError
 from emco_common.kube.errors import BadAnswer, Unauthorized, Unreachable
+from emco_common.tracing.spans import nobodys
 from emco_rsync.delivery.indirect import Indirect
 from emco_rsync.measures import Measures, Tally
 from emco_rsync.reach.backoff import Backoff
@@ -246,7 +248,9 @@ class Link:
         return self._gate.trouble() or remark
 
     def _start_probing(self) -> asyncio.Task[KubeApi]:
-        prober = self._prober = asyncio.create_task(self._probe(), name=f"probe {self.identity.cluster}")
+        prober = self._prober = asyncio.create_task(
+            self._probe(), name=f"probe {self.identity.cluster}", context=nobodys(copy_context())
+        )
         # Perhaps nobody waits for it: its error is seen here.
         prober.add_done_callback(lambda done: done.cancelled() or done.exception())
         return prober

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
+from contextvars import copy_context
 from typing import TypeVar
 
 import structlog
@@ -17,6 +18,7 @@ import structlog
 from emco_common.errors import EmcoError
 from emco_common.kube import Kind, KubeApi, KubeError, Ref, errors
 from emco_common.kube.api import WatchEvent
+from emco_common.tracing.spans import nobodys
 from emco_rsync.apply.site import Pace
 from emco_rsync.delivery.layout import BUNDLE
 from emco_rsync.delivery.reports import objects_of
@@ -83,7 +85,8 @@ class ClusterWatch:
             if kind not in self._tasks:
                 self._late[kind] = self._pace.clock()
                 name = f"watch {kind} on {self.link.identity.cluster}"
-                self._tasks[kind] = asyncio.create_task(self._follow(kind), name=name)
+                alone = nobodys(copy_context())  # the cluster's, whichever app was the first there
+                self._tasks[kind] = asyncio.create_task(self._follow(kind), name=name, context=alone)
 
     @property
     def late(self) -> float:
