@@ -111,6 +111,29 @@ def unknown_secrets(file: Path) -> list[Document]:
     return [document for document in found if not data_keys_of(document)]
 
 
+async def test_backups_into_a_folder_are_named_by_the_time_and_the_oldest_are_removed(tmp_path: Path) -> None:
+    data, folder = tmp_path / "data", tmp_path / "backups"
+    data.mkdir()
+    folder.mkdir()
+    await (await SqliteStore.open(data / "store.db")).close()
+    await (await EmbeddedBus.open(data / "bus.db")).close()
+    old = [folder / f"emco-2025010{day}T020000Z.zip" for day in (1, 2, 3)]
+    own = folder / "emco-before-the-upgrade.zip"
+    for file in (*old, own):
+        file.touch()
+
+    code, said = await emco_runs(tmp_path, "backup", str(folder), "--keep", "2", "--data", str(data))
+
+    assert code == 0, said
+    assert not old[0].exists()
+    assert not old[1].exists()
+    (made,) = {*folder.iterdir()} - {old[2], own}
+    with opened(made) as archive:
+        assert archive.manifest.documents == 0
+    code, said = await emco_runs(tmp_path, "backup", str(made), "--keep", "2", "--data", str(data))
+    assert (code, "is no folder" in said) == (2, True), said
+
+
 async def test_a_restore_that_was_cut_off_starts_no_service(tmp_path: Path) -> None:
     bus = await EmbeddedBus.open(tmp_path / "bus.db")
     await bus.put(UNFINISHED_RESTORE, b"")

@@ -68,7 +68,8 @@ def pods(documents: Iterable[Json]) -> list[tuple[str, Json]]:
     """Every pod there would be, by the name of what makes it: metadata and spec."""
     found = []
     for one in documents:
-        pod = one if one["kind"] == "Pod" else one.get("spec", {}).get("template")
+        spec = one.get("spec", {})
+        pod = one if one["kind"] == "Pod" else spec.get("jobTemplate", {}).get("spec", spec).get("template")
         if isinstance(pod, dict) and "containers" in pod.get("spec", {}):
             found.append((str(one["metadata"]["name"]), pod))
     return found

@@ -13,6 +13,7 @@ SETS: dict[str, dict[str, Any]] = {
         "defaults": {"replicas": 3, "priorityClassName": "system-cluster-critical"},
         "services": {"rsync": {"replicas": 2, "env": {"EMCO_RSYNC_CLUSTER_TIMEOUT": "20"}}},
         "etcd": {"replicas": 3},
+        "backup": {"enabled": True, "keep": 30, "persistence": {"storageClass": "slow", "size": "50Gi"}},
         "mongo": {"persistence": {"storageClass": "fast", "size": "100Gi"}},
     },
     "stores of one's own": {
@@ -21,6 +22,7 @@ SETS: dict[str, dict[str, Any]] = {
             "enabled": False,
             "external": {"existingSecret": "bus", "tlsSecret": "bus-tls", "clientCertificate": True},
         },
+        "backup": {"enabled": True, "existingClaim": "nightly"},
         "dataKey": {"existingSecret": "key"},
     },
     "stores by their URLs": {

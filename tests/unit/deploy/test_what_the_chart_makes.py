@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from emco_allinone.main import cli
 from tests.support.helm import CHARTS, Json, helm, named, pods, refusal, rendered
 from tests.unit.deploy.sets import ISSUER, PEER, SETS
 
@@ -58,7 +59,7 @@ def test_every_pod_has_little_to_do_harm_with(case: str) -> None:
 def test_everything_that_is_referred_to_is_there(case: str) -> None:
     documents = rendered(values=SETS[case])
     there = {(one["kind"], one["metadata"]["name"]) for one in documents}
-    there |= {("Secret", name) for name in GIVEN | GIVEN_BY_ISTIO}
+    there |= {("Secret", name) for name in GIVEN | GIVEN_BY_ISTIO} | {("PersistentVolumeClaim", "nightly")}
     for name, pod in pods(documents):
         for kind, wanted in _referred(pod["spec"]):
             assert (kind, wanted) in there, f"{name} refers to {kind} {wanted}"
@@ -77,6 +78,33 @@ def named_claims(documents: Sequence[Json], name: str) -> set[str]:
     return {claim["metadata"]["name"] for one in stateful for claim in one["spec"].get("volumeClaimTemplates", ())}
 
 
+def test_backups_are_made_of_what_is_installed_and_survive_it() -> None:
+    documents = rendered(values=SETS["highly available"])
+    job = named(documents, "CronJob", "emco-backup")["spec"]["jobTemplate"]["spec"]["template"]
+    (container,) = job["spec"]["containers"]
+    service = named(documents, "Deployment", "clm")["spec"]["template"]["spec"]["containers"][0]
+    assert cli.get_command(None, container["args"][0])  # type: ignore[arg-type]
+    assert container["args"] == ["backup", "/backups", "--keep", "30"]
+    given = {variable["name"]: variable for variable in service["env"]}
+    assert {one["name"]: one for one in container["env"]}.items() <= given.items()
+    assert "EMCO_DATA_KEY" not in {one["name"] for one in container["env"]}
+    claim = named(documents, "PersistentVolumeClaim", "emco-backups")
+    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    for store, port in (("mongo", "mongo"), ("etcd", "tls-client")):
+        assert "operations" in _admitted(documents, store, port)
+
+
+def test_backups_go_to_a_volume_of_ones_own() -> None:
+    documents = rendered(values=SETS["stores of one's own"])
+    job = named(documents, "CronJob", "emco-backup")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert {"persistentVolumeClaim": {"claimName": "nightly"}, "name": "backups"} in job["volumes"]
+    assert not [one for one in documents if one["kind"] == "PersistentVolumeClaim"]
+
+
+def test_nothing_is_backed_up_unless_it_is_asked_for() -> None:
+    assert not [one for one in rendered() if one["kind"] == "CronJob"]
+
+
 def _referred(spec: Json) -> Iterator[tuple[str, str]]:
     if "serviceAccountName" in spec:
         yield "ServiceAccount", spec["serviceAccountName"]
@@ -85,6 +113,8 @@ def _referred(spec: Json) -> Iterator[tuple[str, str]]:
             yield "Secret", volume["secret"]["secretName"]
         if "configMap" in volume:
             yield "ConfigMap", volume["configMap"]["name"]
+        if "persistentVolumeClaim" in volume:
+            yield "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]
     for container in spec["containers"]:
         for variable in container.get("env", ()):
             if source := variable.get("valueFrom", {}).get("secretKeyRef"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import click
 
 from emco_allinone.configuring import config_option
 from emco_allinone.running import run
+from emco_allinone.safekeeping import series
 from emco_common.errors import BadRequest, Conflict
 from emco_common.log import configure_logging
 from emco_common.settings import Settings
@@ -30,15 +33,20 @@ def _where(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command("backup")
-@_FILE
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--keep", type=click.IntRange(1), help="Where FILE is a folder: how many of its backups are kept.")
 @_where
-def backup_command(file: Path, data: Path | None, config: Path) -> None:
-    """Write store and bus together to FILE, while EMCO is at work or stopped.
+def backup_command(file: Path, keep: int | None, data: Path | None, config: Path) -> None:
+    """Write store and bus together to FILE, while EMCO is at work or stopped. In a folder, to one named by the time.
 
     Passwords and keys of clusters stay sealed in it; the data key is not in it and must be kept as well. What is
     deployed is in it as it is on the bus, Secrets of charts included: keep the file as you keep these."""
     configure_logging("warning")
-    run(_backup(file, data, config))
+    if file.is_dir():
+        file = series.next_in(file, datetime.now(UTC))
+    elif keep is not None:
+        raise click.BadParameter(f"{file} is no folder, and --keep is for those", param_hint="--keep")
+    run(_backup(file, keep, data, config))
 
 
 @click.command("restore")
@@ -76,7 +84,7 @@ def _existing(data: Path | None) -> None:
         raise BadRequest(f"there is no data of `emco up` in {data}")
 
 
-async def _backup(file: Path, data: Path | None, config: Path) -> None:
+async def _backup(file: Path, keep: int | None, data: Path | None, config: Path) -> None:
     from emco_allinone.safekeeping.backup import backup
     from emco_common.contextbus.factory import open_reading
     from emco_common.runtime import wall_clock
@@ -100,6 +108,8 @@ async def _backup(file: Path, data: Path | None, config: Path) -> None:
     click.echo(f"{file}: {what}")
     for key in made.data_keys:
         click.echo(f"Not in it, and needed to restore it: data key {key}" + (f" ({data}/data.key)" if data else ""))
+    for old in await asyncio.to_thread(series.forget_all_but, file.parent, keep) if keep is not None else ():
+        click.echo(f"{old} removed")
 
 
 async def _restore(file: Path, data: Path | None, config: Path, *, replace: bool) -> None:
