@@ -91,6 +91,10 @@ class Program:
         self._environment: Mapping[str, str] = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         if self._process is not None:
             raise StartError(f"{self.name} runs already")

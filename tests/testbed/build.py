@@ -26,8 +26,9 @@ from types import ModuleType
 from typing import NoReturn
 
 if __package__:
-    from tests.testbed import keycloak, quickmongo
+    from tests.testbed import engine, keycloak, quickmongo
 else:  # run as a file, before anything is installed
+    import engine
     import keycloak
     import quickmongo
 
@@ -191,6 +192,23 @@ def build_java(name: str, version: str, part: ModuleType, root: Path, *, without
             raise BuildError(f"{name}: `{error.cmd[0]}` ended with {error.returncode}:\n{error.stdout}") from error
 
 
+def build_base(root: Path, *, install: bool) -> None:
+    """The base of images, and with ``install`` the Docker engine that builds on it. Raises `BuildError`."""
+    target = engine.folder(root)
+    try:
+        if install and engine.missing_tools() and engine.can_install():
+            say("Docker engine: installing")
+            engine.install()
+        if tools := engine.missing_tools():
+            say(f"NOTICE: no base for images, for want of {', '.join(tools)}; the suite of docker compose is skipped")
+        elif not target.exists():
+            say("base for images: making")
+            with staged(target) as staging:
+                engine.build_into(staging)
+    except subprocess.CalledProcessError as error:
+        raise BuildError(f"{error.cmd[0]} ended with {error.returncode}:\n{error.stdout}") from error
+
+
 def run(command: Sequence[str], *, environment: Mapping[str, str], label: str) -> None:
     """Run a `go -v` command with a line of progress every few seconds; `go` names each package as it compiles it."""
     started = time.monotonic()
@@ -278,7 +296,9 @@ def stop(_signal: int, _frame: object) -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build the Kubernetes control plane, KWOK and Helm the tests run on.")
-    parser.add_argument("--require", action="store_true", help="fail, not only say so, when Go is not on this machine")
+    parser.add_argument(
+        "--require", action="store_true", help="fail without Go, and install Docker from Debian's packages"
+    )
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, stop)
     root = cache_root()
@@ -299,6 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "quickmongo", quickmongo.VERSION, quickmongo, root, without="`python -m bench.rest` does without it"
             )
             build_java("keycloak", keycloak.VERSION, keycloak, root, without="its suite is skipped")
+            build_base(root, install=options.require)
         except BuildError as error:
             say(str(error))
             return 1
