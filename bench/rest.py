@@ -5,6 +5,8 @@ the store (a hundred more at most: they are created and deleted in turn), at 1 a
 from bare FastAPI routes over the same driver, in turn within the same run, since other load falls on both alike.
 Client, service and database share the machine.
 
+With ``EMCO_TRACE_ENDPOINT`` in the environment our server sends traces there.
+
 Of the time of a request at 1 in flight it says which share is the database's (as its driver waits for it, or SQLite at
 work), the driver's (our adapter and threads included), and the rest: HTTP, rules and the client itself.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
 import sys
 import time
@@ -105,8 +106,9 @@ async def ours(url: str, folder: Path, stack: AsyncExitStack) -> FastAPI:
     from emco_orchestrator.app import create_service
     from emco_orchestrator.settings import OrchestratorSettings
 
+    traces = {name: value for name, value in os.environ.items() if name.startswith("EMCO_TRACE_")}
     settings = OrchestratorSettings.load(
-        "orchestrator", {}, database_url=url, bus_url=f"embedded://{folder}/bus.db", data_key="bench"
+        "orchestrator", traces, database_url=url, bus_url=f"embedded://{folder}/bus.db", data_key="bench"
     )
     deps = await stack.enter_async_context(open_deps(settings))
     return create_service(settings, replace(deps, store=_Timed(deps.store))).app  # type: ignore[arg-type]
