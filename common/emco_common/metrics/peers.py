@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from emco_common.errors import EmcoError
 from emco_common.metrics.timings import Timings
 from emco_common.rpc.channels import PeerUnreachable
+from emco_common.tracing.spans import traced
 
 MOST_SERIES = 500
 """Controllers come and go under names that users choose."""
@@ -37,7 +38,8 @@ class PeerCalls:
         """Around one call; how it ends is told by what it raises. One that is given up by the caller is not counted."""
         started = perf_counter()
         try:
-            yield
+            with traced(f"{call} of {controller}", {"emco.controller": controller, "emco.call": call}):
+                yield
         except (EmcoError, grpc.RpcError) as error:
             self._seconds.series(controller, call, _outcome(error)).observe(perf_counter() - started)
             raise
