@@ -30,7 +30,7 @@ class Measures:
         )
         self.objects = Timings(
             "emco_rsync_apply_seconds",
-            "Time from the first attempt at an object until it was acknowledged, or given up",
+            "Time of a round of attempts at an object: applied, failed, or put off until others are done",
             ["outcome"],
             registry=registry,
             bounds=LONG_SECONDS,
@@ -44,7 +44,7 @@ class Measures:
         )
         self.told = Timings(
             "emco_rsync_status_told_seconds",
-            "Time from when a change on a cluster was seen until the bus was given the status",
+            "Time from when a change on a cluster was seen until its status was handed on to the bus",
             registry=registry,
         )
         self._retries = Counts(

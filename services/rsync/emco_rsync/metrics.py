@@ -167,7 +167,7 @@ def _clusters(seen: tuple[list[Reached], Counter[Connectivity]]) -> Sequence[Met
         took,
         _by_cluster(
             "cluster_last_write_seconds",
-            "Time of the latest of them",
+            "Time of the latest call that changed something on the cluster",
             [(one.cluster, one.tally.last_seconds) for one in found if one.tally.calls],
         ),
         _by_cluster(
@@ -217,8 +217,10 @@ def _working(seen: tuple[Lease, Load]) -> Sequence[Metric]:
         _one("lease_held", "1 if this replica may own deployments", float(lease.present)),
         _one("replicas", "Replicas that live, as this one knows", load.replicas),
         _one("deployments_owned", "Deployments that this replica works on or watches over", lease.owned),
-        _one("deployments_busy", "Of these, such on which something is being done", load.busy),
-        _one("queue_length", "Contexts of these with events that are not done with", load.waiting),
+        _one("deployments_busy", "Deployments of this replica on which something is being done", load.busy),
+        _one(
+            "queue_length", "Contexts of deployments of this replica with events that are not done with", load.waiting
+        ),
         _one("queue_unowned", "Contexts with events of deployments that no replica has taken", load.unowned),
     ]
 

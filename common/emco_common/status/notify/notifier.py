@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
 from emco_common.contextbus.api import ContextBus
 from emco_common.errors import Unavailable
+from emco_common.metrics.counts import Counts
 from emco_common.status.notify.bell import Bell
 from emco_common.status.notify.subject import LOOK_AROUND, WINDOW, Subject
 from emco_common.status.notify.watcher import End, View, Watcher
@@ -47,7 +48,7 @@ class Notifier:
         self._subjects: dict[_Id, tuple[Subject, asyncio.Task[None]]] = {}
         self._stopping = False
         registry = metrics or CollectorRegistry()
-        self._looks = Counter("emco_status_looks", "Times that a watched object was read", registry=registry)
+        self._looks = Counts("emco_status_looks", "Times that a watched object was read", registry=registry)
         watchers = Gauge("emco_status_watchers", "Clients of status streams, over gRPC and HTTP", registry=registry)
         watchers.set_function(lambda: self.watchers)
         objects = Gauge("emco_status_watched_objects", "Objects that status streams watch", registry=registry)
@@ -102,7 +103,7 @@ class Notifier:
                 self._bus,
                 window=self._window,
                 look_around=self._look_around,
-                looked=self._looks.inc,
+                looked=self._looks.add,
             )
             task = asyncio.create_task(subject.run(), name=f"status of {dict(key)}")
             self._subjects[_id(key)] = entry = (subject, task)
