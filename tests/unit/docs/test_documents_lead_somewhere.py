@@ -34,6 +34,8 @@ _FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`\n]+)`")
 _HEADING = re.compile(r"^#{1,6} +(.*?) *#*$", re.MULTILINE)
 _TARGET = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
+_ROOMS = "tests|common|services|deploy|docs|examples|bench|simcluster"
+_NAMED_FILE = re.compile(rf"`((?:{_ROOMS})/[\w./-]+\.(?:py|md|json|yaml|sh|proto))`")
 _VARIABLE = re.compile(r"\bEMCO_[A-Z0-9]+(?:_[A-Z0-9]+)*\b(?!_)")
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=str)
@@ -123,6 +125,12 @@ def test_every_link_leads_to_a_page_and_a_heading_that_are_there(page: Path) -> 
         assert target.exists(), f"{page} links to {link}"
         if anchor and target.suffix == ".md":
             assert anchor in anchors(target.relative_to(ROOT)), f"{page} links to {link}: there is no such heading"
+
+
+@each_page
+def test_every_file_that_is_named_is_there(page: Path) -> None:
+    for path in sorted(set(_NAMED_FILE.findall(_FENCE.sub("", text_of(page))))):
+        assert (ROOT / path).exists(), f"{page} names {path}"
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:
