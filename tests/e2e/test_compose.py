@@ -28,6 +28,7 @@ SERVICES = ("orchestrator", "clm", "dcm", "ncm", "rsync", "ingress")
 STORES = ("mongo", "etcd")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 GRACE = 30.0
+PATIENCE = 90.0
 GROUP = "projects/smartcity/composite-apps/smartcity/v1/deployment-intent-groups/city"
 Json = dict[str, Any]
 
@@ -54,6 +55,15 @@ class Composed:
 
     def containers(self) -> dict[str, Json]:
         return {service: self.container(service) for service in (*SERVICES, *STORES)}
+
+    def until_healthy(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            health = {name: found["State"]["Health"]["Status"] for name, found in self.containers().items()}
+            if set(health.values()) == {"healthy"}:
+                return
+            assert time.monotonic() < deadline, f"{health}\n{self.compose('logs', '--tail=30')}"
+            time.sleep(0.5)
 
     def ask(self, path: str) -> Any:
         """Through the published port of the ingress."""
@@ -89,13 +99,7 @@ def test_the_file_is_understood_by_the_old_docker_compose_too(composed: Composed
 
 
 def test_every_service_becomes_healthy(composed: Composed) -> None:
-    deadline = time.monotonic() + 90
-    while True:
-        health = {name: found["State"]["Health"]["Status"] for name, found in composed.containers().items()}
-        if set(health.values()) == {"healthy"}:
-            break
-        assert time.monotonic() < deadline, composed.compose("logs", "--tail=30")
-        time.sleep(0.5)
+    composed.until_healthy()
 
 
 def test_the_image_says_what_it_is(composed: Composed) -> None:
@@ -196,6 +200,7 @@ def test_the_walk_through_of_the_documentation_works_and_outlives_a_restart(comp
     assert {service: code for service, (code, _) in ended.items()} == dict.fromkeys(ended, 0)
     assert max(seconds for _, seconds in ended.values()) < GRACE
     composed.compose("--profile", "demo", "up", "--detach", seconds=240)
+    composed.until_healthy()
 
     assert composed.ask(f"{GROUP}/status?status=ready")["deployedStatus"] == "Instantiated"
     composed.compose(*remove, seconds=240)
