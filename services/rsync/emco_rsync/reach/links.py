@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
@@ -56,8 +56,7 @@ class LinkSettings:
     """Give a cluster up after so many attempts in a row; ``None`` never does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
+class Reached(NamedTuple):
     """What is known of one cluster. ``answers`` somebody, whoever asks; ``breaker`` is the worst there is; ``expires``
     the first certificate to end, as a Unix time, 0 if none is known."""
 
