@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -94,6 +96,22 @@ async def test_who_cannot_prove_it_does_not_connect(
         assert answer.status_code == 503
         assert "not connected" in answer.json()["checks"]["rsync"]
         assert host.agents.here() == {}
+
+
+async def test_other_certificates_are_shown_without_a_restart(
+    tmp_path: Path, host: Host, authority: Authority, sim_cluster: SimCluster
+) -> None:
+    """The one that is connected stays."""
+    others = Authority.new("others")
+    async with agent(
+        CLUSTER, sim_cluster.kubeconfig, tmp_path, port=host.port, **certified(tmp_path, authority, authority)
+    ):
+        await host.until_here(CLUSTER)
+        files(tmp_path, "server", others.issue("rsync", hosts=["127.0.0.1"]))
+        trusting = ssl.create_default_context(cadata=others.certificate.decode())
+        _, writer = await asyncio.open_connection("127.0.0.1", host.port, ssl=trusting)
+        writer.close()
+        assert (await host.client(CLUSTER).version())["gitVersion"]
 
 
 def test_a_port_for_the_world_is_not_opened_without_tls(tmp_path: Path) -> None:
