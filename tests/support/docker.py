@@ -28,6 +28,8 @@ from tests.testbed.build import cache_root, only_builder, staged
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90
+KEPT = "72h"
+"""How long stages of earlier builds are kept, from which the next one is quicker."""
 RUN = """
 mkdir "$1" && mount --rbind /sys/fs/cgroup "$1" && mount -t sysfs sysfs /sys && mount --rbind "$1" /sys/fs/cgroup
 ip link set lo up
@@ -176,6 +178,7 @@ def built(on: Engine, name: str, context: Path, *, file: Path, **arguments: str)
     """Build an image without a network; answers its id."""
     given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
     on.docker("build", "--network=none", "--quiet", f"--tag={name}", f"--file={file}", *given, context, seconds=360)
+    on.docker("image", "prune", "--force", f"--filter=until={KEPT}", seconds=120)
     return on.docker("images", "--quiet", "--no-trunc", name).strip()
 
 
