@@ -13,6 +13,7 @@ from dataclasses import replace
 from emco_common.appcontext import App, Cluster, Connectivity, ContextState, Resource, ResourceState, keys
 from emco_common.appcontext.states import HookPhase
 from emco_common.errors import BadRequest
+from emco_common.status.asked import state_told
 from emco_common.status.contexts import Contexts
 from emco_common.status.model import AppRows, ClusterRows, GroupVersionKind, Readiness, Row, StatusAnswer
 from emco_common.status.monitor import TRACKED, Live, live_objects
@@ -30,7 +31,7 @@ def compute(contexts: Contexts, query: StatusQuery) -> StatusAnswer:
     counts = Counter(row.state for app in apps for cluster in app.clusters for row in cluster.resources if row.state)
     meta = contexts.current.context.meta
     return StatusAnswer(
-        context_status=status,
+        context_status=state_told(contexts.current.status),
         ready=_all_ready(counts, status),
         counts=counts,
         apps=tuple(kept for app in apps if (kept := _without_empty(app)).clusters),
