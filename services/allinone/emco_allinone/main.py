@@ -13,6 +13,7 @@ from emco_allinone.deploying.command import deploy
 from emco_allinone.running import run
 from emco_allinone.safekeeping.command import backup_command, restore_command, rotate_command
 from emco_allinone.stopping import watch_signals
+from emco_allinone.telling import settings_command
 from emco_common import __version__
 from emco_common.log import configure_logging
 from emco_common.settings import BadSettings
@@ -38,12 +39,18 @@ def cli() -> None:
     """The Edge Multi-Cluster Orchestrator."""
 
 
-for command in (deploy, backup_command, restore_command, rotate_command):
+for command in (deploy, backup_command, restore_command, rotate_command, settings_command):
     cli.add_command(command)
 
 
-@cli.command()
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), default=Path("data"), show_default=True)
+@cli.command(short_help="Run everything in one process, to try it or for little.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("data"),
+    show_default=True,
+    help="Folder of the store, the bus and the data key.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @_INGRESS_PORT
 @click.option("--log-level", default="info", show_default=True)
@@ -53,14 +60,15 @@ def up(data: Path, host: str, ingress_port: int, log_level: str) -> None:
     run(_up(data, host, ingress_port))
 
 
-@cli.command()
+@cli.command(short_help="Run one service alone, as in production.")
 @click.argument("service")
 @config_option
 def serve(service: str, config: Path) -> None:
-    """Run one SERVICE alone on MongoDB and etcd; settings come from the environment and CONFIG.
+    """Run one SERVICE alone: clm, dcm, ncm, orchestrator or rsync on MongoDB and etcd, `ingress`, one port in front of
+    them, or `agent` in a cluster that EMCO cannot reach.
 
-    SERVICE `agent` is for a cluster that EMCO cannot reach; it runs there, and needs neither. `ingress` is one port in
-    front of the others, and needs neither."""
+    Settings come from the environment, then from CONFIG: EMCO_DATABASE_URL, EMCO_BUS_URL and EMCO_DATA_KEY above all;
+    `emco settings SERVICE` lists them. Stores that are not there yet are waited for."""
     if service == "agent":
         run(_agent())
     elif service == "ingress":
@@ -69,7 +77,7 @@ def serve(service: str, config: Path) -> None:
         run(_serve(service, config))
 
 
-@cli.command()
+@cli.command(short_help="See SmartCity at work on two simulated clusters.")
 @click.option("--edge", type=_KUBECONFIG, help="Kubeconfig of a real edge cluster.")
 @click.option("--cloud", type=_KUBECONFIG, help="Kubeconfig of a real cloud cluster.")
 @click.option("--keep", is_flag=True, help="Leave everything running and print the addresses.")

@@ -14,7 +14,7 @@ from emco_allinone.deploying.wanted import Issuer, Wanted, in_cluster
 from emco_common.access.routes import OWN
 
 
-@click.group()
+@click.group(short_help="Print configuration for Istio or Envoy.")
 def deploy() -> None:
     """Print configuration for what stands in front of EMCO, made from its own table of routes and roles."""
 

@@ -32,7 +32,7 @@ def _where(command: Callable[..., None]) -> Callable[..., None]:
     return data(config_option(command))
 
 
-@click.command("backup")
+@click.command("backup", short_help="Write store and bus to a file.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--keep", type=click.IntRange(1), help="Where FILE is a folder: how many of its backups are kept.")
 @_where
@@ -49,7 +49,7 @@ def backup_command(file: Path, keep: int | None, data: Path | None, config: Path
     run(_backup(file, keep, data, config))
 
 
-@click.command("restore")
+@click.command("restore", short_help="Bring back what a backup holds.")
 @_FILE
 @click.option("--replace", is_flag=True, help="Replace all that is in store and bus.")
 @_where
@@ -59,7 +59,7 @@ def restore_command(file: Path, replace: bool, data: Path | None, config: Path) 
     run(_restore(file, data, config, replace=replace))
 
 
-@click.command("rotate-data-key")
+@click.command("rotate-data-key", short_help="Seal every secret with the present data key.")
 @_where
 def rotate_command(data: Path | None, config: Path) -> None:
     """Seal every secret with the present data key, so that the retired ones are not needed any more.
