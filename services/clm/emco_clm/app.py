@@ -49,7 +49,7 @@ def create_service(settings: ClmSettings, deps: Deps) -> Service:
         (_cluster(settings), clusters),
         (resources.LABEL, Hooks()),
         (resources.KEY_VALUES, KeyValueHooks("Cluster KV pair key value not found")),
-        (resources.SYNC_OBJECT, SyncObjectHooks(deps.sealer)),
+        (resources.SYNC_OBJECT, SyncObjectHooks(deps.store, deps.sealer, masked=settings.mask_sync_objects)),
         (resources.CONTROLLER, Hooks()),
     ]
     app = create_app(

@@ -19,6 +19,11 @@ class ClmSettings(KubeconfigSettings):
     event_retry: float = Field(
         5.0, gt=0, description="Pause before a clm-controller that was away is told what it has missed."
     )
+    mask_sync_objects: bool = Field(
+        False,
+        description="Answer `***` for tokens and secrets in sync objects, unless one is asked for by `?key=`. Off, as "
+        "the original answers them.",
+    )
     unchecked_certificates: bool = Field(
         False, description="Accept certificates that cannot be read or have expired. For test rigs only."
     )
