@@ -20,12 +20,15 @@ from emco_emcoctl.session import PROGRAM, Session, session_of
 @takes(CONFIG)
 @click.pass_context
 def root(context: click.Context, config: str) -> None:
-    """Command line of EMCO, the edge multi-cluster orchestrator."""
+    """Command line of EMCO, the edge multi-cluster orchestrator.
+
+    An ANCHOR is the path of a resource below /v2, such as projects/shop; words are completed (emcoctl completion).
+    """
     if context.invoked_subcommand is None:
         session_of(context).show(context.get_help())
 
 
-@root.command(add_help_option=False)
+@root.command(short_help="Create the resources of files, or call an action.", add_help_option=False)
 @takes(*FILES, *CALLS, STOP, WAIT, *FOLLOW, UPSERT, OUTPUT, CONFIG, COMPAT)
 @click.argument("anchor", nargs=-1, shell_complete=anchors)
 @click.pass_obj
@@ -34,7 +37,7 @@ def apply(session: Session, /, **given: Any) -> None:
     _operate("apply", session=session, **given)
 
 
-@root.command(add_help_option=False)
+@root.command(short_help="Replace the resources of files.", add_help_option=False)
 @takes(*FILES, *CALLS, STOP, WAIT, *FOLLOW, OUTPUT, CONFIG, COMPAT)
 @click.argument("anchor", nargs=-1, shell_complete=anchors)
 @click.pass_obj
@@ -43,7 +46,7 @@ def update(session: Session, /, **given: Any) -> None:
     _operate("update", session=session, **given)
 
 
-@root.command(add_help_option=False)
+@root.command(short_help="Read the resources of files, or one anchor.", add_help_option=False)
 @takes(*FILES, *CALLS, OUTPUT, CONFIG, COMPAT)
 @click.argument("anchor", nargs=-1, shell_complete=anchors)
 @click.pass_obj
@@ -52,7 +55,7 @@ def get(session: Session, /, **given: Any) -> None:
     _operate("get", session=session, **given)
 
 
-@root.command(add_help_option=False)
+@root.command(short_help="Delete the resources of files, last first.", add_help_option=False)
 @takes(*FILES, *CALLS, STOP, WAIT, *FOLLOW, OUTPUT, CONFIG, COMPAT)
 @click.argument("anchor", nargs=-1, shell_complete=anchors)
 @click.pass_obj
@@ -61,7 +64,7 @@ def delete(session: Session, /, **given: Any) -> None:
     _operate("delete", session=session, **given)
 
 
-@root.command(add_help_option=False)
+@root.command(short_help="Follow the status of an anchor.", add_help_option=False)
 @takes(*FILES[:2], *CALLS, CONFIG, COMPAT)
 @click.argument("anchor", required=False, shell_complete=anchors)
 @click.argument("filters", nargs=-1, metavar="[NAME=VALUE]...")
@@ -75,7 +78,7 @@ def watch(session: Session, /, **given: Any) -> None:
     _watch(session, **given)
 
 
-@root.command(add_help_option=False)
+@root.command(short_help="Print the completion script of a shell.", add_help_option=False)
 @takes(CONFIG)
 @click.argument("shell", required=False)
 @click.pass_context

@@ -24,7 +24,7 @@ FORM = click.option("-o", "--output", type=click.Choice(FORMS), help="Show the d
 ANCHOR = click.argument("anchor", shell_complete=anchors)
 
 
-@click.command(add_help_option=False)
+@click.command(short_help="Tell how an anchor is, and what is wrong.", add_help_option=False)
 @takes(*CALLS, FORM, CONFIG)
 @ANCHOR
 @click.pass_obj
@@ -47,7 +47,7 @@ def status(session: Session, /, *, anchor: str, output: str | None, **given: Any
         show(session, ["", *drawing.table(head, troubles, colours=colours)])
 
 
-@click.command(add_help_option=False)
+@click.command(short_help="Draw what an anchor consists of, with states.", add_help_option=False)
 @takes(*CALLS, FORM, CONFIG)
 @ANCHOR
 @click.pass_obj
@@ -66,7 +66,7 @@ def tree(session: Session, /, *, anchor: str, output: str | None, **given: Any) 
     show(session, lines)
 
 
-@click.command(add_help_option=False)
+@click.command(short_help="Tell what happened to a deployment.", add_help_option=False)
 @takes(*CALLS, FORM, CONFIG)
 @ANCHOR
 @click.pass_obj
@@ -91,7 +91,7 @@ def logs(session: Session, /, *, anchor: str, output: str | None, **given: Any) 
         show(session, ["", "now:", *drawing.table(head, troubles, colours=colours)])
 
 
-@click.command(add_help_option=False)
+@click.command(short_help="Write everything, or a part of it, as files.", add_help_option=False)
 @takes(*CALLS, CONFIG)
 @click.argument("anchor", required=False, shell_complete=anchors)
 @click.option("--all", "everything", is_flag=True, help="Export everything instead of one ANCHOR.")
@@ -118,7 +118,7 @@ def export(session: Session, /, *, anchor: str | None, everything: bool, directo
         report.warning(note)
 
 
-@click.command(add_help_option=False)
+@click.command(short_help="Check resource files without a server.", add_help_option=False)
 @takes(*FILES, CONFIG)
 @click.pass_obj
 def validate(session: Session, /, *, files: tuple[str, ...], **given: Any) -> None:
@@ -148,7 +148,7 @@ def validate(session: Session, /, *, files: tuple[str, ...], **given: Any) -> No
     session.code = InputError.exit_code if wrong else session.code
 
 
-@click.command(add_help_option=False)
+@click.command(short_help="Tell the version of emcoctl and the services.", add_help_option=False)
 @takes(*CALLS, FORM, CONFIG)
 @click.option("--client", "client_only", is_flag=True, help="Ask no service.")
 @click.pass_obj

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SCOPE = "openid"
 
 
-@click.command(add_help_option=False)
+@click.command(short_help="Log in at the server's OpenID provider.", add_help_option=False)
 @takes(CONFIG)
 @click.option("--issuer", default="", metavar="URL", help="The OpenID provider; by default the server says which.")
 @click.option("--client", default="", metavar="ID", help="The client to log in as; by default the server says which.")
@@ -53,7 +53,7 @@ def login(session: Session, /, *, config: str, issuer: str, client: str, scope: 
     session.show(f"Logged in at {front.url} as {_name(made)}.")
 
 
-@click.command(add_help_option=False)
+@click.command(short_help="End the login, and forget it.", add_help_option=False)
 @takes(CONFIG)
 @click.pass_obj
 def logout(session: Session, /, *, config: str) -> None:
@@ -77,7 +77,7 @@ def logout(session: Session, /, *, config: str) -> None:
     session.show(f"Logged out at {front.url}.")
 
 
-@click.command(add_help_option=False)
+@click.command(short_help="Tell who is logged in, and with which grants.", add_help_option=False)
 @takes(CONFIG)
 @click.option("-o", "--output", type=click.Choice(["json"]), help="Show the data alone, in this form.")
 @click.pass_obj

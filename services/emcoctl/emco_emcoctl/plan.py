@@ -22,7 +22,7 @@ class NoPlanError(CtlError):
     exit_code = 3
 
 
-@click.command(add_help_option=False)
+@click.command(short_help="Tell what a deployment would change; change nothing.", add_help_option=False)
 @takes(
     *CALLS,
     click.option("--for", "verb", type=click.Choice(_VERBS), help="What is planned; by default what is possible now."),
