@@ -168,6 +168,7 @@ class Telling(SpanExporter):
         self._inner = inner
         self._where = where
         self._lost = 0
+        self._over = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._inner.export(spans)
@@ -175,13 +176,14 @@ class Telling(SpanExporter):
             if self._lost:
                 _log.info("traces_taken_again", endpoint=self._where, lost=self._lost)
             self._lost = 0
-        else:
+        elif not self._over:
             if not self._lost:
                 _log.warning("traces_not_taken", endpoint=self._where)
             self._lost += len(spans)
         return result
 
     def shutdown(self) -> None:
+        self._over = True
         self._inner.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
