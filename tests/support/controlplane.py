@@ -68,6 +68,8 @@ def helm_binary() -> Path | None:
 class ControlPlane:
     """One cluster with fake nodes, whose pods become Running and Ready a moment after they are scheduled.
 
+    With no ``nodes`` KWOK does not run, so that real ones may join (`tests.support.node`).
+
     A context manager: entering starts it, leaving stops it. `kubeconfig` is text with everything inline, for an
     administrator; `server` is the API server's URL. Both are good for the whole life of the object.
     """
@@ -154,13 +156,14 @@ class ControlPlane:
         manager, scheduler, kwok = (self._programs[name] for name in names)
         for node in self._nodes:
             self._client.post("/api/v1/nodes", json=cluster_programs.fake_node(node)).raise_for_status()
-        for program in (manager, scheduler, kwok):
+        for program in (manager, scheduler, *([kwok] if self._nodes else [])):
             program.start()
         account = f"{self.server}/api/v1/namespaces/default/serviceaccounts/default"
         manager.wait_until(lambda: self._answers(account), seconds=START_SECONDS, what="making service accounts")
         ready = f"https://127.0.0.1:{self._ports.scheduler}/readyz"
         scheduler.wait_until(lambda: self._answers(ready), seconds=START_SECONDS)
-        kwok.wait_until(self._nodes_take_pods, seconds=START_SECONDS, what="keeping the nodes ready")
+        if self._nodes:
+            kwok.wait_until(self._nodes_take_pods, seconds=START_SECONDS, what="keeping the nodes ready")
 
     def _connect(self, folder: Path) -> httpx.Client:
         context = ssl.create_default_context(cafile=str(folder / "ca.crt"))

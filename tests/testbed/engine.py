@@ -17,8 +17,11 @@ from pathlib import Path
 VERSION = "bookworm"
 PYTHON = "3.11"
 """The Python in that base, which wheels must be for."""
-PACKAGES = ("docker.io", "docker-compose", "mmdebstrap", "iproute2")
+PACKAGES = ("docker.io", "docker-compose", "mmdebstrap", "iproute2", "iptables", "containernetworking-plugins")
 TOOLS = ("dockerd", "docker-compose", "mmdebstrap", "ip", "unshare", "nsenter")
+NODE_TOOLS = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "iptables", "ip", "unshare", "nsenter")
+"""What a node of Kubernetes needs beside kubelet: the engine's own containerd, and plug-ins for the pods' network."""
+NETWORK_PLUGINS = Path("/usr/lib/cni")
 INCLUDED = ("ca-certificates", "git", "python3", "python3-venv")
 SEARCHED = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -37,6 +40,12 @@ def archive(root: Path) -> Path:
 def missing_tools() -> list[str]:
     missing = [tool for tool in TOOLS if shutil.which(tool, path=SEARCHED) is None]
     return missing + (["the rights of root"] if os.geteuid() else [])
+
+
+def missing_for_nodes() -> list[str]:
+    missing = [tool for tool in NODE_TOOLS if shutil.which(tool, path=SEARCHED) is None]
+    plugins = [] if (NETWORK_PLUGINS / "bridge").exists() else [str(NETWORK_PLUGINS / "bridge")]
+    return missing + plugins + (["the rights of root"] if os.geteuid() else [])
 
 
 def install() -> None:
