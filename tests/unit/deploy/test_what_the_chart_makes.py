@@ -105,6 +105,18 @@ def test_nothing_is_backed_up_unless_it_is_asked_for() -> None:
     assert not [one for one in rendered() if one["kind"] == "CronJob"]
 
 
+def test_a_route_of_the_gateway_api_leads_to_the_ingress() -> None:
+    parents = [{"name": "edge", "namespace": "gateways", "sectionName": "https"}]
+    documents = rendered(values={"expose": {"gateway": {"parents": parents, "hosts": ["emco.example.com"]}}})
+    route = named(documents, "HTTPRoute", "emco")
+    assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
+    assert (route["spec"]["parentRefs"], route["spec"]["hostnames"]) == (parents, ["emco.example.com"])
+    ((backend,),) = (rule["backendRefs"] for rule in route["spec"]["rules"])
+    ports = named(documents, "Service", backend["name"])["spec"]["ports"]
+    assert backend["port"] in [port["port"] for port in ports]
+    assert not [one for one in rendered() if one["kind"] == "HTTPRoute"]
+
+
 def _referred(spec: Json) -> Iterator[tuple[str, str]]:
     if "serviceAccountName" in spec:
         yield "ServiceAccount", spec["serviceAccountName"]
@@ -334,6 +346,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"expose": {"ingress": {"enabled": True}}}, "needs expose.ingress.host"),
     ({"oidc": {"issuers": [ISSUER], "algorithms": ["HS256"]}}, "/oidc/algorithms/0"),
     ({"oidc": {"issuers": [ISSUER], "algorithms": ["none"]}}, "/oidc/algorithms/0"),
+    ({"expose": {"gateway": {"parents": [{"namespace": "gateways"}]}}}, "/expose/gateway/parents/0"),
+    ({"backup": {"enabled": True, "schedule": "nightly"}}, "/backup/schedule"),
+    ({"logicalClouds": {"level0": "admins"}}, "/logicalClouds/level0"),
     ({"replicas": 3}, "replicas"),
     ({"grpc": {"tls": {"enabled": "yes"}}}, "/grpc/tls/enabled"),
     (SETS["in a mesh"] | {"grpc": {"tls": {"enabled": True}}}, "in the mesh gRPC is mutual TLS already"),
