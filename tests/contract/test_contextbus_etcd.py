@@ -349,6 +349,19 @@ async def test_a_user_and_password_are_enough(etcd_server: Serve) -> None:
     await bus.close()
 
 
+async def test_who_cannot_be_reached_is_reported_with_the_reason(etcd_server: Serve) -> None:
+    (closed,) = free_ports(1)
+    server = etcd_server(mutual_tls=True)
+    stranger = Tls(ca=Authority.new("somebody-else").certificate)
+    for endpoint, tls, reason in (
+        (f"127.0.0.1:{closed}", None, "Connection refused"),
+        (server.endpoints[0], stranger, "CERTIFICATE_VERIFY_FAILED"),
+    ):
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(BusUnavailable, match=f"did not answer within 1 s: .*{reason}"):
+                await EtcdBus.connect([endpoint], tls=tls, deadline=1.0)
+
+
 async def test_a_refused_login_is_reported_and_keeps_the_secret(etcd_server: Serve) -> None:
     server = with_users(etcd_server())
     async with asyncio.timeout(PATIENCE):

@@ -37,6 +37,7 @@ _OPTIONS = [
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
+_OBSTACLE_SECONDS = 0.5
 _MAX_LOGINS = 3
 """Logins in one call before the server's refusal is believed."""
 
@@ -165,7 +166,7 @@ class Connection:
                     await asyncio.sleep(_FIRST_PAUSE)
             except TimeoutError:
                 if asyncio.get_running_loop().time() >= end:
-                    raise self._late() from None
+                    raise self._late(await self._obstacle(self._methods[current])) from None
             except aio.UsageError as error:  # closed while we waited
                 raise BusUnavailable("the context bus is closed") from error
             self.turn_away_from(self._methods[current])
@@ -212,8 +213,21 @@ class Connection:
                 raise BusUnavailable("the context bus is closed") from error
             raise
 
-    def _late(self) -> BusUnavailable:
-        return BusUnavailable(f"etcd did not answer within {self.deadline:g} s")
+    async def _obstacle(self, methods: Methods) -> str:
+        """Why there is no connection, if that is known: a call that does not wait for one fails with the reason."""
+        try:
+            await methods.range(
+                pb.RangeRequest(key=b"\0"), timeout=_OBSTACLE_SECONDS, metadata=(), wait_for_ready=False
+            )
+        except aio.AioRpcError as error:
+            known = error.code() is grpc.StatusCode.UNAVAILABLE
+            return str(error.details() or "").rpartition("last error: ")[2][:200] if known else ""
+        except aio.UsageError:  # closed while we waited
+            return ""
+        return ""
+
+    def _late(self, why: str = "") -> BusUnavailable:
+        return BusUnavailable(f"etcd did not answer within {self.deadline:g} s" + (f": {why}" if why else ""))
 
 
 def _is_cancelled() -> bool:
