@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import grpc
 import pytest
@@ -78,6 +78,10 @@ def _because(error: EmcoError, cause: BaseException) -> EmcoError:
     return error
 
 
+def _expecting(error: BaseException | None) -> AbstractContextManager[object]:
+    return nullcontext() if error is None else pytest.raises(type(error))
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -92,7 +96,7 @@ def _because(error: EmcoError, cause: BaseException) -> EmcoError:
 def test_a_call_is_counted_by_what_came_of_it(error: BaseException | None, outcome: str) -> None:
     registry = CollectorRegistry()
     calls = PeerCalls(registry)
-    with nullcontext() if error is None else pytest.raises(type(error)), calls.timed("gac", "UpdateAppContext"):
+    with _expecting(error), calls.timed("gac", "UpdateAppContext"):
         if error is not None:
             raise error
     labels = {"controller": "gac", "call": "UpdateAppContext", "outcome": outcome}
