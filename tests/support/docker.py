@@ -156,9 +156,14 @@ def running_engine() -> Iterator[Engine]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         started = Engine(nest, data)
         try:
-            started.start()
+            try:
+                started.start()
+            except StartError:  # what it kept may be of no use any more
+                started.stop()
+                shutil.rmtree(data)
+                started.start()
         except StartError as error:
-            skip_or_fail(f"the Docker engine does not start here: {error}", remedy="see its log above")
+            skip_or_fail(f"the Docker engine does not start here: {error}", remedy="its log says why")
         try:
             yield started
         finally:
