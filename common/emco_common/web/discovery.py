@@ -23,14 +23,18 @@ class Discovery(BaseModel):
     name: str = Field(description="The service that answers.")
     version: str = Field(description="Its version.")
     apiVersion: Literal["v2"] = Field(default="v2", description="The version of the API, the first word of its paths.")
-    openapi: str = Field(default=OPENAPI, description="Path of the description of what it answers itself.")
+    openapi: str | None = Field(
+        default=None,
+        description="Path of the description of what it answers itself.",
+        exclude_if=lambda path: path is None,
+    )
     services: list[Described] = Field(default=[], description="Where it stands in front of others, these.")
 
 
 def discovery(service: str, version: str, *, behind: Iterable[str] = ()) -> Discovery:
     """What ``service`` says of itself and of those ``behind`` it."""
     services = [Described(name=name, openapi=f"{BEHIND}{name}") for name in sorted(behind)]
-    return Discovery(name=service, version=version, services=services)
+    return Discovery(name=service, version=version, openapi=None if services else OPENAPI, services=services)
 
 
 def discovery_router(service: str, version: str, *, behind: Iterable[str] = ()) -> APIRouter:

@@ -62,7 +62,7 @@ class Proxy:
             if scope["type"] != "http":
                 return await app(scope, receive, send)
             if (described := service_behind(scope["path"])) in self._bases:
-                route, asked = Route(described, _DESCRIPTIONS), scope | _DESCRIPTION
+                route, asked = Route(described, _DESCRIPTIONS), {**scope, **_DESCRIPTION}
             else:
                 found, asked = self._table.find(scope["path"].split("/")[1:]), scope
                 if found is None:

@@ -59,6 +59,7 @@ async def test_who_answers_and_where_it_is_described_is_the_same_with_either_por
     for client in (front, emco.client):
         found = (await client.get("/v2")).json()
         assert (found["name"], found["version"], found["apiVersion"]) == ("ingress", __version__, "v2")
+        assert "openapi" not in found  # all that it answers is others'
         assert [one["name"] for one in found["services"]] == names
         for one in found["services"]:
             described = await client.get(one["openapi"])
