@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.certificates import Authority, KeyPair
 
@@ -36,7 +37,7 @@ class Pki:
         beside.write_bytes(content)
         os.replace(beside, self.folder / name)
 
-    def settings(self, mode: str, *, server_name: str = "") -> dict[str, str]:
+    def settings(self, mode: str, *, server_name: str = "") -> dict[str, Any]:
         """As keyword arguments of ``Settings``."""
         files = {f"grpc_{what}_file": str(self.folder / name) for what, name in _FILES.items()}
         return {"grpc_tls": mode, "grpc_server_name": server_name, **files}

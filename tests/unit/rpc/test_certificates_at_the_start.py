@@ -33,6 +33,11 @@ def _encrypted(pair: KeyPair) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
 
 
+def _folder(pki: Pki) -> None:
+    (pki.folder / "tls.key").unlink()
+    (pki.folder / "tls.key").mkdir()
+
+
 def _only_for(use: str) -> Callable[[Pki], None]:
     uses = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
     return lambda pki: pki.exchange(OURS.issue("emco", hosts=NAMES, uses=[uses[use]]))
@@ -44,7 +49,7 @@ WRONG: dict[str, tuple[str, Callable[[Pki], object], str, str, str]] = {
     "no authority": ("mtls", lambda pki: (pki.folder / "ca.crt").unlink(), "ca", "ca.crt", "No such file"),
     "a folder": (
         "tls",
-        lambda pki: [(pki.folder / "tls.key").unlink(), (pki.folder / "tls.key").mkdir()],
+        _folder,
         "key",
         "tls.key",
         "cannot be read: Is a directory",
