@@ -1,7 +1,6 @@
 """Each service as a process of its own, on etcd and a MongoDB-wire server, as in production."""
 
 import asyncio
-import re
 import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -18,6 +17,7 @@ from emco_common.access.patterns import segments_of
 from emco_common.access.routes import RouteTable, routes_to
 from emco_simcluster import SimCluster
 from tests.support.etcd import EtcdServer, etcd_programs
+from tests.support.observed import described, labels_of
 from tests.support.process import Command
 from tests.support.program import free_ports
 from tests.support.shop import Shop, objects_of
@@ -142,7 +142,8 @@ async def test_a_service_tells_how_it_is(emco: Installation, name: str) -> None:
 
     assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(answers, 200)
     assert answers["/readyz"].json() == {"status": "ok", "checks": {"store": "ok", "bus": "ok"}}
-    assert re.search(r"^# TYPE \w+", answers["/metrics"].text, re.MULTILINE)
+    told = {metric for metric, line in described().items() if name in line.services or line.services == "every service"}
+    assert told <= labels_of(answers["/metrics"].text).keys()
     assert answers["/openapi.json"].json()["info"]["title"] == f"EMCO {name}"
 
 
