@@ -157,7 +157,7 @@ async def _scraped(client: httpx.AsyncClient, ports: Mapping[str, int]) -> dict[
     for name, port in ports.items():
         await client.get(f"http://127.0.0.1:{port}/healthz")
         found[name] = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
-    ingress = httpx.ASGITransport(create_ingress(IngressSettings()).app)
+    ingress = httpx.ASGITransport(create_ingress(IngressSettings.load("ingress", {})).app)
     async with httpx.AsyncClient(transport=ingress, base_url="http://ingress") as own:
         await own.get("/healthz")
         found["ingress"] = (await own.get("/metrics")).text
