@@ -8,136 +8,38 @@ publishes at `HOST`: the API server, stores, simulated clusters, names.
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import json
 import os
 import subprocess
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from tests.support.cluster_programs import takes_pods
 from tests.support.controlplane import START_SECONDS, ControlPlane
-from tests.support.forwarder import Forwarder
-from tests.support.nodenames import NodeNames
+from tests.support.nodesettings import (
+    HOST,
+    NAME,
+    NODE,
+    PODS,
+    RUN,
+    containerd_settings,
+    kubelet_settings,
+    network,
+)
+from tests.support.nodeways import Doors, NodeNames
 from tests.support.program import Nest, StartError
 from tests.support.realserver import skip_or_fail
 from tests.support.witness import Witness
 from tests.testbed import engine
 from tests.testbed.build import KUBELET, cache_root
 
-HOST, NODE, PODS = "10.213.255.1", "10.213.255.2", "10.213.0.0/24"
-"""This machine as the node sees it, the node, its pods."""
-NAME = "emco-test-node"
 LINK = "emco-node"
-PAUSE = "registry.invalid/pause:1"
 CGROUPS = Path("/sys/fs/cgroup")
-RUN = """
-set -e
-mkdir "$1" && mount --rbind /sys/fs/cgroup "$1" && mount -t sysfs sysfs /sys && mount --rbind "$1" /sys/fs/cgroup
-mount -t tmpfs tmpfs /run && mkdir /run/netns /run/lock
-mount -t tmpfs tmpfs /var/log
-mount -t tmpfs tmpfs /var/lib
-for value in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
-        kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
-    seen=$(mktemp /run/value.XXXX) && echo "${value#*=}" > "$seen" && mount --bind "$seen" "/proc/sys/${value%=*}"
-done
-ip link set lo up
-echo 1 > /proc/sys/net/ipv4/ip_forward
-exec containerd --config "$2"
-"""
-"""kubelet wants these values of the kernel, which are those of the whole machine: so it sees them, and sets none."""
-Json = dict[str, Any]
-
-
-def containerd_settings(folder: Path) -> str:
-    return f"""
-version = 2
-root = "{folder}/containerd"
-state = "{folder}/state"
-[grpc]
-  address = "{folder}/containerd.sock"
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{PAUSE}"
-  restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{engine.NETWORK_PLUGINS}"
-    conf_dir = "{folder}/net"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-"""
-
-
-def network(folder: Path) -> Json:
-    addresses = {
-        "type": "host-local",
-        "dataDir": f"{folder}/addresses",
-        "subnet": PODS,
-        "routes": [{"dst": "0.0.0.0/0"}],
-    }
-    bridge = {"type": "bridge", "bridge": "pods", "isGateway": True, "ipam": addresses}
-    return {"cniVersion": "0.4.0", "name": "pods", "plugins": [bridge]}
-
-
-def kubelet_settings(folder: Path) -> Json:
-    nothing = dict.fromkeys(("memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available"), "0%")
-    return {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "address": NODE,
-        "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
-        "authorization": {"mode": "AlwaysAllow"},
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{NAME}",
-        "clusterDNS": [HOST],
-        "clusterDomain": "cluster.local",
-        "containerRuntimeEndpoint": f"unix://{folder}/containerd.sock",
-        "evictionHard": nothing,
-        "failCgroupV1": False,
-        "failSwapOn": False,
-        "healthzPort": 0,
-        "imageGCHighThresholdPercent": 100,
-        "makeIPTablesUtilChains": False,
-        "podLogsDir": f"{folder}/pods",
-        "protectKernelDefaults": True,
-        "resolvConf": f"{folder}/resolv.conf",
-        "volumePluginDir": f"{folder}/plugins",
-    }
-
-
-class Doors:
-    """Ports of `HOST` behind which are those of the same number of 127.0.0.1."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="doors", daemon=True)
-        self._forwarders: list[Forwarder] = []
-        self._thread.start()
-
-    def open(self, port: int) -> None:
-        forwarder = Forwarder(port)
-        asyncio.run_coroutine_threadsafe(forwarder.start(host=HOST, port=port), self._loop).result(10)
-        self._forwarders.append(forwarder)
-
-    def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
-
-    async def _shut(self) -> None:
-        for forwarder in self._forwarders:
-            await forwarder.stop()
-        passing = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in passing:
-            task.cancel()
-        await asyncio.gather(*passing, return_exceptions=True)
 
 
 def ready_or_skip() -> Path:
@@ -172,8 +74,8 @@ def running_node(plane: ControlPlane, images: Path, *, ports: Iterable[int] = ()
             stack.enter_context(closing(NodeNames(witness, address=HOST)))
             node.load(images)
             node.join_cluster(witness, kubelet)
-        except StartError as error:
-            skip_or_fail(f"no node can be started here: {error}", remedy="see its log above")
+        except (StartError, OSError) as error:
+            skip_or_fail(f"no node can be started here: {error}", remedy="its log says why")
         yield node
 
 
@@ -299,6 +201,11 @@ def hierarchies() -> list[Path]:
 
 
 def make_cgroup() -> None:
+    """kubelet wants all of these controllers where they are to be had; with version 1 they are there."""
+    if (given := CGROUPS / "cgroup.subtree_control").exists():
+        there = (CGROUPS / "cgroup.controllers").read_text().split()
+        wanted = [name for name in ("cpu", "cpuset", "memory", "hugetlb", "pids") if name in there]
+        given.write_text(" ".join(f"+{name}" for name in wanted))
     for hierarchy in hierarchies():
         (hierarchy / NAME).mkdir(exist_ok=True)
         for limit in ("cpuset.cpus", "cpuset.mems"):

@@ -1,10 +1,11 @@
-"""Names of services for pods of a real node: DNS that asks the API server, and answers with the pods that are ready.
+"""Ways for pods of a real node: to ports of this machine, and to services by their names.
 
-There is no kube-proxy then: what a service's name leads to are its pods, as with a service without an address.
+There is no kube-proxy: what a service's name leads to are its pods, as with a service without an address.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from contextlib import suppress
@@ -15,14 +16,49 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+from urllib3.exceptions import HTTPError
 
+from tests.support.forwarder import Forwarder
+from tests.support.nodesettings import HOST
 from tests.support.witness import Witness
 
 SUFFIX = ("svc", "cluster", "local")
 
 
+class Doors:
+    """Ports of `HOST` behind which are those of the same number of 127.0.0.1."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="doors", daemon=True)
+        self._forwarders: list[Forwarder] = []
+        self._thread.start()
+
+    def open(self, port: int) -> None:
+        forwarder = Forwarder(port)
+        asyncio.run_coroutine_threadsafe(forwarder.start(host=HOST, port=port), self._loop).result(10)
+        self._forwarders.append(forwarder)
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _shut(self) -> None:
+        for forwarder in self._forwarders:
+            await forwarder.stop()
+        passing = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
+
+
 class NodeNames:
-    """A server on UDP with a thread of its own. It asks nobody else: names of no service are not there."""
+    """DNS that asks the API server, and answers with the pods that are ready.
+
+    It asks nobody else: names of no service are not there.
+    """
 
     def __init__(self, witness: Witness, *, address: str, port: int = 53) -> None:
         self._witness = witness
@@ -42,7 +78,7 @@ class NodeNames:
             packet, sender = self._socket.recvfrom(4096)
             if not packet:
                 return
-            with suppress(dns.exception.DNSException):
+            with suppress(dns.exception.DNSException, HTTPError):  # who gets no answer asks again
                 self._socket.sendto(self._answer(dns.message.from_wire(packet)).to_wire(), sender)
 
     def _answer(self, query: dns.message.Message) -> dns.message.Message:
