@@ -61,10 +61,11 @@ class Proxy:
         async def proxied(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 return await app(scope, receive, send)
+            asked: Scope = scope
             if (described := service_behind(scope["path"])) in self._bases:
                 route, asked = Route(described, _DESCRIPTIONS), {**scope, **_DESCRIPTION}
             else:
-                found, asked = self._table.find(scope["path"].split("/")[1:]), scope
+                found = self._table.find(scope["path"].split("/")[1:])
                 if found is None:
                     return await app(scope, receive, send)
                 route = found
