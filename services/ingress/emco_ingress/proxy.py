@@ -62,7 +62,6 @@ class Proxy:
             if scope["type"] != "http":
                 return await app(scope, receive, send)
             asked: Scope = scope
-            asked: Scope = scope
             if (described := service_behind(scope["path"])) in self._bases:
                 route, asked = Route(described, _DESCRIPTIONS), {**scope, **_DESCRIPTION}
             else:
