@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, cast
@@ -10,6 +9,7 @@ from typing import Any, cast
 from prometheus_client import CollectorRegistry
 
 from emco_common.contextbus.api import ContextBus
+from emco_common.doors import Call, Door
 from emco_common.errors import EmcoError
 from emco_common.metrics.counts import Counts
 from emco_common.metrics.timings import Timings
@@ -32,7 +32,7 @@ def measured(deps: Deps, registry: CollectorRegistry) -> Deps:
     )
 
 
-def _door(target: object, name: str, calls: tuple[str, ...], registry: CollectorRegistry) -> _Door:
+def _door(target: object, name: str, calls: tuple[str, ...], registry: CollectorRegistry) -> Door:
     seconds = Timings(f"emco_{name}_call_seconds", f"Time of a call to the {name}", ["operation"], registry=registry)
     failures = Counts(
         f"emco_{name}_errors",
@@ -41,23 +41,10 @@ def _door(target: object, name: str, calls: tuple[str, ...], registry: Collector
         registry=registry,
         known=[(call,) for call in calls],
     )
-    return _Door(target, {call: _timed(getattr(target, call), call, seconds, failures) for call in calls})
+    return Door(target, {call: _timed(getattr(target, call), call, seconds, failures) for call in calls})
 
 
-class _Door:
-    """``target``, apart from ``calls``."""
-
-    def __init__(self, target: object, calls: dict[str, Callable[..., Awaitable[Any]]]) -> None:
-        self._target = target
-        self.__dict__.update(calls)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._target, name)
-
-
-def _timed(
-    call: Callable[..., Awaitable[Any]], operation: str, seconds: Timings, failures: Counts
-) -> Callable[..., Awaitable[Any]]:
+def _timed(call: Call, operation: str, seconds: Timings, failures: Counts) -> Call:
     series = seconds.series(operation)
 
     async def timed(*args: Any, **kwargs: Any) -> Any:

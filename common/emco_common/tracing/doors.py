@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, cast
 
 from emco_common.contextbus.api import ContextBus
+from emco_common.doors import Call, Door
 from emco_common.store.api import DocumentStore, kind_of
 from emco_common.tracing.spans import Facts, Kind, here, traced
 
@@ -15,28 +16,22 @@ Told = Callable[..., Facts]
 
 
 def traced_store(store: DocumentStore) -> DocumentStore:
-    return cast(DocumentStore, _Door(store, "store", _STORE))
+    return cast(DocumentStore, _door(store, "store", _STORE))
 
 
 def traced_bus(bus: ContextBus) -> ContextBus:
-    return cast(ContextBus, _Door(bus, "bus", _BUS))
+    return cast(ContextBus, _door(bus, "bus", _BUS))
 
 
-class _Door:
-    """Everything as behind it; the calls of the table are spans, where something is traced."""
-
-    def __init__(self, inner: Any, system: str, table: Mapping[str, Told]) -> None:
-        self._inner = inner
-        for name, told in table.items():
-            setattr(self, name, _traced(getattr(inner, name), f"{system} {name}", system, told))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+def _door(inner: object, system: str, table: Mapping[str, Told]) -> Door:
+    """The calls of the table are spans, where something is traced."""
+    return Door(
+        inner,
+        {name: _traced(getattr(inner, name), f"{system} {name}", system, told) for name, told in table.items()},
+    )
 
 
-def _traced(
-    operation: Callable[..., Coroutine[Any, Any, Any]], name: str, system: str, told: Told
-) -> Callable[..., Coroutine[Any, Any, Any]]:
+def _traced(operation: Call, name: str, system: str, told: Told) -> Call:
     @wraps(operation)
     async def call(*given: Any, **named: Any) -> Any:
         if not here().open:
