@@ -13,7 +13,7 @@ SCRIPT = """
 import asyncio, json, sys
 from pathlib import Path
 from emco_allinone.suite import running
-from emco_common.tracing.doors import _Door
+from emco_common.doors import Door
 from emco_common.tracing.requests import TracedRequests
 
 HEAVY = ("opentelemetry.sdk", "opentelemetry.exporter", "opentelemetry.proto", "requests")
@@ -23,7 +23,7 @@ async def main():
     async with running(Path(sys.argv[1]), environment, ingress_port=0, http_port=0, grpc_port=0) as suite:
         apps = [service.app for service in suite.services.values()]
         layers = sum(layer.cls is TracedRequests for app in apps for layer in app.user_middleware)
-        doors = [isinstance(door, _Door) for door in (suite.deps.store, suite.deps.bus)]
+        doors = [isinstance(door, Door) for door in (suite.deps.store, suite.deps.bus)]
     heavy = sorted(name for name in sys.modules if name.startswith(HEAVY))
     print(json.dumps({"heavy": heavy[:3], "layers": layers, "doors": doors}))
 
