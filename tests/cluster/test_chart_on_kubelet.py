@@ -240,6 +240,7 @@ async def test_an_upgrade_replaces_the_pods_and_what_was_deployed_stays(place: P
 
 def test_uninstalled_every_pod_ends_by_itself_within_its_grace(place: Place) -> None:
     last = [pod["metadata"]["name"] for pod in place.pods().values()]
+    assert len(last) == len(SERVICES)
     place.helm("uninstall", "emco", "--wait", "--timeout", "90s")
 
     assert ended(place, last) == dict.fromkeys(last, 0)

@@ -48,10 +48,8 @@ class Doors:
     async def _shut(self) -> None:
         for forwarder in self._forwarders:
             await forwarder.stop()
-        passing = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in passing:
-            task.cancel()
-        await asyncio.gather(*passing, return_exceptions=True)
+        if passing := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(passing, timeout=5)  # they end, since their connections are cut
 
 
 class NodeNames:
