@@ -114,7 +114,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """What ``deploy/Dockerfile`` makes, and what keeps a pod's name spaces, as a file."""
     ready_or_skip()
     archive = tmp_path_factory.mktemp("images") / "images.tar"
@@ -126,7 +126,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (pause / "Dockerfile").write_text('ARG BASE\nFROM ${BASE}\nCMD ["sleep", "infinity"]\n')
         built(engine, PAUSE, pause, file=pause / "Dockerfile", BASE=under)
         engine.docker("save", "--output", archive, IMAGE, PAUSE, seconds=240)
-    return archive
+    yield archive
+    archive.unlink()  # half a gigabyte
 
 
 @pytest.fixture(scope="module")
