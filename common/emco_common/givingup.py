@@ -15,6 +15,7 @@ from emco_common.appcontext.states import ContextState
 from emco_common.errors import BadRequest, Conflict
 from emco_common.lifecycle import StateInfo
 from emco_common.operations import Begun, Operation, Procedure, Subject
+from emco_common.status.asked import state_told
 
 UNDER_WAY = frozenset(
     {ContextState.CREATED, ContextState.INSTANTIATING, ContextState.UPDATING, ContextState.TERMINATING}
@@ -77,9 +78,10 @@ class GiveUp(Procedure):
         lost, instance = given_up(asked), subject.state.instance
         if not lost:
             raise BadRequest(f"giveUp is missing: name the clusters that {subject.name} is not to wait for")
-        status = await self._contexts.get_status(instance) if await self._contexts.exists(instance) else "lost"
+        exists = await self._contexts.exists(instance)
+        status = state_told(await self._contexts.read_status(instance)) if exists else "lost"
         if status not in UNDER_WAY:
-            detail = f"its deployedStatus is {status or 'not known yet'}; nothing is waited for"
+            detail = f"its deployedStatus is {status}; nothing is waited for"
             raise Conflict(self._idle.format(name=subject.name), detail=detail)
         await check_given_up(self._contexts, subject, lost, among=[instance])
         return Begun(instance)

@@ -146,16 +146,16 @@ def test_it_comes_up_keeps_its_secrets_and_leaves_what_is_needed_later(place: Pl
 def test_services_have_the_same_certificate_after_an_upgrade(place: Place) -> None:
     chart = str(CHARTS / "emco")
     values = {"grpc": {"tls": {"enabled": True}}, "mongo": SHORT, "etcd": SHORT, "register": {"enabled": False}}
-    installed = place.helm("install", "tls", chart, values=values)
+    installed = place.helm("install", "emco", chart, values=values)
     assert installed.returncode == 0, installed.stderr
     made = place.secret("emco-grpc-tls")
     assert {name: text[:10] for name, text in made.items()} == dict.fromkeys(
         ("ca.crt", "tls.crt", "tls.key"), "-----BEGIN"
     )
-    upgraded = place.helm("upgrade", "tls", chart, values=values | {"defaults": {"replicas": 2}})
+    upgraded = place.helm("upgrade", "emco", chart, values=values | {"defaults": {"replicas": 2}})
     assert upgraded.returncode == 0, upgraded.stderr
     assert place.secret("emco-grpc-tls") == made
-    assert place.helm("uninstall", "tls", "--wait").returncode == 0
+    assert place.helm("uninstall", "emco", "--wait").returncode == 0
 
 
 def test_the_agent_comes_up(place: Place) -> None:

@@ -195,7 +195,7 @@ async def test_what_was_cut_off_goes_on_in_the_same_trace(
     emco.cluster.faults.add(Rule(verb="apply", status=503))
     headers = {"traceparent": f"00-{trace}-{CALLER}-01"}
     assert (await client.post(f"{path}/instantiate", headers=headers)).status_code == 202
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while emco.cluster.counts["apply", "configmaps"] == before:  # noqa: ASYNC110 - done by another process
             await asyncio.sleep(0.05)
     await emco.suite.kill()

@@ -33,7 +33,7 @@ from emco_rsync.reach.backoff import Backoff
 from emco_rsync.reach.ways import Identity, Way, admin_of
 from tests.support.process import Command
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def token_of(cluster: str) -> str:

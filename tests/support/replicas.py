@@ -26,7 +26,7 @@ from tests.support.etcd import EtcdServer
 from tests.support.process import Command
 from tests.support.program import free_ports
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 LEASE = 2
 _DATA_KEY = "test key"
 _UP = re.compile(r"rsync is up: REST \S+, gRPC (\d+)")

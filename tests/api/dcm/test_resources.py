@@ -302,7 +302,7 @@ async def test_the_description_names_every_route(dcm: Dcm) -> None:
         "kv-pairs": "logicalCloudKv",
     }
 
-    offered = {(path, method) for path, methods in paths.items() if path.startswith("/v2") for method in methods}
+    offered = {(path, method) for path, methods in paths.items() if path.startswith("/v2/") for method in methods}
 
     assert offered == {
         (x.rpartition("/")[0], "post"),

@@ -25,7 +25,7 @@ from emco_common.store.sqlite import SqliteStore
 from emco_rsync.app import create_service
 from emco_rsync.settings import RsyncSettings
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 CRD = """apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition

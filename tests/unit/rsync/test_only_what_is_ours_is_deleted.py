@@ -73,7 +73,7 @@ async def test_what_is_made_anew_between_the_look_and_the_deletion_stays(
     async with running(tmp_path, [sim_cluster]) as rig:
         await install(rig)
         before = (await somebody.get(REF))["metadata"]["uid"]
-        sim_cluster.faults.add(Rule(verb="delete", resource="configmaps", name="c", latency=1.0, times=1))
+        sim_cluster.faults.add(Rule(verb="delete", resource="configmaps", name="c", latency=3.0, times=1))
         sim_cluster.counts.clear()
         await rig.uninstall("71")
         await rig.until("71", lambda _: sim_cluster.counts["get", "configmaps"] > 0)

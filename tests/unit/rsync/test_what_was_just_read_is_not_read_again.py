@@ -26,9 +26,15 @@ class Counted:
         self.calls: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> Any:
-        if name in CALLS:
+        method = getattr(self._bus, name)
+        if name not in CALLS:
+            return method
+
+        async def counted(*args: Any, **more: Any) -> Any:
             self.calls[name] += 1
-        return getattr(self._bus, name)
+            return await method(*args, **more)
+
+        return counted
 
 
 class LosesTheAnswer:
