@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emco_emcoctl.errors import ConfigError, CtlError, NoInput
+from emco_emcoctl.errors import CtlError, NoInput
 from emco_emcoctl.logins import Login, Logins
 from emco_emcoctl.options import CONFIG, takes
+from emco_emcoctl.tokens import front_of, stored_token
 
 if TYPE_CHECKING:
-    from emco_emcoctl.config import Config, Endpoint
+    from emco_emcoctl.config import Endpoint
     from emco_emcoctl.deviceflow import Prompt
     from emco_emcoctl.session import Session
 
@@ -34,7 +35,7 @@ def login(session: Session, /, *, config: str, issuer: str, client: str, scope: 
     from emco_emcoctl.deviceflow import Provider
 
     settings, _ = session.prepared(config)
-    front = _front(settings)
+    front = front_of(settings)
     told: Mapping[str, Any] = {} if issuer and client else _told_by(front)
     issuers = told.get("authorization_servers") or [""]
     issuer, client = issuer or str(issuers[0]), client or str(told.get("emco_client_id") or "emcoctl")
@@ -61,7 +62,7 @@ def logout(session: Session, /, *, config: str) -> None:
     from emco_emcoctl.deviceflow import Provider
 
     settings, report = session.prepared(config)
-    front = _front(settings)
+    front = front_of(settings)
     logins = Logins(session.environ)
     with logins.alone():
         found = logins.of(front.url)
@@ -84,7 +85,7 @@ def logout(session: Session, /, *, config: str) -> None:
 def whoami(session: Session, /, *, config: str, output: str | None) -> None:
     """Tell who is logged in at the server, with which grants, and until when."""
     settings, _ = session.prepared(config, form=output or "")
-    front = _front(settings)
+    front = front_of(settings)
     token = stored_token(settings, session.environ)
     found = Logins(session.environ).of(front.url)
     if not token or found is None:
@@ -108,39 +109,6 @@ def whoami(session: Session, /, *, config: str, output: str | None) -> None:
 
 
 COMMANDS = (login, logout, whoami)
-
-
-def stored_token(settings: Config, environ: Mapping[str, str]) -> str:
-    """The token of the login at the server that the configuration names, renewed if it is over; ``""`` for none.
-
-    Raises ``NoInput`` where the login has ended, ``TransportError`` where that cannot be told.
-    """
-    from emco_emcoctl.deviceflow import Provider, is_over
-
-    logins = Logins(environ)
-    try:
-        server = _front(settings).url
-    except (ConfigError, NoInput):
-        return ""
-    found = logins.of(server)
-    if found is None or not is_over(found, time.time()):
-        return found.access_token if found else ""
-    with logins.alone():
-        found = logins.of(server)
-        if found is None or not is_over(found, time.time()):
-            return found.access_token if found else ""
-        with Provider(found.issuer, ca_file=found.ca_file) as provider:
-            renewed = provider.renewed(found)
-        logins.put(renewed)
-    return renewed.access_token
-
-
-def _front(settings: Config) -> Endpoint:
-    """The one port that all requests go to; a token is for no other."""
-    front = settings.endpoint("orchestrator")
-    if settings.endpoint("clm").url != front.url:
-        raise NoInput("the configuration names no ingress, and a login is for one server only")
-    return front
 
 
 def _told_by(front: Endpoint) -> Mapping[str, Any]:

@@ -68,7 +68,7 @@ class Session:
         token = self.token(given, file=file)
         if token or self.compat:
             return token
-        from emco_emcoctl.login import stored_token
+        from emco_emcoctl.tokens import stored_token
 
         return stored_token(config, self.environ)
 
