@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tests.support.program import Nest, StartError
-from tests.support.realserver import skip_or_fail
+from tests.support.realserver import skip_as_impossible, skip_or_fail
 from tests.testbed import engine
 from tests.testbed.build import cache_root, only_builder, staged
 
@@ -146,6 +146,8 @@ class Engine:
 def running_engine() -> Iterator[Engine]:
     """One at a time on this machine, with the base of images imported. Skips the test where there can be none."""
     root = cache_root()
+    if why := engine.impossible():
+        skip_as_impossible(f"no Docker engine can run here: {why}")
     if missing := engine.missing_tools():
         skip_or_fail(f"no Docker engine: there is no {', '.join(missing)}", remedy="run `make testbed CI=1` as root")
     if not engine.archive(root).exists():

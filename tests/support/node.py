@@ -33,7 +33,7 @@ from tests.support.nodesettings import (
 )
 from tests.support.nodeways import Doors, NodeNames
 from tests.support.program import Nest, StartError
-from tests.support.realserver import skip_or_fail
+from tests.support.realserver import skip_as_impossible, skip_or_fail
 from tests.support.witness import Witness
 from tests.testbed import engine
 from tests.testbed.build import KUBELET, cache_root
@@ -45,6 +45,8 @@ CGROUPS = Path("/sys/fs/cgroup")
 def ready_or_skip() -> Path:
     """kubelet; the test is skipped where a node lacks something, with what that is."""
     kubelet = cache_root() / KUBELET.folder / "kubelet"
+    if why := engine.impossible():
+        skip_as_impossible(f"no node can run here: {why}")
     if missing := engine.missing_for_nodes():
         skip_or_fail(f"no node: there is no {', '.join(missing)}", remedy="run `make testbed CI=1` as root")
     if not kubelet.exists():

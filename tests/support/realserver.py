@@ -1,7 +1,8 @@
 """What a test does when a real server cannot be had: skip by name with the remedy, and say so last of all.
 
 A suite on real servers that quietly does not run is worse than one that fails, so each skip is repeated in the very
-last lines of the run, and ``EMCO_REQUIRE_REAL_SERVERS=1`` (the CI) turns every such skip into a failure.
+last lines of the run, and ``EMCO_REQUIRE_REAL_SERVERS=1`` (the CI) turns every such skip into a failure, but for what
+no installation can heal (a machine where no container may be run).
 """
 
 import os
@@ -23,6 +24,11 @@ def skip_or_fail(reason: str, *, remedy: str = "") -> NoReturn:
     if os.environ.get(REQUIRED_VARIABLE) == "1":
         pytest.fail(f"{text} ({REQUIRED_VARIABLE}=1 makes this a failure)", pytrace=False)
     pytest.skip(text)
+
+
+def skip_as_impossible(reason: str) -> NoReturn:
+    """Skip the running test, also in the CI: no installation would help, another machine would."""
+    pytest.skip(f"{SKIPPED}{reason}")
 
 
 def skipped_suites(reports: Iterable[Any]) -> dict[str, list[str]]:

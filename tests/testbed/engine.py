@@ -37,6 +37,17 @@ def archive(root: Path) -> Path:
     return folder(root) / "base.tar"
 
 
+def impossible() -> str:
+    """Why this user can run no container here, whatever is installed; ``""`` where nothing speaks against it."""
+    if os.geteuid():
+        return "it takes the rights of root"
+    unshare = shutil.which("unshare", path=SEARCHED)
+    if unshare is None:
+        return ""
+    tried = subprocess.run([unshare, "--mount", "--net", "--pid", "--fork", "true"], capture_output=True, text=True)
+    return f"root may not make name spaces: {tried.stderr.strip()}" if tried.returncode else ""
+
+
 def missing_tools() -> list[str]:
     missing = [tool for tool in TOOLS if shutil.which(tool, path=SEARCHED) is None]
     return missing + (["the rights of root"] if os.geteuid() else [])
