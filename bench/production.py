@@ -90,7 +90,9 @@ async def embedded(folder: Path) -> AsyncIterator[Running]:
 async def service(name: str, environment: Mapping[str, str], folder: Path) -> AsyncIterator[tuple[str, int, Process]]:
     """One of EMCO's as a process of its own: its REST address, gRPC port and process."""
     ports = {"EMCO_HTTP_PORT": "0", "EMCO_GRPC_PORT": "0"}
-    command = (sys.executable, "-m", "emco_allinone.main", "serve", name, "--config", str(folder / "none.json"))
+    empty = folder / "config.json"  # whatever lies where this is run does not count
+    empty.write_text("{}")
+    command = (sys.executable, "-m", "emco_allinone.main", "serve", name, "--config", str(empty))
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env={**os.environ, **ports, **environment})
     try:
         assert process.stdout is not None
